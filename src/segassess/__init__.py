@@ -1,0 +1,1 @@
+"""segassess: this mask came from somewhere; where is it wrong?"""

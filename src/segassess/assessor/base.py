@@ -1,0 +1,146 @@
+"""What every assessor is: an image is encoded once, then any number of masks of it are assessed."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segassess.errors import InputError
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """What an image encoder makes of a batch of (padded) images.
+
+    Attributes:
+        embedding: float (B, C, h/16, w/16), the map that the mask decoder attends to.
+        levels: intermediate feature maps, each float (B, D_i, h_i, w_i), from early to late.
+        size: (H, W) of the images before padding, in pixels.
+        padded_size: (h, w) of the images the encoder saw, in pixels.
+    """
+
+    embedding: Tensor
+    levels: tuple[Tensor, ...]
+    size: tuple[int, int]
+    padded_size: tuple[int, int]
+
+    def expand(self, masks: int) -> "ImageFeatures":
+        """Repeat the features of ONE image (B=1) as views for `masks` masks, without copying memory."""
+        return replace(
+            self,
+            embedding=self.embedding.expand(masks, -1, -1, -1),
+            levels=tuple(level.expand(masks, -1, -1, -1) for level in self.levels),
+        )
+
+
+@dataclass(frozen=True)
+class AssessorOutput:
+    """What an assessor says of a batch of masks; all are logits at the size of the input image.
+
+    Attributes:
+        quality_logits: float (B, 4, H, W); channel order TP, FP, TN, FN.
+        edge_logits: float (B, 1, H, W), the boundary of the (unseen) truth, or None where a method has no edge branch.
+        coarse_logits: float (B, 4, H, W), the decoder's logits before the edge branch (SAM + HQ), or None.
+        sam_logits: float (B, 4, H, W) from SAM's mask tokens, or None; only on request.
+        hq_logits: float (B, 4, H, W) from the HQ tokens, or None; only on request.
+    """
+
+    quality_logits: Tensor
+    edge_logits: Tensor | None = None
+    coarse_logits: Tensor | None = None
+    sam_logits: Tensor | None = None
+    hq_logits: Tensor | None = None
+
+    def crop(self, height: int, width: int) -> "AssessorOutput":
+        """Cut bottom and right padding off every map."""
+        cut = {
+            name: value[..., :height, :width] for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **cut)
+
+
+def pad_to_multiple(tensor: Tensor, multiple: int) -> Tensor:
+    """Pad (B, C, H, W) at the bottom and right to multiples of `multiple`, repeating the last row and column."""
+    height, width = tensor.shape[-2:]
+    bottom, right = -height % multiple, -width % multiple
+    if bottom == 0 and right == 0:
+        return tensor
+    return F.pad(tensor, (0, right, 0, bottom), mode="replicate")
+
+
+class Assessor(nn.Module, ABC):
+    """The network that judges a mask: image + mask -> quality map.
+
+    Subclasses implement `_encode` and `_assess` on padded tensors; padding to `pad_multiple` and cutting it off again is
+    done here, so that any input size works and nothing is ever cropped or stretched.
+
+    Attributes:
+        pad_multiple: images and masks are padded to multiples of this many pixels (1: never).
+    """
+
+    pad_multiple: int = 1
+
+    @abstractmethod
+    def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Encode padded images (B, 3, h, w) in [0, 1] into (embedding, levels); see `ImageFeatures`."""
+
+    @abstractmethod
+    def _assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
+        """Assess padded masks (B, 1, h, w) in {0, 1}; logits at (h, w)."""
+
+    def encode_image(self, image: Tensor) -> ImageFeatures:
+        """Encode images once for any number of masks.
+
+        Args:
+            image: float32 (B, 3, H, W) in [0, 1], any H and W >= 1.
+
+        Raises:
+            InputError: if the shape is not (B, 3, H, W).
+        """
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise InputError(f"An image batch must have the shape (B, 3, H, W), not {tuple(image.shape)}.")
+        padded = pad_to_multiple(image, self.pad_multiple)
+        embedding, levels = self._encode(padded)
+        height, width = image.shape[-2:]
+        return ImageFeatures(embedding, levels, (height, width), (padded.shape[-2], padded.shape[-1]))
+
+    def assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
+        """Assess masks of encoded images.
+
+        Args:
+            features: of B images, or of ONE image, which is then used for all B masks.
+            mask: float (B, 1, H, W) in {0, 1}, of the size of the images.
+
+        Raises:
+            InputError: if mask and images differ in size or number.
+        """
+        if mask.ndim != 4 or mask.shape[1] != 1 or tuple(mask.shape[-2:]) != features.size:
+            raise InputError(f"A mask batch must have the shape (B, 1, {features.size[0]}, {features.size[1]}), not {tuple(mask.shape)}.")
+        images, masks = features.embedding.shape[0], mask.shape[0]
+        if images not in (1, masks):
+            raise InputError(f"{masks} masks cannot be assessed against {images} images; give one image, or one per mask.")
+        if images != masks:
+            features = features.expand(masks)
+        padded = pad_to_multiple(mask, self.pad_multiple)
+        return self._assess(features, padded, **options).crop(*features.size)
+
+    def forward(self, image: Tensor, mask: Tensor, **options: Any) -> AssessorOutput:
+        """Encode and assess in one call; see `encode_image` and `assess`."""
+        return self.assess(self.encode_image(image), mask, **options)
+
+
+def resize(tensor: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear resize of (B, C, h, w) to `size` (align_corners=False); the same tensor if nothing changes."""
+    if tuple(tensor.shape[-2:]) == size:
+        return tensor
+    return F.interpolate(tensor, size=size, mode="bilinear", align_corners=False)
+
+
+def resize_antialiased(tensor: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear resize of (B, C, h, w) to a smaller `size` with antialiasing."""
+    if tuple(tensor.shape[-2:]) == size:
+        return tensor
+    return torch.nn.functional.interpolate(tensor, size=size, mode="bilinear", align_corners=False, antialias=True)

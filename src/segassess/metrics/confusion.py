@@ -1,0 +1,76 @@
+"""Pooled metrics of quality maps: one 4x4 confusion matrix over the whole data set and all ranks."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from segassess.quality import CLASS_NAMES, FN, FP, NUM_CLASSES, TN, TP
+
+
+def confusion_matrix(predicted: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """int64 (4, 4) counts of valid pixels; rows are the true classes, columns the predicted ones."""
+    index = target[valid] * NUM_CLASSES + predicted[valid]
+    return torch.bincount(index, minlength=NUM_CLASSES**2).reshape(NUM_CLASSES, NUM_CLASSES)
+
+
+def binary_scores(true_positive: Tensor, false_positive: Tensor, false_negative: Tensor, total: Tensor) -> dict[str, Tensor]:
+    """IoU, F1, precision, recall and accuracy of pixel counts; a score with nothing to count is NaN, never a constant."""
+    errors = false_positive + false_negative
+    return {
+        "iou": true_positive / (true_positive + errors),
+        "f1": 2 * true_positive / (2 * true_positive + errors),
+        "precision": true_positive / (true_positive + false_positive),
+        "recall": true_positive / (true_positive + false_negative),
+        "accuracy": (total - errors) / total,
+    }
+
+
+def quality_metrics(confusion: Tensor) -> dict[str, float]:
+    """All metrics of a confusion matrix.
+
+    Args:
+        confusion: (4, 4) counts; rows are the true classes.
+
+    Returns:
+        `<class>_<score>` for the four classes and iou, f1, precision, recall, accuracy (each in [0, 1]; NaN where a class
+        occurs neither in truth nor in prediction), `mean_<score>` over the classes that occur, `fp_fn_miou` (mean of FP and FN
+        IoU over those that occur), `error_<score>` of the binary error map (FP or FN against the rest), and `pixels`.
+    """
+    counts = confusion.double()
+    total = counts.sum()
+    result: dict[str, float] = {}
+    per_class: dict[str, list[Tensor]] = {}
+    for code, name in enumerate(CLASS_NAMES):
+        hit = counts[code, code]
+        scores = binary_scores(hit, counts[:, code].sum() - hit, counts[code].sum() - hit, total)
+        for score, value in scores.items():
+            result[f"{name.lower()}_{score}"] = float(value)
+            per_class.setdefault(score, []).append(value)
+    for score, values in per_class.items():
+        result[f"mean_{score}"] = float(torch.stack(values).nanmean())
+    result["fp_fn_miou"] = float(torch.stack([per_class["iou"][FP], per_class["iou"][FN]]).nanmean())
+    wrong, right = [FP, FN], [TP, TN]
+    hit = counts[wrong][:, wrong].sum()
+    error = binary_scores(hit, counts[right][:, wrong].sum(), counts[wrong][:, right].sum(), total)
+    result |= {f"error_{score}": float(value) for score, value in error.items()}
+    result["pixels"] = float(total)
+    return result
+
+
+class QualityConfusion(Metric):
+    """Confusion matrix of quality maps as a torchmetrics metric, summed over batches and ranks."""
+
+    full_state_update = False
+    confusion: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("confusion", default=torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, predicted: Tensor, target: Tensor, valid: Tensor) -> None:
+        """Count a batch: quality codes (B, H, W) int64, twice, and valid (B, H, W) bool."""
+        self.confusion += confusion_matrix(predicted, target, valid)
+
+    def compute(self) -> dict[str, float]:
+        """See `quality_metrics`."""
+        return quality_metrics(self.confusion)

@@ -1,0 +1,170 @@
+"""The training loss of SegAssess, its terms switchable and weighted, and the boundary target it needs.
+
+Formulas: the published implementation of SegAssess (`Yangbn97/SegAssess` at 4ccb024), checked number by number in
+`tests/training/test_losses.py`. The edge term is the class-balanced cross-entropy of RCF (arXiv 1612.02103) plus a Dice
+term (arXiv 1606.04797).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segassess import quality
+from segassess.assessor.base import AssessorOutput
+from segassess.errors import ConfigError
+from segassess.quality import FN, FP, NUM_CLASSES, Decoding
+
+REFERENCE_CLASS_WEIGHTS = (0.5, 5.0, 0.1, 5.0)
+DICE_SMOOTH = 1.0
+
+ClassWeights: TypeAlias = Literal["reference", "inverse_frequency"] | Sequence[float]
+
+
+def edge_target(truth: Tensor) -> Tensor:
+    """Inner boundary of the truth: foreground pixels with a 4-neighbour in the background.
+
+    What lies outside the image counts as background, so objects that touch the image border have an edge there.
+
+    Args:
+        truth: float (B, 1, H, W) in {0, 1}.
+
+    Returns:
+        float (B, 1, H, W) in {0, 1}.
+    """
+    padded = F.pad(truth, (1, 1, 1, 1))
+    neighbours = torch.stack(
+        [padded[..., :-2, 1:-1], padded[..., 2:, 1:-1], padded[..., 1:-1, :-2], padded[..., 1:-1, 2:]]
+    )
+    return truth * (1 - neighbours.amin(dim=0))
+
+
+def dice_loss(probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """1 - Dice per sample, then the mean over the batch; all (B, 1, H, W) float, smoothed by 1."""
+    probability, target = (probability * valid).flatten(1), (target * valid).flatten(1)
+    intersection = (probability * target).sum(dim=1)
+    total = probability.sum(dim=1) + target.sum(dim=1)
+    return (1 - (2 * intersection + DICE_SMOOTH) / (total + DICE_SMOOTH)).mean()
+
+
+def balanced_edge_cross_entropy(edge_logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """RCF's cross-entropy: edge pixels weigh N0/N, others 1.1 * N1/N, counted over the batch; mean over all valid pixels.
+
+    A batch without any edge pixel has all weights 0 and so the loss 0.
+    """
+    positive, negative = (target * valid).sum(), ((1 - target) * valid).sum()
+    total = (positive + negative).clamp(min=1)
+    weight = torch.where(target > 0, negative / total, 1.1 * positive / total) * valid
+    return F.binary_cross_entropy_with_logits(edge_logits, target, weight=weight, reduction="sum") / total
+
+
+def refinement_loss(probabilities: Tensor, mask: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    """Squared errors of the truth, its complement, and the refined mask that the probabilities imply.
+
+    MSE(P_TP + P_FN, truth) + MSE(P_FP + P_TN, 1 - truth) + MSE(mask + P_FN - P_FP, truth), each a mean over valid pixels.
+    """
+    object_probability = quality.truth_probability(probabilities).unsqueeze(1)
+    refined = mask + probabilities[:, FN : FN + 1] - probabilities[:, FP : FP + 1]
+    count = valid.sum().clamp(min=1)
+    truth_error = ((object_probability - truth).square() * valid).sum() / count
+    refined_error = ((refined - truth).square() * valid).sum() / count
+    # The probabilities sum to 1, so the complement's error equals the truth's.
+    return 2 * truth_error + refined_error
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each term of `AssessorLoss`; 0 switches a term off and it is not computed.
+
+    Attributes:
+        cross_entropy: class-weighted cross-entropy of the four classes.
+        edge: class-balanced cross-entropy plus Dice of the edge branch.
+        refinement: the three squared errors of `refinement_loss`.
+        dice: Dice of P(TP) + P(FN) against the truth (not in the reference).
+    """
+
+    cross_entropy: float = 1.0
+    edge: float = 1.0
+    refinement: float = 1.0
+    dice: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(vars(self).values()) < 0 or max(vars(self).values()) == 0:
+            raise ConfigError(f"loss.weights must be >= 0 with at least one > 0, not {vars(self)}.")
+
+
+class AssessorLoss(nn.Module):
+    """Sum of the weighted terms.
+
+    Args:
+        weights: weight of each term.
+        class_weights: of the cross-entropy: "reference" = (0.5, 5, 0.1, 5), "inverse_frequency" (of the batch, mean 1 over
+            the classes that occur), or four numbers in the order TP, FP, TN, FN.
+        decoding: "consistent" rules impossible classes out before softmax and cross-entropy; "free" does not.
+    """
+
+    def __init__(self, weights: LossWeights, class_weights: ClassWeights = "reference", decoding: Decoding = "consistent") -> None:
+        super().__init__()
+        if decoding not in quality.DECODINGS:
+            raise ConfigError(f"decoding must be one of {', '.join(quality.DECODINGS)}, not {decoding!r}.")
+        self.weights = weights
+        self.decoding = decoding
+        fixed = REFERENCE_CLASS_WEIGHTS if class_weights == "reference" else class_weights
+        tensor: Tensor | None = None
+        if fixed != "inverse_frequency":
+            if isinstance(fixed, str) or len(fixed) != NUM_CLASSES or min(fixed) < 0:
+                raise ConfigError(
+                    "loss.class_weights must be 'reference', 'inverse_frequency' or four numbers >= 0 "
+                    f"(TP, FP, TN, FN), not {class_weights!r}."
+                )
+            tensor = torch.tensor([float(weight) for weight in fixed])
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", tensor, persistent=False)
+
+    def forward(self, output: AssessorOutput, mask: Tensor, truth: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        """Loss of a batch.
+
+        Args:
+            output: what the assessor said.
+            mask: float (B, 1, H, W) in {0, 1}.
+            truth: float (B, 1, H, W) in {0, 1}.
+            valid: bool (B, 1, H, W); other pixels do not count.
+
+        Returns:
+            Scalars: "loss" (the weighted sum) and each computed term by its name, unweighted.
+        """
+        logits = output.quality_logits.float()
+        if self.decoding == "consistent":
+            logits = quality.constrain(logits, mask)
+        valid_float = valid.float()
+        terms: dict[str, Tensor] = {}
+        if self.weights.cross_entropy:
+            terms["cross_entropy"] = self._cross_entropy(logits, quality.encode(mask, truth).squeeze(1), valid.squeeze(1))
+        if self.weights.edge and output.edge_logits is not None:
+            target, edge_logits = edge_target(truth), output.edge_logits.float()
+            terms["edge"] = balanced_edge_cross_entropy(edge_logits, target, valid_float) + dice_loss(
+                edge_logits.sigmoid(), target, valid_float
+            )
+        if self.weights.refinement or self.weights.dice:
+            probabilities = logits.softmax(dim=1)
+            if self.weights.refinement:
+                terms["refinement"] = refinement_loss(probabilities, mask, truth, valid_float)
+            if self.weights.dice:
+                terms["dice"] = dice_loss(quality.truth_probability(probabilities).unsqueeze(1), truth, valid_float)
+        weighted = [getattr(self.weights, name) * term for name, term in terms.items()]
+        return {"loss": torch.stack(weighted).sum(), **terms}
+
+    def _cross_entropy(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        target = target.masked_fill(~valid, quality.NOT_ASSESSED)
+        weight = self.class_weights
+        if weight is None:
+            counts = torch.bincount(target[valid], minlength=NUM_CLASSES).float()
+            present = counts > 0
+            weight = torch.where(present, 1 / counts.clamp(min=1), 0.0)
+            weight = weight * present.sum() / weight.sum().clamp(min=torch.finfo(weight.dtype).tiny)
+        summed = F.cross_entropy(logits, target, weight=weight, ignore_index=quality.NOT_ASSESSED, reduction="sum")
+        norm = weight[target[valid]].sum().clamp(min=1e-12)
+        return summed / norm
