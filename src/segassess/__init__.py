@@ -1,1 +1,3 @@
 """segassess: this mask came from somewhere; where is it wrong?"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,171 @@
+"""A trained assessor as one file that describes itself: safetensors, with its architecture and origin in the metadata."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from segassess.assessor.base import Assessor
+from segassess.assessor.checkpoint import SAFETENSORS_SUFFIX, LoadReport, load_weights, read_tensors
+from segassess.assessor.registry import build_assessor
+from segassess.errors import CheckpointError
+from segassess.quality import DECODINGS, Decoding
+
+METADATA_KEY = "segassess"
+LIGHTNING_PREFIX = "assessor."
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a checkpoint says of itself; primitives only.
+
+    Attributes:
+        assessor: specification of the assessor (see `registry.build_assessor`).
+        encoder: specification of the encoder.
+        decoding: the decoding it was trained with.
+        training: where it comes from: data set, sources, seed, version.
+    """
+
+    assessor: Mapping[str, Any]
+    encoder: Mapping[str, Any]
+    decoding: Decoding
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain nested dictionaries."""
+        return {
+            "assessor": dict(self.assessor),
+            "encoder": dict(self.encoder),
+            "decoding": self.decoding,
+            "training": dict(self.training),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], file: Path) -> "Description":
+        """Rebuild from `as_dict`.
+
+        Raises:
+            CheckpointError: if something needed is missing.
+        """
+        if not {"assessor", "encoder", "decoding"} <= content.keys() or content["decoding"] not in DECODINGS:
+            raise CheckpointError(f"{file} does not describe an assessor; give assessor= and encoder= that it was trained with.")
+        return cls(content["assessor"], content["encoder"], content["decoding"], content.get("training", {}))
+
+
+@dataclass(frozen=True)
+class LoadedAssessor:
+    """An assessor from a checkpoint.
+
+    Attributes:
+        assessor: the network, in evaluation mode, on the CPU.
+        description: what it is.
+        digest: first 16 hexadecimal digits of the file's SHA-256.
+        report: what was loaded.
+    """
+
+    assessor: Assessor
+    description: Description
+    digest: str
+    report: LoadReport
+
+
+def save_assessor(path: Path, assessor: nn.Module, description: Description, *, half: bool = False) -> None:
+    """Write an assessor to a `.safetensors` file.
+
+    Args:
+        path: the file; its folder must exist.
+        assessor: the network.
+        description: what it is.
+        half: store floating-point tensors as float16, which halves the file.
+    """
+    tensors = {
+        name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        for name, tensor in assessor.state_dict().items()
+    }
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(save(tensors, metadata={METADATA_KEY: json.dumps(description.as_dict(), sort_keys=True)}))
+    temporary.replace(path)
+
+
+def read_description(path: Path) -> Description | None:
+    """What a checkpoint says of itself; None for layouts of others.
+
+    Raises:
+        CheckpointError: if the file cannot be read.
+    """
+    if path.suffix == SAFETENSORS_SUFFIX:
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} cannot be read as a safetensors file: it is damaged or another kind of file.") from error
+        if METADATA_KEY not in metadata:
+            return None
+        return Description.from_dict(json.loads(metadata[METADATA_KEY]), path)
+    if path.suffix != ".ckpt":
+        return None
+    read_tensors(path)  # says in one sentence what is wrong with a file that cannot be read
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    description = content.get("hyper_parameters", {}).get("description") if isinstance(content, Mapping) else None
+    return None if description is None else Description.from_dict(description, path)
+
+
+def load_assessor(
+    path: str | Path,
+    *,
+    assessor: Mapping[str, Any] | None = None,
+    encoder: Mapping[str, Any] | None = None,
+    decoding: Decoding | None = None,
+) -> LoadedAssessor:
+    """Load an assessor from our own checkpoints, or from others' with the architecture given.
+
+    Args:
+        path: `.safetensors` or Lightning `.ckpt` of ours, or a checkpoint of the reference's authors.
+        assessor: specification; None takes the checkpoint's own.
+        encoder: likewise.
+        decoding: None takes the checkpoint's own, or "consistent" if it has none.
+
+    Raises:
+        CheckpointError: if the file cannot be read, does not say what it is and was not told, or does not fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"The checkpoint {path} does not exist; check the path, or train one with train.py.")
+    own = read_description(path)
+    if own is None and (assessor is None or encoder is None):
+        raise CheckpointError(f"{path} does not say what it is; give assessor= and encoder= (for example assessor=segassess encoder=sam_vit_b).")
+    chosen = Description(
+        assessor=assessor if assessor is not None else own.assessor,  # type: ignore[union-attr]
+        encoder=encoder if encoder is not None else own.encoder,  # type: ignore[union-attr]
+        decoding=decoding or (own.decoding if own else "consistent"),
+        training=own.training if own else {},
+    )
+    model = build_assessor(chosen.assessor, _without_pretrained(chosen.encoder))
+    tensors = read_tensors(path)
+    if path.suffix == ".ckpt" and own is not None:
+        tensors = {
+            name.removeprefix(LIGHTNING_PREFIX): tensor for name, tensor in tensors.items() if name.startswith(LIGHTNING_PREFIX)
+        }
+    report = load_weights(model, tensors, "own" if own else None, file=path)
+    # Only a whole model can judge; SAM's own weights are where training starts.
+    if random := [name for name in report.missing if name in dict(model.named_parameters())]:
+        raise CheckpointError(
+            f"{path} holds only a part of an assessor (missing first: {random[0]}); it can start a training (encoder.weights=), not judge masks."
+        )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return LoadedAssessor(model.eval(), chosen, digest, report)
+
+
+def _without_pretrained(encoder: Mapping[str, Any]) -> dict[str, Any]:
+    """Loading fills every tensor, so the encoder's public weights need not be read first."""
+    spec = dict(encoder)
+    if "pretrained" in spec:
+        spec["pretrained"] = False
+    return spec

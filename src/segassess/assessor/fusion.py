@@ -1,0 +1,67 @@
+"""Fusion of edge and quality logits, and the weights that fuse the edge maps (SegAssess paper, Edge Guided Compaction)."""
+
+import torch
+from torch import Tensor, nn
+
+from segassess.quality import NUM_CLASSES
+
+
+class AdaptiveWeights(nn.Sequential):
+    """Per-pixel weights of the edge maps: three 1 x 1 convolutions with batch norm, ReLU between them, no bound on the result.
+
+    (B, N, h, w) logits -> (B, N, h, w) weights.
+    """
+
+    def __init__(self, maps: int) -> None:
+        """Build it for N = `maps` edge maps."""
+        super().__init__(
+            nn.Sequential(nn.Conv2d(maps, maps, 1), nn.BatchNorm2d(maps), nn.ReLU()),
+            nn.Sequential(nn.Conv2d(maps, maps, 1), nn.BatchNorm2d(maps), nn.ReLU()),
+            nn.Sequential(nn.Conv2d(maps, maps, 1), nn.BatchNorm2d(maps)),
+        )
+
+
+class ClassGate(nn.Module):
+    """Attention among the four classes of each pixel, with a residual.
+
+    The paper draws it as a non-local block; what its implementation computes is `softmax(q * k)` over the class channels,
+    pixel by pixel, without any exchange between pixels.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query = nn.Conv2d(NUM_CLASSES, NUM_CLASSES, 1)
+        self.key = nn.Conv2d(NUM_CLASSES, NUM_CLASSES, 1)
+        self.value = nn.Conv2d(NUM_CLASSES, NUM_CLASSES, 1)
+        self.out = nn.Conv2d(NUM_CLASSES, NUM_CLASSES, 1)
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """(B, 4, h, w) -> (B, 4, h, w)."""
+        attention = (self.query(logits) * self.key(logits)).softmax(dim=1)
+        gated: Tensor = self.out(attention * self.value(logits))
+        return gated + logits
+
+
+class EdgeQualityFusion(nn.Module):
+    """Lets the edge map raise or damp the coarse quality logits, then weighs the classes against each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.quality_in = nn.Conv2d(NUM_CLASSES, NUM_CLASSES, 1)
+        self.edge_in = nn.Conv2d(1, 1, 1)
+        self.gate = ClassGate()
+
+    def forward(self, coarse_logits: Tensor, edge_logits: Tensor) -> Tensor:
+        """Fuse.
+
+        Args:
+            coarse_logits: float (B, 4, h, w) of the mask decoder.
+            edge_logits: float (B, 1, h, w).
+
+        Returns:
+            float (B, 4, h, w), the quality logits.
+        """
+        quality: Tensor = self.quality_in(coarse_logits)
+        edge: Tensor = self.edge_in(edge_logits)
+        fused: Tensor = self.gate(quality + quality * torch.sigmoid(edge))
+        return fused

@@ -1,0 +1,61 @@
+"""Every assessor and encoder by name: the one place where a name in a config or a checkpoint becomes a network.
+
+Names rather than import paths, so that a checkpoint describes its own architecture and loading one never runs code that the
+checkpoint chose (docs/decisions/0002).
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from segassess.assessor.base import Assessor
+from segassess.assessor.compact import CompactAssessor
+from segassess.assessor.encoders.base import ImageEncoder
+from segassess.assessor.encoders.efficientnet_lite0 import EfficientNetLite0
+from segassess.assessor.encoders.sam_vit import SamVitEncoder
+from segassess.assessor.segassess import SegAssess
+from segassess.errors import ConfigError
+
+ENCODERS: dict[str, Callable[..., ImageEncoder]] = {
+    "efficientnet_lite0": EfficientNetLite0,
+    "sam_vit_b": partial(SamVitEncoder.named, "sam_vit_b"),
+    "sam_vit_l": partial(SamVitEncoder.named, "sam_vit_l"),
+    "sam_vit_h": partial(SamVitEncoder.named, "sam_vit_h"),
+    # The same architecture small enough for tests and debugging; nobody publishes weights for it.
+    "sam_vit_tiny": partial(SamVitEncoder, 192, 8, 4, (1, 3, 5, 7)),
+}
+ASSESSORS: dict[str, Callable[..., Assessor]] = {
+    "segassess": SegAssess,
+    "compact": CompactAssessor,
+}
+
+
+def build_assessor(assessor: Mapping[str, Any], encoder: Mapping[str, Any]) -> Assessor:
+    """Build an assessor from two specifications.
+
+    Args:
+        assessor: `{"name": one of ASSESSORS, **options of its constructor}`.
+        encoder: `{"name": one of ENCODERS, **options of its constructor}`.
+
+    Raises:
+        ConfigError: if a name or an option does not exist.
+    """
+    image_encoder = _build("encoder", ENCODERS, encoder)
+    return _build("assessor", ASSESSORS, assessor, image_encoder)
+
+
+def _build(kind: str, registry: Mapping[str, Callable[..., Any]], spec: Mapping[str, Any], *args: Any) -> Any:
+    options = dict(spec)
+    name = options.pop("name", None)
+    if name not in registry:
+        raise ConfigError(f"{kind}.name must be one of {', '.join(registry)}, not {name!r}.")
+    build = registry[name]
+    allowed = [
+        parameter.name
+        for parameter in inspect.signature(build).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    if unknown := [option for option in options if option not in allowed]:
+        raise ConfigError(f"{kind}.{unknown[0]} is not an option of {name}; it has {', '.join(allowed) or 'none'}.")
+    return build(*args, **options)

@@ -1,0 +1,104 @@
+"""The typed batch that everything above the loader works with, validated once, at the loader's border."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One mask of one image, as numpy arrays.
+
+    Attributes:
+        image: uint8 (H, W, 3), RGB.
+        mask: bool (H, W), the mask under evaluation.
+        truth: bool (H, W), or None.
+        valid: bool (H, W), pixels that count.
+        name: the tile's name.
+        source: who made the mask.
+    """
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    truth: NDArray[np.bool_] | None
+    valid: NDArray[np.bool_]
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of masks with their images.
+
+    Attributes:
+        image: float32 (B, 3, H, W) in [0, 1].
+        mask: float32 (B, 1, H, W) in {0, 1}.
+        truth: the same, or None where there is none.
+        valid: bool (B, 1, H, W), pixels that count.
+        name: B names of tiles.
+        source: B sources of masks.
+    """
+
+    image: Tensor
+    mask: Tensor
+    truth: Tensor | None
+    valid: Tensor
+    name: list[str]
+    source: list[str]
+
+    def __post_init__(self) -> None:
+        size, count = self.image.shape[-2:], self.image.shape[0]
+        if self.image.dtype != torch.float32 or tuple(self.image.shape) != (count, 3, *size):
+            raise ValueError(f"image must be float32 (B, 3, H, W), not {self.image.dtype} {tuple(self.image.shape)}.")
+        for label, tensor, dtype in (("mask", self.mask, torch.float32), ("truth", self.truth, torch.float32), ("valid", self.valid, torch.bool)):
+            if tensor is not None and (tensor.dtype != dtype or tuple(tensor.shape) != (count, 1, *size)):
+                raise ValueError(f"{label} must be {dtype} {(count, 1, *size)}, not {tensor.dtype} {tuple(tensor.shape)}.")
+        if not len(self.name) == len(self.source) == count:
+            raise ValueError(f"{count} images need {count} names and sources, not {len(self.name)} and {len(self.source)}.")
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+    @property
+    def one_image(self) -> bool:
+        """Whether all masks are of the same, unaugmented image, so that it need be encoded only once (evaluation batches)."""
+        return len(self) > 1 and len(set(self.name)) == 1 and bool((self.image[1:] == self.image[:1]).all())
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
+        """The same batch on a device."""
+        moved = {
+            field.name: value.to(device, non_blocking=non_blocking)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **moved)
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in pinned memory (called by PyTorch's loader)."""
+        pinned = {f.name: v.pin_memory() for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+        return replace(self, **pinned)
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples into a batch; smaller ones are padded at the bottom and right with pixels that do not count."""
+    height = max(sample.mask.shape[0] for sample in samples)
+    width = max(sample.mask.shape[1] for sample in samples)
+
+    def plane(array: NDArray[np.generic]) -> Tensor:
+        padding = [(0, height - array.shape[0]), (0, width - array.shape[1])] + [(0, 0)] * (array.ndim - 2)
+        tensor = torch.from_numpy(np.ascontiguousarray(np.pad(array, padding)))
+        return tensor.permute(2, 0, 1) if array.ndim == 3 else tensor.unsqueeze(0)
+
+    truths = [sample.truth for sample in samples if sample.truth is not None]
+    return Batch(
+        image=torch.stack([plane(sample.image) for sample in samples]).float() / 255,
+        mask=torch.stack([plane(sample.mask) for sample in samples]).float(),
+        truth=torch.stack([plane(truth) for truth in truths]).float() if len(truths) == len(samples) else None,
+        valid=torch.stack([plane(sample.valid) for sample in samples]),
+        name=[sample.name for sample in samples],
+        source=[sample.source for sample in samples],
+    )

@@ -1,0 +1,231 @@
+"""Which masks of which tiles are seen when: training views by AMS, evaluation by tile, both reproducible and divisible.
+
+Every random choice is drawn from a generator seeded by (seed, epoch, tile), never from global state. So an epoch is the same
+whatever the number of workers, ranks or resumptions.
+"""
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, Sampler
+
+from segassess.data.ams import Dihedral, mixing_order
+from segassess.data.batch import Batch, Sample, collate
+from segassess.data.sources import MaskSource
+from segassess.data.tiles import Tile, TilePixels
+from segassess.data.transforms import Augmentation
+from segassess.errors import RequestError
+
+
+@dataclass(frozen=True)
+class TileKey:
+    """What a sampler asks of a dataset: a tile, in an epoch; `filler` marks repeats that keep ranks in step and never count."""
+
+    index: int
+    epoch: int = 0
+    filler: bool = False
+
+
+class TileSampler(Sampler[TileKey]):
+    """Deals tiles to ranks.
+
+    Shuffled (training): a permutation by (seed, epoch); what does not fill all ranks evenly is left out of this epoch.
+    Not shuffled (evaluation): every tile exactly once; short ranks get fillers, so that all make the same number of steps.
+
+    Args:
+        count: number of tiles.
+        shuffle: training order.
+        seed: of the permutation.
+        rank: this process.
+        world: number of processes.
+    """
+
+    def __init__(self, count: int, *, shuffle: bool, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+        if count < world:
+            raise RequestError(f"{count} tiles cannot be shared between {world} processes; use fewer devices or more tiles.")
+        self.count, self.shuffle, self.seed, self.rank, self.world = count, shuffle, seed, rank, world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch, also after resuming."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count // self.world if self.shuffle else -(-self.count // self.world)
+
+    def __iter__(self) -> Iterator[TileKey]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count) if self.shuffle else np.arange(self.count)
+        for step in range(len(self)):
+            position = step * self.world + self.rank
+            filler = position >= self.count
+            yield TileKey(int(order[position % self.count]), self.epoch, filler)
+
+
+class _TileReader:
+    """Reads tiles, and keeps them in memory if asked to."""
+
+    def __init__(self, tiles: Sequence[Tile], cache: bool) -> None:
+        self.tiles = list(tiles)
+        self._cache: dict[int, TilePixels] | None = {} if cache else None
+
+    def __call__(self, index: int) -> TilePixels:
+        if self._cache is None:
+            return self.tiles[index].read()
+        if index not in self._cache:
+            self._cache[index] = self.tiles[index].read()
+        return self._cache[index]
+
+
+class AmsDataset(Dataset[list[Sample]]):
+    """Training views: for each tile one independently augmented view per source.
+
+    Args:
+        tiles: training tiles with truth.
+        sources: training sources; a tile uses those that cover it.
+        views: views per image; None is one per source, fewer draws that many sources without replacement.
+        crop: side of the square views in pixels; None keeps whole tiles (which then must all have one size).
+        object_crops: share in [0, 1] of crops that are centred on an object of mask or truth; the rest is uniform.
+        augmentation: photometric and geometric augmentation, or None.
+        seed: of all random choices.
+        cache: keep tiles in memory.
+    """
+
+    def __init__(
+        self,
+        tiles: Sequence[Tile],
+        sources: Sequence[MaskSource],
+        *,
+        views: int | None = None,
+        crop: int | None = None,
+        object_crops: float = 0.5,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        cache: bool = True,
+    ) -> None:
+        self.tiles = [tile for tile in tiles if tile.truth is not None and any(source.covers(tile) for source in sources)]
+        if not self.tiles:
+            names = ", ".join(source.name for source in sources) or "none"
+            raise RequestError(f"No training tile has both truth and a mask of the training sources ({names}); see dataset.root and sampling.sources.")
+        self.sources = list(sources)
+        self.views, self.crop, self.object_crops = views, crop, object_crops
+        self.augmentation = augmentation
+        self.seed = seed
+        self._read = _TileReader(self.tiles, cache)
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __getitem__(self, key: TileKey) -> list[Sample]:
+        tile, pixels = self.tiles[key.index], self._read(key.index)
+        rng = np.random.default_rng([self.seed, key.epoch, key.index])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        sources = [source for source in self.sources if source.covers(tile)]
+        if self.views is not None and self.views < len(sources):
+            sources = [sources[index] for index in sorted(rng.permutation(len(sources))[: self.views])]
+        return [self._view(tile, pixels, source, rng, generator) for source in sources]
+
+    def _view(
+        self, tile: Tile, pixels: TilePixels, source: MaskSource, rng: np.random.Generator, generator: torch.Generator
+    ) -> Sample:
+        assert pixels.truth is not None, "tiles without truth are filtered out in the constructor"
+        mask = source.mask(tile, pixels, rng)
+        planes = {
+            "image": pixels.image,
+            "mask": mask.astype(np.uint8),
+            "truth": pixels.truth.astype(np.uint8),
+            "valid": pixels.valid.astype(np.uint8),
+        }
+        if self.augmentation is not None:
+            planes = self.augmentation(planes, int(rng.integers(2**31)))
+        if self.crop is not None:
+            planes = self._cropped(planes, self.crop, rng)
+        planes = _turned(planes, Dihedral.draw(generator))
+        return Sample(planes["image"], planes["mask"] > 0, planes["truth"] > 0, planes["valid"] > 0, tile.name, source.name)
+
+    def _cropped(self, planes: Mapping[str, NDArray[np.uint8]], side: int, rng: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
+        height, width = planes["mask"].shape
+        top, left = int(rng.integers(max(height - side, 0) + 1)), int(rng.integers(max(width - side, 0) + 1))
+        if rng.random() < self.object_crops:
+            objects = np.flatnonzero(planes["mask"] | planes["truth"])
+            if objects.size:
+                y, x = np.divmod(objects[rng.integers(objects.size)], width)
+                top = int(np.clip(y - side // 2, 0, max(height - side, 0)))
+                left = int(np.clip(x - side // 2, 0, max(width - side, 0)))
+        return {name: _padded(plane[top : top + side, left : left + side], side) for name, plane in planes.items()}
+
+
+def _padded(plane: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Pad a crop of a tile that is smaller than `side`; padding is 0 and so not valid."""
+    padding = [(0, side - plane.shape[0]), (0, side - plane.shape[1])] + [(0, 0)] * (plane.ndim - 2)
+    return np.pad(plane, padding)
+
+
+def _turned(planes: Mapping[str, NDArray[np.uint8]], dihedral: Dihedral) -> dict[str, NDArray[np.uint8]]:
+    turned = {}
+    for name, plane in planes.items():
+        tensor = torch.from_numpy(np.ascontiguousarray(plane))
+        tensor = tensor.permute(2, 0, 1) if plane.ndim == 3 else tensor
+        tensor = dihedral.apply(tensor)
+        turned[name] = (tensor.permute(1, 2, 0) if plane.ndim == 3 else tensor).numpy()
+    return turned
+
+
+class MixedCollate:
+    """Flattens the views of several images, image by image, and shuffles them within the batch.
+
+    The shuffle is drawn from the batch's own content, so it does not depend on workers or resumption.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __call__(self, items: Sequence[Sequence[Sample]]) -> Batch:
+        """(images x views) -> shuffled batch."""
+        samples = [sample for views in items for sample in views]
+        content = zlib.crc32(b"".join(sample.mask.tobytes()[:4096] for sample in samples))
+        order = mixing_order(len(samples), torch.Generator().manual_seed(self.seed * 2**32 + content))
+        return collate([samples[position] for position in order])
+
+
+class EvaluationDataset(Dataset[list[Sample]]):
+    """Whole tiles, each with its mask of every source; made masks are the same at every evaluation.
+
+    Args:
+        tiles: tiles with truth.
+        sources: sources to evaluate; a tile uses those that cover it.
+        seed: of made masks.
+        cache: keep tiles in memory.
+    """
+
+    def __init__(self, tiles: Sequence[Tile], sources: Sequence[MaskSource], *, seed: int = 0, cache: bool = True) -> None:
+        self.tiles = [tile for tile in tiles if tile.truth is not None and any(source.covers(tile) for source in sources)]
+        if not self.tiles:
+            names = ", ".join(source.name for source in sources) or "none"
+            raise RequestError(f"No tile has both truth and a mask of the sources ({names}); check dataset.root, split and source.")
+        self.sources = list(sources)
+        self.seed = seed
+        self._read = _TileReader(self.tiles, cache)
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __getitem__(self, key: TileKey) -> list[Sample]:
+        tile, pixels = self.tiles[key.index], self._read(key.index)
+        samples = []
+        for source in self.sources:
+            if source.covers(tile):
+                rng = np.random.default_rng([self.seed, zlib.crc32(tile.name.encode()), zlib.crc32(source.name.encode())])
+                mask = source.mask(tile, pixels, rng)
+                samples.append(Sample(pixels.image, mask, pixels.truth, pixels.valid, tile.name, source.name))
+        if key.filler:
+            samples = [replace(sample, valid=np.zeros_like(sample.valid)) for sample in samples]
+        return samples
+
+
+def collate_tiles(items: Sequence[Sequence[Sample]]) -> Batch:
+    """Stack all masks of a few tiles in their order."""
+    return collate([sample for samples in items for sample in samples])

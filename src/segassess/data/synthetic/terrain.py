@@ -1,0 +1,124 @@
+"""Open ground: natural cover, fields with furrows, yards, rivers and ponds."""
+
+import numpy as np
+
+from segassess.data.noise import octaves, smooth_noise
+from segassess.data.synthetic.canvas import Canvas, Colour, FloatMap, jitter, mix
+from segassess.data.synthetic.layout import Frame, Parcel, parcel_pixels
+from segassess.data.synthetic.styles import Palette
+
+
+def _step(values: FloatMap, edge: float, softness: float) -> FloatMap:
+    """Smooth step from 0 to 1 around `edge`."""
+    return np.clip((values - np.float32(edge)) / np.float32(softness) + np.float32(0.5), 0, 1)
+
+
+def paint_ground(canvas: Canvas, palette: Palette, greenness: float) -> None:
+    """Cover everything with a patchwork of green grass, dry grass and bare soil.
+
+    Args:
+        canvas: painted in place.
+        palette: colours of the scene.
+        greenness: share of grass against soil, 0 to 1.
+    """
+    metre = canvas.per_metre
+    cover = octaves(canvas.shape, (40 * metre, 14 * metre, 5 * metre), (1.0, 0.9, 0.6), canvas.rng) + 0.35 * canvas.grain
+    dryness = smooth_noise(canvas.shape, 22 * metre, canvas.rng) + 0.5 * canvas.mottle
+    whole = (slice(0, canvas.shape[0]), slice(0, canvas.shape[1]))
+    canvas.albedo[:] = np.asarray(palette.soil, np.float32)
+    # The share of a unit normal field above an edge falls like the logistic function of 1.7 times the edge.
+    edge = -float(np.log(greenness / (1 - greenness))) / 1.7
+    canvas.blend(whole, _step(cover, edge, 0.9), palette.grass)
+    canvas.blend(whole, _step(dryness, 0.7, 1.6) * np.float32(0.7) * _step(cover, edge, 0.9), palette.dry_grass)
+    canvas.albedo *= (1 + 0.055 * canvas.grain + 0.05 * canvas.mottle)[..., None]
+
+
+def paint_cover(canvas: Canvas, frame: Frame, parcel: Parcel, colour: Colour, *, opacity: float = 1.0, ragged: float = 0.4) -> None:
+    """Cover a parcel with one material (lawn, soil, paving), its texture kept."""
+    window, weight, _, _ = parcel_pixels(canvas, frame, parcel, ragged)
+    if weight.size == 0:
+        return
+    shade = 1 + np.float32(0.045) * canvas.grain[window] + np.float32(0.045) * canvas.mottle[window][::-1]
+    canvas.blend(window, np.float32(opacity) * weight, np.asarray(colour, np.float32) * shade[..., None])
+
+
+def paint_field(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) -> None:
+    """A field: crop or ploughed soil in furrows along one side, patchy growth, tractor tracks, a headland around it."""
+    rng = canvas.rng
+    window, weight, u, v = parcel_pixels(canvas, frame, parcel, 0.5)
+    if weight.size == 0:
+        return
+    along, across = (u, v) if rng.random() < 0.5 else (v, u)
+    period = float(rng.choice((0.9, 1.2, 1.8, 2.6, 3.5))) * float(rng.uniform(0.9, 1.1))
+    wander = np.float32(0.12) * canvas.mottle[window]
+    ridge = np.sin(np.float32(2 * np.pi / period) * (across + wander))
+    crop = jitter(mix(palette.grass, palette.leaves[int(rng.integers(3))], float(rng.uniform(0, 0.8))), 0.10, rng)
+    crop = mix(crop, (0.70, 0.62, 0.38), float(rng.choice((0.0, 0.0, 0.35, 0.75))))
+    growth = float(rng.uniform(0.1, 1.0))
+    patchy = canvas.mottle[window] * np.float32(0.35) + canvas.grain[window] * np.float32(0.35)
+    covered = np.clip(np.float32(growth) + np.float32(0.45) * ridge + patchy * np.float32(0.8), 0, 1)
+    soil = np.asarray(jitter(mix(palette.soil, (0.45, 0.36, 0.28), 0.3), 0.06, rng), np.float32)
+    colours = soil + covered[..., None] * (np.asarray(crop, np.float32) - soil)
+    colours *= (1 + np.float32(rng.uniform(0.02, 0.08)) * ridge + np.float32(0.05) * canvas.grain[window])[..., None]
+    if rng.random() < 0.5:
+        spacing = float(rng.uniform(9, 18))
+        beside = np.abs(np.mod(across + wander, np.float32(spacing)) - np.float32(spacing / 2))
+        track = np.abs(beside - np.float32(0.9)) < 0.25
+        colours += (track * np.float32(0.5))[..., None] * (soil * np.float32(1.05) - colours)
+    headland = np.minimum(along - along.min(), along.max() - along)
+    weight = weight * np.clip(headland / np.float32(0.8), 0.4, 1)
+    canvas.blend(window, weight, colours)
+    inside = weight > 0.5
+    slope = np.float32(0.10) * np.cos(np.float32(2 * np.pi / period) * (across + wander))
+    canvas.slope[window][inside] += slope[inside][:, None] * np.float32(0.7)
+
+
+def _water_surface(canvas: Canvas, inward: FloatMap, palette: Palette) -> None:
+    """Paint water where `inward` (metres to the shore, positive in the water) is positive, with a bank around it."""
+    whole = (slice(0, canvas.shape[0]), slice(0, canvas.shape[1]))
+    wet = inward > 0
+    bank = np.clip(1 + inward / np.float32(2.2), 0, 1) * ~wet
+    reeds = np.clip(0.5 + 0.8 * canvas.grain, 0, 1)
+    canvas.blend(whole, bank * np.float32(0.75), mix(palette.soil, (0.40, 0.35, 0.26), 0.5))
+    canvas.blend(whole, bank * reeds * np.float32(0.7), palette.leaves[0])
+    deep = np.asarray(palette.water, np.float32)
+    shallow = np.asarray(mix(palette.water, palette.soil, 0.4), np.float32)
+    depth = np.clip(inward / np.float32(4.0), 0, 1)[..., None]
+    colours = shallow + depth * (deep - shallow)
+    colours *= (1 + np.float32(0.05) * canvas.mottle + np.float32(0.015) * canvas.grain)[..., None]
+    canvas.blend(whole, wet, colours)
+    canvas.truth["water"] |= wet
+    canvas.taken |= inward > -1.5
+    # Land falls towards the water: the shore gets its light and dark side.
+    canvas.height -= np.float32(0.8) * wet
+    canvas.slope[wet] = 0
+
+
+def paint_river(canvas: Canvas, palette: Palette) -> None:
+    """A winding river across the scene."""
+    rng = canvas.rng
+    height, width = canvas.extent
+    x, y = canvas.coordinates((slice(0, canvas.shape[0]), slice(0, canvas.shape[1])))
+    angle = float(rng.uniform(0, np.pi))
+    dx, dy = x - np.float32(width * rng.uniform(0.2, 0.8)), y - np.float32(height * rng.uniform(0.2, 0.8))
+    along = np.float32(np.cos(angle)) * dx + np.float32(np.sin(angle)) * dy
+    across = np.float32(np.cos(angle)) * dy - np.float32(np.sin(angle)) * dx
+    wavelength, phase = float(rng.uniform(60, 160)), float(rng.uniform(0, 6.28))
+    across = across + np.float32(wavelength * rng.uniform(0.04, 0.10)) * np.sin(np.float32(2 * np.pi / wavelength) * along + phase)
+    half = float(rng.uniform(2.0, 11.0))
+    shore = np.float32(half) - np.abs(across) + np.float32(0.08 * half + 0.35) * canvas.mottle + np.float32(0.15) * canvas.grain
+    _water_surface(canvas, shore, palette)
+
+
+def paint_pond(canvas: Canvas, palette: Palette) -> None:
+    """A pond with an irregular shore."""
+    rng = canvas.rng
+    height, width = canvas.extent
+    x, y = canvas.coordinates((slice(0, canvas.shape[0]), slice(0, canvas.shape[1])))
+    dx, dy = x - np.float32(width * rng.uniform(0.1, 0.9)), y - np.float32(height * rng.uniform(0.1, 0.9))
+    radius, stretch, angle = float(rng.uniform(6, 18)), float(rng.uniform(1, 1.8)), float(rng.uniform(0, np.pi))
+    along = np.float32(np.cos(angle)) * dx + np.float32(np.sin(angle)) * dy
+    across = np.float32(np.cos(angle)) * dy - np.float32(np.sin(angle)) * dx
+    distance = np.hypot(along / np.float32(stretch), across)
+    shore = np.float32(radius) - distance + np.float32(0.14 * radius) * canvas.mottle + np.float32(0.12) * canvas.grain
+    _water_surface(canvas, shore, palette)

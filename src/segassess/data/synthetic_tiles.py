@@ -1,0 +1,65 @@
+"""The embedded default data set: generated scenes, written once in the native folder layout."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+from segassess.data.synthetic import make_scene
+from segassess.data.tiles import FolderTiles, Tile
+from segassess.errors import ConfigError, RequestError
+
+OBJECTS = ("building", "road", "water")
+# Part of the folder's name, so that scenes of another generator are never taken for today's.
+GENERATOR_VERSION = 1
+
+
+class SyntheticTiles(FolderTiles):
+    """Synthetic aerial scenes with truth.
+
+    Args:
+        root: scenes are written to a subfolder that names all parameters.
+        train: number of training scenes.
+        valid: number of validation scenes.
+        test: number of test scenes.
+        size: side of a scene in pixels.
+        object: what the truth shows: "building", "road" or "water".
+        seed: of the scenes; every split has its own.
+    """
+
+    def __init__(
+        self, root: str | Path, *, train: int = 120, valid: int = 24, test: int = 24, size: int = 256, object: str = "building", seed: int = 1
+    ) -> None:
+        if object not in OBJECTS:
+            raise ConfigError(f"dataset.object must be one of {', '.join(OBJECTS)}, not {object!r}.")
+        super().__init__(Path(root) / f"{object}_{size}px_seed{seed}_v{GENERATOR_VERSION}")
+        self.counts = {"train": train, "valid": valid, "test": test}
+        self.size, self.object, self.seed = size, object, seed
+
+    def tiles(self, split: str) -> list[Tile]:
+        """See `TileSet.tiles`; makes the scenes that are not there yet."""
+        if split not in self.counts:
+            raise RequestError(f"Synthetic scenes have the splits {', '.join(self.counts)}, not {split!r}.")
+        names = [f"scene_{number:04d}" for number in range(self.counts[split])]
+        folder = self.root / split
+        missing = [name for name in names if not (folder / "binary_map" / f"{name}.png").is_file()]
+        if missing:
+            offset = 1_000_000 * (1 + list(self.counts).index(split))
+            for name in track(missing, description=f"Making {split} scenes"):
+                self._write(folder, name, self.seed * 10_000_000 + offset + int(name.rpartition("_")[2]))
+        wanted = set(names)
+        return [tile for tile in super().tiles(split) if tile.name in wanted]
+
+    def _write(self, folder: Path, name: str, seed: int) -> None:
+        scene = make_scene(seed, self.size)
+        # The truth comes last: where it is, the scene is complete.
+        _save(folder / "image" / f"{name}.png", scene.image)
+        _save(folder / "binary_map" / f"{name}.png", scene.truth[self.object].astype(np.uint8) * 255)
+
+
+def _save(path: Path, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    Image.fromarray(pixels).save(temporary, format="PNG")
+    temporary.replace(path)

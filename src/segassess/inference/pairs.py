@@ -1,0 +1,296 @@
+"""Find out which mask belongs to which image: files, folders, glob patterns, or a CSV of pairs."""
+
+import csv
+import glob
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from segassess.errors import RequestError
+from segassess.inference.raster import RASTER_SUFFIXES, RasterPath, is_remote
+
+DEFAULT_SOURCE = "mask"
+
+_ALLOWED = "give a file, a folder, a glob pattern, or image=pairs.csv with the columns image and mask"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and the masks that were drawn over it.
+
+    Attributes:
+        name: unique in the request and safe as the name of a folder.
+        image: path of the image.
+        masks: path of the mask of each source.
+    """
+
+    name: str
+    image: str
+    masks: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class FailedInput:
+    """An input that cannot be assessed, with the reason in one sentence."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FoundPairs:
+    """What a request amounts to.
+
+    Attributes:
+        pairs: what can be assessed, in the order of the names of the images' files, or of the rows.
+        failures: images whose mask is missing, or masks whose image is.
+        unmatched: paths of masks that no image was given for; they need not be an error.
+    """
+
+    pairs: tuple[Pair, ...]
+    failures: tuple[FailedInput, ...] = ()
+    unmatched: tuple[str, ...] = ()
+
+
+@dataclass
+class _Found:
+    """Rasters that one side of the request stands for; `pattern` is the stem of the glob pattern they were found with."""
+
+    paths: list[str]
+    pattern: str = "*"
+    single: bool = False
+    sources: dict[str, str] = field(default_factory=dict)
+
+
+def find_pairs(image: RasterPath | None, mask: RasterPath | None = None) -> FoundPairs:
+    """Match images and masks.
+
+    - Two files make a pair, whatever their names; the source is "mask".
+    - Folders (searched without their subfolders) and glob patterns are matched by stem; where no stems match, by what the
+      wildcards stand for (`*_rgb.tif` and `*_mask.tif`). Images of the same stem in different folders are told apart by the
+      folder's name. The source is the folder that holds the mask, so `masks/*/*.tif` finds several sources of one image. A
+      folder of masks without rasters of its own has a source in each subfolder.
+    - A CSV (`,` or `;`) has the columns image and mask, and optionally name and source, and paths relative to itself. Rows
+      of the same image and name are one pair with several sources.
+
+    Hidden files and sidecars are passed over when a folder or a pattern is searched.
+
+    Args:
+        image: file, folder, glob pattern, CSV of pairs, `/vsi...` path or URL.
+        mask: the same, except a CSV; None with a CSV.
+
+    Raises:
+        RequestError: if nothing is found, nothing matches, or it is ambiguous what belongs together.
+    """
+    if image is None or not str(image):
+        raise RequestError(f"image= is not set; {_ALLOWED}.")
+    if _suffix(str(image)) == "csv" and not is_remote(image):
+        if mask is not None and str(mask):
+            raise RequestError(f"image={image} is a CSV of pairs and names the masks itself; leave out mask={mask}.")
+        return _pairs_of_csv(Path(image))
+    if mask is None or not str(mask):
+        raise RequestError(f"mask= is not set; {_ALLOWED}.")
+    return _match(_find("image", str(image)), _find("mask", str(mask)), f"image={image} and mask={mask}")
+
+
+def _find(key: str, path: str) -> _Found:
+    """Rasters of one side, sorted by path."""
+    if is_remote(path) or Path(path).is_file():
+        return _Found([path], single=True, sources={path: DEFAULT_SOURCE})
+    if Path(path).is_dir():
+        found = _Found(_rasters(Path(path).iterdir()))
+        if key == "mask" and not found.paths:
+            found.paths = _rasters(Path(path).glob("[!.]*/*"))
+    elif glob.has_magic(path):
+        # Path.glob takes no absolute patterns.
+        matches = glob.glob(path, recursive=True)  # noqa: PTH207
+        found = _Found(_rasters(map(Path, matches)), PurePosixPath(path).stem)
+    else:
+        raise RequestError(f"{key}={path} does not exist; {_ALLOWED}.")
+    if not found.paths:
+        suffixes = ", ".join(sorted(RASTER_SUFFIXES))
+        raise RequestError(f"{key}={path} holds no rasters; allowed are files that end in {suffixes}.")
+    return found
+
+
+def _rasters(paths: Iterable[Path]) -> list[str]:
+    return sorted(str(path) for path in paths if _suffix(str(path)) in RASTER_SUFFIXES and path.name[0] != "." and path.is_file())
+
+
+def _match(images: _Found, masks: _Found, request: str) -> FoundPairs:
+    if images.single and masks.single:
+        if images.paths == masks.paths:
+            raise RequestError(f"{request} are the same file; give the mask that was drawn over the image.")
+        return FoundPairs((Pair(_safe(_stem(images.paths[0])), images.paths[0], dict(masks.sources)),))
+    # A wide pattern for the images may find the masks as well.
+    images.paths = [path for path in images.paths if path not in set(masks.paths)]
+    if not images.paths:
+        raise RequestError(f"{request} hold the same files; keep images and masks apart by folder or by pattern.")
+    by_folder = max(Counter(map(_stem, images.paths)).values()) > 1
+    keys: list[Callable[[str, _Found], str]] = [_folder_and_stem] if by_folder else [_stem_key, _wildcard_key]
+    for key in keys:
+        of_image = _unique_keys(images, key)
+        of_mask = {path: key(path, masks) for path in masks.paths}
+        if set(of_image) & set(of_mask.values()):
+            break
+    else:
+        first_image, first_mask = PurePosixPath(images.paths[0]).name, PurePosixPath(masks.paths[0]).name
+        raise RequestError(
+            f"{request} have no names in common (such as {first_image} and {first_mask}); "
+            f"name masks like their images, or give a CSV of pairs with the columns image and mask."
+        )
+    masks_of: dict[str, dict[str, str]] = {}
+    for path in masks.paths:
+        if of_mask[path] in of_image:
+            source = masks.sources.get(path) or _folder(path, above=int(by_folder)) or DEFAULT_SOURCE
+            sources = masks_of.setdefault(of_mask[path], {})
+            if source in sources:
+                raise RequestError(
+                    f"{sources[source]} and {path} are both masks of {of_image[of_mask[path]]}; "
+                    f"keep one mask per image in each folder, or give a CSV of pairs with a column source."
+                )
+            sources[source] = path
+    names = _unique_names(list(of_image.values()))
+    return FoundPairs(
+        pairs=tuple(Pair(names[path], path, masks_of[key]) for key, path in of_image.items() if key in masks_of),
+        failures=tuple(
+            FailedInput(names[path], f"{path} has no mask of the same name.")
+            for key, path in of_image.items()
+            if key not in masks_of
+        ),
+        unmatched=tuple(path for path in masks.paths if of_mask[path] not in of_image),
+    )
+
+
+def _unique_keys(images: _Found, key: Callable[[str, _Found], str]) -> dict[str, str]:
+    by_key: dict[str, str] = {}
+    for path in images.paths:
+        other = by_key.setdefault(key(path, images), path)
+        if other != path:
+            raise RequestError(f"{other} and {path} have the same name; rename one, or give a CSV of pairs with a column name.")
+    return by_key
+
+
+def _stem_key(path: str, found: _Found) -> str:
+    return _stem(path)
+
+
+def _folder_and_stem(path: str, found: _Found) -> str:
+    return f"{_folder(path)}/{_stem(path)}"
+
+
+def _wildcard_key(path: str, found: _Found) -> str:
+    """What the wildcards of the pattern stand for: "a" for `a_mask.tif` found by `*_mask.tif`."""
+    wildcards = [match.start() for match in re.finditer(r"[*?\]\[]", found.pattern)]
+    if not wildcards:
+        return _stem(path)
+    before, after = wildcards[0], len(found.pattern) - wildcards[-1] - 1
+    stem = _stem(path)
+    return stem[before : len(stem) - after]
+
+
+def _pairs_of_csv(path: Path) -> FoundPairs:
+    rows = _read_rows(path)
+    images: dict[tuple[str, str], dict[str, str]] = {}
+    failures: list[FailedInput] = []
+    for number, row in rows:
+        image, mask = (_resolved(row[column], path.parent) for column in ("image", "mask"))
+        label = row["name"] or (_stem(image) if image else f"row {number}")
+        missing = [column for column, value in (("image", image), ("mask", mask)) if not value]
+        absent = [value for value in (image, mask) if value and not is_remote(value) and not Path(value).is_file()]
+        if missing:
+            failures.append(FailedInput(label, f"Row {number} of {path} has no {' and no '.join(missing)}."))
+        elif absent:
+            failures.append(FailedInput(label, f"{' and '.join(absent)} of row {number} of {path} do not exist."))
+        else:
+            sources = images.setdefault((image, row["name"]), {})
+            source = row["source"] or DEFAULT_SOURCE
+            if source in sources:
+                raise RequestError(
+                    f"Row {number} of {path} gives {image} a second mask of the source {source}; "
+                    f"tell them apart by the column source or name."
+                )
+            sources[source] = mask
+    if not images:
+        reasons = f" (such as: {failures[0].reason[:-1]})" if failures else ""
+        raise RequestError(f"{path} names no pair of files that exist{reasons}; its paths are relative to its own folder.")
+    given = Counter(_safe(name).casefold() for _, name in images if name)
+    for _, name in images:
+        if name and given[_safe(name).casefold()] > 1:
+            raise RequestError(f"{path} gives the name {name} to several images; names must differ, also in other than case.")
+    automatic = _unique_names([image for image, name in images if not name], taken=set(given))
+    pairs = tuple(Pair(_safe(name) if name else automatic[image], image, sources) for (image, name), sources in images.items())
+    return FoundPairs(pairs, tuple(failures))
+
+
+def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Line numbers and cells (image, mask, name, source; "" where empty) of a CSV of pairs."""
+    try:
+        # Spreadsheets put a byte order mark before the first column's name, and semicolons between columns in many languages.
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise RequestError(f"image={path} does not exist; {_ALLOWED}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} cannot be read as text in UTF-8 ({error}); save it as a CSV in UTF-8.") from error
+    header = lines[0] if lines else ""
+    table = csv.DictReader(lines, delimiter=";" if ";" in header and "," not in header else ",")
+    columns = {(name or "").strip().lower(): name for name in table.fieldnames or ()}
+    if not {"image", "mask"} <= set(columns):
+        found = ", ".join(columns) or "none"
+        raise RequestError(f"{path} has the columns {found}; it needs image and mask, and may have name and source.")
+
+    def cell(row: Mapping[str | None, str | None], column: str) -> str:
+        return (row[columns[column]] or "").strip() if column in columns else ""
+
+    wanted = ("image", "mask", "name", "source")
+    return [(table.line_num, {column: cell(row, column) for column in wanted}) for row in table]
+
+
+def _resolved(path: str, folder: Path) -> str:
+    return path if not path or is_remote(path) else str(folder / path)
+
+
+def _unique_names(paths: Sequence[str], taken: set[str] | None = None) -> dict[str, str]:
+    """A name for each path: its stem; with the folder before it where stems collide; with a number where that does, too.
+
+    Names that differ only in case collide, because their folders would on some file systems.
+    """
+    used = set(taken or ())
+    count = Counter(_safe(_stem(path)).casefold() for path in paths)
+    names: dict[str, str] = {}
+    for path in paths:
+        name = _safe(_stem(path))
+        if count[name.casefold()] > 1 or name.casefold() in used:
+            name = _safe(f"{_folder(path)}_{_stem(path)}")
+        number, unique = 2, name
+        while unique.casefold() in used:
+            number, unique = number + 1, f"{name}_{number}"
+        used.add(unique.casefold())
+        names[path] = unique
+    return names
+
+
+def _safe(name: str) -> str:
+    """The name with everything but letters, digits, `.`, `-` and `_` replaced, and not hidden."""
+    return re.sub(r"[^\w.-]+", "_", name).strip(".") or "image"
+
+
+def _pure(path: str) -> PurePosixPath:
+    """The path to take names from: without a URL's query, and with the one kind of slash."""
+    return PurePosixPath((path.split("?")[0] if "://" in path else path).replace("\\", "/"))
+
+
+def _stem(path: str) -> str:
+    return _pure(path).stem
+
+
+def _suffix(path: str) -> str:
+    return _pure(path).suffix.lower().lstrip(".")
+
+
+def _folder(path: str, above: int = 0) -> str:
+    """Name of the folder that holds the file, or of the one `above` it."""
+    folders = _pure(path if is_remote(path) else Path(path).absolute().as_posix()).parents
+    return folders[above].name if above < len(folders) else ""

@@ -1,0 +1,195 @@
+"""Write results so that they appear whole or not at all.
+
+Rasters are Cloud Optimized GeoTIFFs: tiled, compressed, with overviews, on the grid of the image.
+"""
+
+import errno
+import os
+import secrets
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio.shutil
+from numpy.typing import ArrayLike, NDArray
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import MemoryFile
+
+from segassess.errors import RequestError
+from segassess.inference.raster import Georeference
+from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, NOT_ASSESSED, NUM_CLASSES
+
+NODATA = NOT_ASSESSED
+
+# P(error) = value / 250: a step of exactly 0.004, and 255 stays free for nodata.
+ERROR_STEPS = 250
+
+_TILE = 256
+_FAULTS_OF_THE_FOLDER = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EISDIR)
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A path beside `path` to write to; when the block ends well the file is flushed to disk and renamed to `path`.
+
+    If the block raises, `path` stays as it was and nothing is left beside it. Missing folders are made.
+
+    Args:
+        path: where the file is to appear.
+
+    Yields:
+        Path of an empty file in the same folder, with the same suffix.
+
+    Raises:
+        RequestError: if the folder cannot be made or written to, if the disk is full, or if `path` is a folder.
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not tempfile, whose files only their owner may read, which the rename would keep.
+        beside.touch(exist_ok=False)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield beside
+        with beside.open("rb+") as written:
+            os.fsync(written.fileno())
+        beside.replace(path)
+    except OSError as error:
+        if error.errno not in _FAULTS_OF_THE_FOLDER:
+            raise
+        raise _unwritable(path, error) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def write_quality(
+    path: str | Path, quality: ArrayLike, georeference: Georeference | None = None, tags: Mapping[str, str] | None = None
+) -> None:
+    """Write a quality map: uint8 codes with palette and nodata 255.
+
+    TIFF palettes have no alpha, so TN is opaque to programs that show the file without a style of their own.
+
+    Args:
+        path: the GeoTIFF to write.
+        quality: (H, W) codes TP=0, FP=1, TN=2, FN=3, 255 = not assessed.
+        georeference: of the image, or None.
+        tags: metadata of the file (model hash, version, decoding, ...); the names of the classes are added.
+
+    Raises:
+        RequestError: if the folder cannot be written to.
+        ValueError: if there are other codes.
+    """
+    codes = np.asarray(quality)
+    if not np.isin(codes, (*range(NUM_CLASSES), NOT_ASSESSED)).all():
+        raise ValueError(f"quality holds {np.unique(codes)[:8]}; allowed are 0 to {NUM_CLASSES - 1} and {NOT_ASSESSED}.")
+    classes = [f"{code}={CLASS_NAMES[code]} ({CLASS_LABELS[code]})" for code in range(NUM_CLASSES)]
+    tags = {**(tags or {}), "CLASSES": "; ".join([*classes, f"{NOT_ASSESSED}=not assessed"])}
+    palette = {**dict(enumerate(CLASS_COLOURS)), NODATA: (0, 0, 0, 0)}
+    _write_cog(path, codes, georeference, tags, description="quality", palette=palette, resampling="MODE")
+
+
+def write_error(
+    path: str | Path,
+    error: ArrayLike,
+    valid: ArrayLike,
+    georeference: Georeference | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write an error map: uint8, P(error) = value * 0.004 (declared as the band's scale), nodata 255.
+
+    Args:
+        path: the GeoTIFF to write.
+        error: float (H, W) in [0, 1], P(FP) + P(FN); anything where not valid.
+        valid: bool (H, W); pixels that are not valid or NaN become nodata.
+        georeference: of the image, or None.
+        tags: metadata of the file.
+
+    Raises:
+        RequestError: if the folder cannot be written to.
+    """
+    probability = np.asarray(error, dtype=np.float32)
+    known = np.asarray(valid, dtype=bool) & ~np.isnan(probability)
+    steps = np.rint(np.clip(np.where(known, probability, 0), 0, 1) * ERROR_STEPS)
+    data = np.where(known, steps, NODATA)
+    _write_cog(path, data, georeference, tags or {}, description="P(error)", scale=1 / ERROR_STEPS, resampling="AVERAGE")
+
+
+def write_refined(
+    path: str | Path,
+    refined: ArrayLike,
+    valid: ArrayLike,
+    georeference: Georeference | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write a refined mask: uint8, 0 background, 1 foreground, nodata 255.
+
+    Args:
+        path: the GeoTIFF to write.
+        refined: (H, W), > 0 is foreground.
+        valid: bool (H, W); pixels that are not valid become nodata.
+        georeference: of the image, or None.
+        tags: metadata of the file.
+
+    Raises:
+        RequestError: if the folder cannot be written to.
+    """
+    data = np.where(np.asarray(valid, dtype=bool), np.asarray(refined) > 0, NODATA)
+    palette = {0: (0, 0, 0, 255), 1: (255, 255, 255, 255), NODATA: (0, 0, 0, 0)}
+    _write_cog(path, data, georeference, tags or {}, description="refined mask", palette=palette, resampling="MODE")
+
+
+def _write_cog(
+    path: str | Path,
+    data: NDArray[Any],
+    georeference: Georeference | None,
+    tags: Mapping[str, str],
+    *,
+    description: str,
+    resampling: str,
+    palette: Mapping[int, tuple[int, int, int, int]] | None = None,
+    scale: float | None = None,
+) -> None:
+    """Write one uint8 band (H, W). GDAL works in memory, so that a full disk is an error and never half a file."""
+    if data.ndim != 2:
+        raise ValueError(f"{description} must be (H, W), not {data.shape}.")
+    height, width = data.shape
+    place = {} if georeference is None else {"crs": georeference.crs, "transform": georeference.transform}
+    with warnings.catch_warnings(), MemoryFile(ext=".tif") as plain, MemoryFile(ext=".tif") as optimized:
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        layout = {"height": height, "width": width, "count": 1, "dtype": "uint8", "nodata": NODATA, **place}
+        with plain.open(driver="GTiff", tiled=True, compress="deflate", zlevel=1, bigtiff="if_safer", **layout) as dataset:
+            dataset.write(data.astype(np.uint8), 1)
+            dataset.set_band_description(1, description)
+            dataset.update_tags(**tags)
+            if palette is not None:
+                dataset.write_colormap(1, palette)
+            if scale is not None:
+                dataset.scales, dataset.offsets = (scale,), (0.0,)
+        with plain.open() as dataset:
+            # Differences of neighbours help smooth probabilities, but only lengthen runs of equal codes.
+            predictor = "NO" if palette is not None else "YES"
+            options = {"BLOCKSIZE": _TILE, "COMPRESS": "DEFLATE", "PREDICTOR": predictor, "BIGTIFF": "IF_SAFER"}
+            rasterio.shutil.copy(dataset, optimized.name, driver="COG", OVERVIEW_RESAMPLING=resampling, **options)
+        with atomic_path(path) as beside:
+            beside.write_bytes(optimized.getbuffer())
+
+
+def _unwritable(path: Path, error: OSError) -> RequestError:
+    return RequestError(f"{path} cannot be written ({error.strerror}); set output_dir to a folder that you may write to.")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,70 @@
+"""From a command line to a pipeline: Hydra composes, keys are checked, errors become one line and an exit code.
+
+Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from segassess.errors import SegAssessError, SomeInputsFailed
+from segassess.pipelines.config_check import check_keys
+
+EXIT_SOME_FAILED = 1
+EXIT_WRONG_REQUEST = 2
+EXIT_INTERRUPTED = 130
+
+
+def run_script(task: str, script: str) -> NoReturn:
+    """Run `python <task>.py`; never returns.
+
+    Args:
+        task: "train", "evaluate" or "predict": name of the config `conf/<task>.yaml` and of the pipeline
+            `segassess.pipelines.<task>.run(config)`.
+        script: path of the script; `conf/` lies beside it.
+
+    Exit codes: 0 done; 1 some inputs failed and the others are done; 2 the request itself is wrong; 130 interrupted.
+    """
+    root = Path(script).resolve().parent
+    os.environ.setdefault("SEGASSESS_ROOT", str(root))
+    # Lets Hydra raise its errors instead of printing them and exiting with 1, so that one place decides.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    show_traceback = {"on": False}
+
+    @hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name=task)
+    def main(config: DictConfig) -> float | None:
+        show_traceback["on"] = bool(config.traceback)
+        check_keys(config, HydraConfig.get(), GlobalHydra.instance().config_loader())
+        run: Callable[[DictConfig], float | None] = import_module(f"segassess.pipelines.{task}").run
+        return run(config)
+
+    try:
+        main()
+    except (SegAssessError, HydraException, OmegaConfBaseException) as error:
+        if show_traceback["on"]:
+            raise
+        print(f"Error: {_sentence(error)}", file=sys.stderr)
+        sys.exit(EXIT_SOME_FAILED if isinstance(error, SomeInputsFailed) else EXIT_WRONG_REQUEST)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(0)
+
+
+def _sentence(error: BaseException) -> str:
+    """One line; Hydra's and OmegaConf's messages span several, of which the first ones name key and value."""
+    if isinstance(error, SegAssessError):
+        return str(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "object_type" not in line]
+    text = "; ".join(lines[:12])
+    return f"{text} (see --cfg job for all keys)."

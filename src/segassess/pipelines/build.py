@@ -1,0 +1,132 @@
+"""From config nodes to objects: the only module that calls Hydra's `instantiate`."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from segassess.assessor.artifact import LoadedAssessor, load_assessor
+from segassess.assessor.base import Assessor
+from segassess.assessor.checkpoint import load_checkpoint
+from segassess.assessor.registry import build_assessor
+from segassess.data.module import AssessmentData, SamplingSettings
+from segassess.data.tiles import TileSet
+from segassess.errors import ConfigError
+from segassess.training.losses import AssessorLoss, LossWeights
+from segassess.training.module import OptimizerFactory, Schedule
+
+log = logging.getLogger(__name__)
+
+
+def plain(node: Any) -> Any:
+    """A config node as plain dictionaries, lists and primitives, interpolations resolved."""
+    return OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig | ListConfig) else node
+
+
+def as_list(value: Any) -> list[str]:
+    """One name or a list of names."""
+    items = plain(value)
+    return [] if items is None else [items] if isinstance(items, str) else [str(item) for item in items]
+
+
+def make(node: Any, key: str, **options: Any) -> Any:
+    """Instantiate the node at `key`.
+
+    Raises:
+        ConfigError: if it cannot be made; names the key.
+    """
+    try:
+        return instantiate(node, **options)
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        raise ConfigError(f"{key} cannot be set up: {str(cause).splitlines()[0]}.") from error
+
+
+def tileset(node: DictConfig) -> TileSet:
+    """The data set of a `dataset` node."""
+    options = {key: value for key, value in plain(node).items() if key not in ("made", "held_out")}
+    result: TileSet = make(options, "dataset")
+    return result
+
+
+def data(config: DictConfig, *, sampling: SamplingSettings | None = None, num_workers: int = 0, **options: Any) -> AssessmentData:
+    """The data module of a config with the keys dataset, held_out and seed."""
+    return AssessmentData(
+        tileset(config.dataset),
+        made=as_list(config.dataset.made),
+        held_out=as_list(config.held_out),
+        sampling=sampling,
+        num_workers=num_workers,
+        seed=config.seed,
+        **options,
+    )
+
+
+def sampling(node: DictConfig) -> SamplingSettings:
+    """Settings of a `sampling` node."""
+    return SamplingSettings(**{key: value for key, value in plain(node).items() if key not in ("sources", "num_workers")})
+
+
+def architecture(config: DictConfig) -> tuple[dict[str, Any] | None, dict[str, Any] | None, Path | None]:
+    """Specifications of assessor and encoder (None where not given), and the encoder's starting weights."""
+    assessor = None if config.assessor is None else plain(config.assessor)
+    encoder = None if config.encoder is None else plain(config.encoder)
+    weights = encoder.pop("weights", None) if encoder else None
+    return assessor, encoder, None if weights is None else Path(weights)
+
+
+def new_assessor(assessor: Mapping[str, Any], encoder: Mapping[str, Any], weights: Path | None) -> Assessor:
+    """An assessor to be trained, started from public weights where given."""
+    model = build_assessor(assessor, encoder)
+    if weights is not None:
+        report = load_checkpoint(model, weights)
+        log.info("%s: %s", weights, report.summary())
+    return model
+
+
+def stored_assessor(config: DictConfig) -> LoadedAssessor:
+    """The assessor that the keys checkpoint, assessor, encoder and decoding name."""
+    assessor, encoder, _ = architecture(config)
+    loaded = load_assessor(config.checkpoint, assessor=assessor, encoder=encoder, decoding=config.decoding)
+    log.info("Assessor %s (%s on %s, %s decoding).", config.checkpoint, loaded.description.assessor["name"], loaded.description.encoder["name"], loaded.description.decoding)
+    return loaded
+
+
+def loss(node: DictConfig, decoding: str) -> AssessorLoss:
+    """The loss of a `loss` node."""
+    options = plain(node)
+    return AssessorLoss(LossWeights(**options["weights"]), options["class_weights"], decoding)  # type: ignore[arg-type]
+
+
+def optimizer(node: DictConfig) -> tuple[OptimizerFactory, Schedule]:
+    """Optimizer factory and schedule of an `optimizer` node."""
+    return make(node.factory, "optimizer.factory"), Schedule(**plain(node.schedule))
+
+
+def callbacks(node: DictConfig | None) -> list[L.Callback]:
+    """Callbacks of a dictionary of nodes; null entries are dropped."""
+    return [make(child, f"callbacks.{name}") for name, child in (node or {}).items() if child is not None]
+
+
+def loggers(node: DictConfig | None) -> list[Logger]:
+    """Loggers of a dictionary of nodes; null entries are dropped."""
+    made = []
+    for name, child in (node or {}).items():
+        if child is not None:
+            try:
+                made.append(make(child, f"logger.{name}"))
+            except ModuleNotFoundError as error:
+                raise ConfigError(f"logger.{name} needs the package {error.name}: pip install 'segassess[wandb]'.") from error
+    return made
+
+
+def trainer(node: DictConfig, **options: Any) -> L.Trainer:
+    """Lightning's trainer."""
+    result: L.Trainer = make(node, "trainer", **options)
+    return result

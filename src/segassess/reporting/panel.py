@@ -1,0 +1,316 @@
+"""Pictures that show at a glance what was judged and how: image, mask, quality map and error map side by side.
+
+Only Pillow and numpy are needed, and Pillow's own font, so that panels look the same on every machine.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, FN, FP, NOT_ASSESSED, NUM_CLASSES, TN, TP
+
+# Longest side of one picture, in pixels of the panel.
+SMALLEST, LARGEST = 320, 640
+
+Colour = tuple[int, int, int]
+
+_PAPER: Colour = (255, 255, 255)
+_INK: Colour = (33, 37, 41)
+_QUIET_INK: Colour = (108, 117, 125)
+_RULE: Colour = (206, 212, 218)
+_MASK_COLOUR: Colour = (240, 228, 66)  # Okabe and Ito's yellow, which no class of the quality map uses.
+_NO_DATA_COLOUR: Colour = (233, 236, 239)
+_STRIPE_COLOUR: Colour = (206, 212, 218)
+
+_MARGIN, _GAP = 28, 20
+_TITLE_SIZE, _HEADING_SIZE, _TEXT_SIZE = 24, 17, 15
+
+# How much of the image shines through the classes, so that one sees what was judged.
+_OVERLAY_OPACITY = 0.72
+
+# Anchors of a dark-to-bright scale of even steps in lightness, in the manner of inferno: dark blue, purple, red, orange, cream.
+_SCALE_ANCHORS: tuple[Colour, ...] = (
+    (6, 6, 24),
+    (44, 16, 84),
+    (98, 24, 110),
+    (150, 40, 100),
+    (199, 62, 76),
+    (234, 99, 43),
+    (249, 149, 20),
+    (247, 205, 68),
+    (252, 252, 190),
+)
+
+
+def _interpolated(anchors: Sequence[Colour], steps: int = 256) -> NDArray[np.uint8]:
+    positions, table = np.linspace(0, 1, len(anchors)), np.asarray(anchors, dtype=np.float64)
+    at = np.linspace(0, 1, steps)
+    return np.rint(np.stack([np.interp(at, positions, table[:, channel]) for channel in range(3)], axis=1)).astype(np.uint8)
+
+
+# uint8 (256, 3): colour of P(error) = index / 255.
+ERROR_SCALE = _interpolated(_SCALE_ANCHORS)
+
+
+@dataclass(frozen=True)
+class _Picture:
+    heading: str
+    pixels: Image.Image
+
+
+def render_panel(
+    image: ArrayLike,
+    mask: ArrayLike,
+    quality: ArrayLike,
+    error: ArrayLike,
+    title: str,
+    notes: Sequence[str] = (),
+    *,
+    estimated_iou: float | None = None,
+    truth_quality: ArrayLike | None = None,
+) -> Image.Image:
+    """Image | mask over image | quality map | error map (| true quality map), with title, legend and notes.
+
+    Args:
+        image: float (H, W, 3) in [0, 1].
+        mask: (H, W), > 0 is foreground.
+        quality: (H, W) codes TP=0, FP=1, TN=2, FN=3, 255 = not assessed.
+        error: float (H, W) in [0, 1], P(FP) + P(FN); NaN and pixels that were not assessed have no colour.
+        title: one line, cut off where the panel ends.
+        notes: sentences for the foot of the panel.
+        estimated_iou: in [0, 1], shown beside the title; None or NaN: not shown.
+        truth_quality: (H, W) codes of the true quality map, where the truth is known.
+
+    Returns:
+        RGB picture. Tiles are magnified by a whole factor (nearest) until their longest side has at least 320 px; large images
+        are reduced to 640 px.
+
+    Raises:
+        ValueError: if the shapes differ or are empty.
+    """
+    colours = np.nan_to_num(np.asarray(image, dtype=np.float32)).clip(0, 1)
+    inside, codes, probability = np.asarray(mask) > 0, np.asarray(quality), np.asarray(error, dtype=np.float32)
+    true_codes = None if truth_quality is None else np.asarray(truth_quality)
+    planes = [plane for plane in (inside, codes, probability, true_codes) if plane is not None]
+    if (
+        colours.ndim != 3
+        or colours.shape[2] != 3
+        or any(plane.shape != colours.shape[:2] for plane in planes)
+        or not colours.size
+    ):
+        shapes = ", ".join(str(array.shape) for array in (colours, *planes))
+        raise ValueError(f"image must be (H, W, 3) and everything else (H, W), not {shapes}.")
+
+    size = _display_size(*inside.shape)
+    photo = _resized(Image.fromarray(np.rint(colours * 255).astype(np.uint8)), size)
+    assessed = (codes != NOT_ASSESSED) & ~np.isnan(probability)
+    pictures = [
+        _Picture("Image", photo),
+        _Picture("Mask", _outlined(photo, inside, size)),
+        _Picture("Quality map (predicted)", _quality_over(photo, codes, size)),
+        _Picture("Error probability", _error_picture(probability, assessed, size)),
+    ]
+    if true_codes is not None:
+        pictures.append(_Picture("Quality map (true)", _quality_over(photo, true_codes, size)))
+    return _composed(pictures, title, notes, estimated_iou, codes)
+
+
+def render_sheet(panels: Iterable[Image.Image]) -> Image.Image:
+    """Several panels below one another, aligned left, with a rule between them.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    stack = list(panels)
+    if not stack:
+        raise ValueError("A sheet needs at least one panel.")
+    sheet = Image.new("RGB", (max(panel.width for panel in stack), sum(panel.height + 1 for panel in stack) - 1), _PAPER)
+    draw, top = ImageDraw.Draw(sheet), 0
+    for panel in stack:
+        if top:
+            draw.line([(_MARGIN, top - 1), (sheet.width - _MARGIN - 1, top - 1)], fill=_RULE)
+        sheet.paste(panel, (0, top))
+        top += panel.height + 1
+    return sheet
+
+
+def _display_size(height: int, width: int) -> tuple[int, int]:
+    """Width and height of a picture on the panel."""
+    longest = max(height, width)
+    factor: float = math.ceil(SMALLEST / longest) if longest < SMALLEST else min(1.0, LARGEST / longest)
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def _resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Nearest neighbour upwards, so that pixels stay pixels; averages downwards, so that small errors do not vanish."""
+    if picture.size == size:
+        return picture
+    return picture.resize(size, Image.Resampling.NEAREST if size[0] > picture.width else Image.Resampling.BOX)
+
+
+def _outlined(photo: Image.Image, inside: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
+    """The image with the mask lightly filled and outlined in yellow between two dark lines."""
+    shown = np.asarray(_resized(Image.fromarray(inside.astype(np.uint8) * 255), size)) >= 128
+    pixels = np.asarray(photo, dtype=np.float32)
+    fill = 0.25 * shown[..., None]
+    pixels = pixels * (1 - fill) + np.asarray(_MASK_COLOUR, dtype=np.float32) * fill
+    line = shown & ~_eroded(shown, 2)
+    halo = (shown & ~_eroded(shown, 3)) | (~_eroded(~shown, 1) & ~shown)
+    pixels[halo] *= 0.35
+    pixels[line] = _MASK_COLOUR
+    return Image.fromarray(pixels.round().astype(np.uint8))
+
+
+def _eroded(inside: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """Pixels whose neighbours up to `radius` in the four directions are inside; beyond the border counts as inside."""
+    for _ in range(radius):
+        padded = np.pad(inside, 1, constant_values=True)
+        inside = inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return inside
+
+
+def _quality_over(photo: Image.Image, codes: NDArray[np.generic], size: tuple[int, int]) -> Image.Image:
+    """Classes over the greyed image; what was not assessed is striped."""
+    table = np.zeros((256, 4), np.uint8)
+    for code, (red, green, blue, alpha) in enumerate(CLASS_COLOURS):
+        table[code] = (red, green, blue, round(alpha * _OVERLAY_OPACITY))
+    overlay = _resized(Image.fromarray(table[codes.astype(np.uint8)]), size)
+    # Lifted off black and dimmed below white, so that all classes stand out against shadows and bright roofs alike.
+    grey = photo.convert("L").point([round(70 + 0.62 * value) for value in range(256)]).convert("RGB")
+    grey.paste(overlay, (0, 0), overlay)
+    return _striped_where(grey, codes == NOT_ASSESSED, size)
+
+
+def _error_picture(probability: NDArray[np.float32], assessed: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
+    known = np.where(assessed, np.nan_to_num(probability), 0).clip(0, 1).astype(np.float32)
+    share = np.asarray(_resized(Image.fromarray(assessed.astype(np.float32)), size))
+    # Averaged over what was assessed only, or borders would look better than they are.
+    shown = np.asarray(_resized(Image.fromarray(known), size)) / np.maximum(share, 1e-6)
+    picture = Image.fromarray(ERROR_SCALE[np.rint(shown.clip(0, 1) * 255).astype(np.uint8)])
+    return _striped_where(picture, ~assessed, size)
+
+
+def _striped_where(picture: Image.Image, where: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
+    if not where.any():
+        return picture
+    stencil = _resized(Image.fromarray(where.astype(np.uint8) * 255), size).point([0] * 128 + [255] * 128)
+    picture.paste(_stripes(size), (0, 0), stencil)
+    return picture
+
+
+def _stripes(size: tuple[int, int]) -> Image.Image:
+    rows, columns = np.indices(size[::-1])
+    dark = (rows + columns) % 12 < 3
+    return Image.fromarray(np.where(dark[..., None], _STRIPE_COLOUR, _NO_DATA_COLOUR).astype(np.uint8))
+
+
+def _composed(
+    pictures: Sequence[_Picture], title: str, notes: Sequence[str], estimated_iou: float | None, codes: NDArray[np.generic]
+) -> Image.Image:
+    """Lay out title, headings, pictures, legend and notes on white paper."""
+    heading_font = _font(_HEADING_SIZE)
+    columns = [max(picture.pixels.width, math.ceil(heading_font.getlength(picture.heading)), 200) for picture in pictures]
+    legend_width = _draw_legend(None, (0, 0), codes)
+    inner = max(sum(columns) + _GAP * (len(columns) - 1), legend_width)
+    note_lines = [line for note in notes for line in _wrapped(note, _font(_TEXT_SIZE), inner)]
+
+    title_top = _MARGIN
+    heading_top = title_top + _TITLE_SIZE + 22
+    picture_top = heading_top + _HEADING_SIZE + 10
+    bar_top = picture_top + pictures[0].pixels.height + 10
+    legend_top = bar_top + 44
+    note_top = legend_top + 32
+    height = note_top + (len(note_lines) * (_TEXT_SIZE + 6) + 4 if note_lines else -8) + _MARGIN - 4
+
+    panel = Image.new("RGB", (inner + 2 * _MARGIN, height), _PAPER)
+    draw = ImageDraw.Draw(panel)
+    estimate = "" if estimated_iou is None or math.isnan(estimated_iou) else f"estimated IoU {estimated_iou:.2f}"
+    title_font = _font(_TITLE_SIZE)
+    estimate_width = math.ceil(title_font.getlength(estimate)) + 24 if estimate else 0
+    draw.text((_MARGIN, title_top), _shortened(title, title_font, inner - estimate_width), fill=_INK, font=title_font)
+    draw.text((_MARGIN + inner, title_top), estimate, fill=_INK, font=title_font, anchor="ra")
+    left = _MARGIN
+    for picture, column in zip(pictures, columns, strict=True):
+        draw.text((left, heading_top), picture.heading, fill=_INK, font=heading_font)
+        panel.paste(picture.pixels, (left, picture_top))
+        right, bottom = left + picture.pixels.width, picture_top + picture.pixels.height
+        draw.rectangle((left - 1, picture_top - 1, right, bottom), outline=_RULE)
+        if picture.heading == "Error probability":
+            _draw_colour_bar(panel, (left, bar_top), column)
+        left += column + _GAP
+    _draw_legend(draw, (_MARGIN, legend_top), codes)
+    for number, line in enumerate(note_lines):
+        draw.text((_MARGIN, note_top + number * (_TEXT_SIZE + 6)), line, fill=_QUIET_INK, font=_font(_TEXT_SIZE))
+    return panel
+
+
+def _draw_colour_bar(panel: Image.Image, corner: tuple[int, int], width: int) -> None:
+    left, top = corner
+    bar = Image.fromarray(np.broadcast_to(ERROR_SCALE, (12, 256, 3)).copy()).resize((width, 12), Image.Resampling.BILINEAR)
+    panel.paste(bar, corner)
+    draw = ImageDraw.Draw(panel)
+    draw.rectangle((left - 1, top - 1, left + width, top + 12), outline=_RULE)
+    for value, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
+        label = "0.5" if value == 0.5 else f"{value:.0f}"
+        draw.text((left + value * width, top + 17), label, fill=_QUIET_INK, font=_font(_TEXT_SIZE - 2), anchor=anchor)
+
+
+def _draw_legend(draw: ImageDraw.ImageDraw | None, corner: tuple[int, int], codes: NDArray[np.generic]) -> int:
+    """Draw swatches with names and shares of the predicted classes in one row (not with None), and return its width."""
+    font, left, top = _font(_TEXT_SIZE), corner[0], corner[1]
+    assessed = int((codes != NOT_ASSESSED).sum())
+    entries: list[tuple[str, Colour | None]] = []
+    for code in (TP, FP, FN, TN):
+        share = f"  {100 * float((codes == code).sum()) / assessed:.1f} %" if assessed else ""
+        colour = None if code == TN else CLASS_COLOURS[code][:3]
+        entries.append((f"{CLASS_NAMES[code]} {CLASS_LABELS[code]}{' (no colour)' if code == TN else ''}{share}", colour))
+    for text, colour in entries:
+        if draw is not None:
+            box = (left, top, left + 17, top + 17)
+            draw.rectangle(box, fill=_overlaid(colour), outline=_QUIET_INK)
+            draw.text((left + 25, top + 9), text, fill=_INK, font=font, anchor="lm")
+        left += 25 + math.ceil(font.getlength(text)) + 28
+    if assessed < codes.size:
+        if draw is not None:
+            draw.rectangle((left, top, left + 17, top + 17), fill=_NO_DATA_COLOUR, outline=_QUIET_INK)
+            draw.line((left + 1, top + 16, left + 16, top + 1), fill=_QUIET_INK)
+            draw.text((left + 25, top + 9), "not assessed", fill=_INK, font=font, anchor="lm")
+        left += 25 + math.ceil(font.getlength("not assessed")) + 28
+    return left - 28 - corner[0]
+
+
+def _overlaid(colour: Colour | None) -> Colour:
+    """What a class looks like over middling grey, so that legend and picture agree."""
+    if colour is None:
+        return (150, 150, 150)
+    red, green, blue = (round(_OVERLAY_OPACITY * channel + (1 - _OVERLAY_OPACITY) * 150) for channel in colour)
+    return red, green, blue
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(f"{text}...") > width:
+        text = text[:-1]
+    return f"{text}..."
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return [_shortened(line, font, width) for line in lines if line]
