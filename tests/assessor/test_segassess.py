@@ -97,7 +97,7 @@ def test_many_masks_share_one_encoding(model):
         for index in range(3):
             alone = model(image, masks[index : index + 1], all_logits=True)
             for name, tensor in vars(alone).items():
-                torch.testing.assert_close(vars(together)[name][index : index + 1], tensor, rtol=0, atol=2e-5)
+                torch.testing.assert_close(vars(together)[name][index : index + 1], tensor, rtol=0, atol=2e-4)
     assert not torch.allclose(together.quality_logits[0], together.quality_logits[1])
 
 

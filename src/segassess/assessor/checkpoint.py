@@ -266,9 +266,11 @@ def load_weights(
             LoadReport(layout, (), missing, unexpected, misshapen, notes),
         )
     left_out = {name for name, _, _ in misshapen}
-    fitting = {name: given[name] for name in target if name in given and name not in left_out}
-    model.load_state_dict(fitting, strict=False)
-    return LoadReport(layout, tuple(fitting), missing, unexpected, misshapen, notes)
+    loaded = tuple(name for name in target if name in given and name not in left_out)
+    with torch.no_grad():
+        for name in loaded:
+            target[name].copy_(given[name])
+    return LoadReport(layout, loaded, missing, unexpected, misshapen, notes)
 
 
 def _count(names: Sequence[object]) -> str:

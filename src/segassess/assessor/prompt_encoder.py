@@ -67,7 +67,7 @@ class PromptEncoder(nn.Module):
         Returns:
             float (1, C, gh, gw): sines, then cosines of 2 pi (2 c - 1) G, c = centre (x, y) in [0, 1], G = the buffer (2, C / 2).
         """
-        gaussian: Tensor = self.pe_layer.positional_encoding_gaussian_matrix
+        gaussian = self.pe_layer.get_buffer("positional_encoding_gaussian_matrix")  # (2, C / 2)
         # At least float32, as half precision cannot tell neighbouring angles apart.
         matrix = gaussian.to(torch.promote_types(gaussian.dtype, torch.float32))
         rows, columns = ((torch.arange(n, device=matrix.device, dtype=matrix.dtype) + 0.5) / n for n in grid)

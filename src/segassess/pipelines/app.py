@@ -39,26 +39,31 @@ def run_script(task: str, script: str) -> NoReturn:
     os.environ.setdefault("SEGASSESS_ROOT", str(root))
     # Lets Hydra raise its errors instead of printing them and exiting with 1, so that one place decides.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    show_traceback = {"on": False}
 
     @hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name=task)
     def main(config: DictConfig) -> float | None:
-        show_traceback["on"] = bool(config.traceback)
-        check_keys(config, HydraConfig.get(), GlobalHydra.instance().config_loader())
-        run: Callable[[DictConfig], float | None] = import_module(f"segassess.pipelines.{task}").run
-        return run(config)
+        try:
+            check_keys(config, HydraConfig.get(), GlobalHydra.instance().config_loader())
+            run: Callable[[DictConfig], float | None] = import_module(f"segassess.pipelines.{task}").run
+            return run(config)
+        except (SegAssessError, OmegaConfBaseException) as error:
+            if config.traceback:
+                raise
+            _stop(error)
 
     try:
         main()
-    except (SegAssessError, HydraException, OmegaConfBaseException) as error:
-        if show_traceback["on"]:
-            raise
-        print(f"Error: {_sentence(error)}", file=sys.stderr)
-        sys.exit(EXIT_SOME_FAILED if isinstance(error, SomeInputsFailed) else EXIT_WRONG_REQUEST)
+    except (HydraException, OmegaConfBaseException) as error:
+        _stop(error)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(0)
+
+
+def _stop(error: Exception) -> NoReturn:
+    print(f"Error: {_sentence(error)}", file=sys.stderr)
+    sys.exit(EXIT_SOME_FAILED if isinstance(error, SomeInputsFailed) else EXIT_WRONG_REQUEST)
 
 
 def _sentence(error: BaseException) -> str:

@@ -75,8 +75,8 @@ def sampling(node: DictConfig) -> SamplingSettings:
 
 def architecture(config: DictConfig) -> tuple[dict[str, Any] | None, dict[str, Any] | None, Path | None]:
     """Specifications of assessor and encoder (None where not given), and the encoder's starting weights."""
-    assessor = None if config.assessor is None else plain(config.assessor)
-    encoder = None if config.encoder is None else plain(config.encoder)
+    assessor = plain(config.get("assessor"))
+    encoder = plain(config.get("encoder"))
     weights = encoder.pop("weights", None) if encoder else None
     return assessor, encoder, None if weights is None else Path(weights)
 

@@ -30,11 +30,10 @@ def check_keys(config: DictConfig, hydra_config: Any, loader: ConfigLoader) -> N
         ConfigError: if a key is unknown, or a value has another type than its default; names the key and a near match.
     """
     choices = hydra_config.runtime.choices
-    # `group@package=option` and nested groups keep their names; null choices stay null.
     overrides = [
-        f"{group}={'null' if choice is None else choice}"
+        f"{group}={choice}"
         for group, choice in choices.items()
-        if not group.startswith("hydra/") and group not in OVERRIDING_GROUPS and group != "hydra"
+        if choice is not None and not group.startswith("hydra") and group not in OVERRIDING_GROUPS
     ]
     known = loader.load_configuration(hydra_config.job.config_name, overrides, run_mode=RunMode.RUN)
     _compare(

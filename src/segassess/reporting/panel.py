@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, FN, FP, NOT_ASSESSED, NUM_CLASSES, TN, TP
+from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, FN, FP, NOT_ASSESSED, TN, TP
 
 # Longest side of one picture, in pixels of the panel.
 SMALLEST, LARGEST = 320, 640
@@ -28,9 +28,16 @@ _STRIPE_COLOUR: Colour = (206, 212, 218)
 
 _MARGIN, _GAP = 28, 20
 _TITLE_SIZE, _HEADING_SIZE, _TEXT_SIZE = 24, 17, 15
+_SWATCH = 18
 
-# How much of the image shines through the classes, so that one sees what was judged.
-_OVERLAY_OPACITY = 0.72
+# The image shines through, so that one sees what was judged, and less so under errors, which are what one looks for.
+_OPACITY = {TP: 0.5, FP: 0.85, FN: 0.85, TN: 0.0}
+
+# A reduced pixel gets the class with the largest share of it; thin errors along outlines would never win unweighted.
+_WEIGHT = {TP: 1.0, FP: 2.0, FN: 2.0, TN: 1.0, NOT_ASSESSED: 1.0}
+
+# The grey that a photo is on average once it is made the ground of a quality map.
+_GROUND: Colour = (150, 150, 150)
 
 # Anchors of a dark-to-bright scale of even steps in lightness, in the manner of inferno: dark blue, purple, red, orange, cream.
 _SCALE_ANCHORS: tuple[Colour, ...] = (
@@ -116,7 +123,7 @@ def render_panel(
     ]
     if true_codes is not None:
         pictures.append(_Picture("Quality map (true)", _quality_over(photo, true_codes, size)))
-    return _composed(pictures, title, notes, estimated_iou, codes)
+    return _composed(pictures, title, notes, estimated_iou, _legend(codes, true_codes))
 
 
 def render_sheet(panels: Iterable[Image.Image]) -> Image.Image:
@@ -153,14 +160,16 @@ def _resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _outlined(photo: Image.Image, inside: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
-    """The image with the mask lightly filled and outlined in yellow between two dark lines."""
+    """The image with the mask lightly filled and outlined in yellow; between dark lines where there is room for them."""
     shown = np.asarray(_resized(Image.fromarray(inside.astype(np.uint8) * 255), size)) >= 128
     pixels = np.asarray(photo, dtype=np.float32)
     fill = 0.25 * shown[..., None]
     pixels = pixels * (1 - fill) + np.asarray(_MASK_COLOUR, dtype=np.float32) * fill
-    line = shown & ~_eroded(shown, 2)
-    halo = (shown & ~_eroded(shown, 3)) | (~_eroded(~shown, 1) & ~shown)
-    pixels[halo] *= 0.35
+    if size[0] < inside.shape[1]:
+        line = shown & ~_eroded(shown, 1)
+    else:
+        line = shown & ~_eroded(shown, 2)
+        pixels[(shown & ~_eroded(shown, 3)) | (~shown & ~_eroded(~shown, 1))] *= 0.35
     pixels[line] = _MASK_COLOUR
     return Image.fromarray(pixels.round().astype(np.uint8))
 
@@ -176,13 +185,27 @@ def _eroded(inside: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
 def _quality_over(photo: Image.Image, codes: NDArray[np.generic], size: tuple[int, int]) -> Image.Image:
     """Classes over the greyed image; what was not assessed is striped."""
     table = np.zeros((256, 4), np.uint8)
-    for code, (red, green, blue, alpha) in enumerate(CLASS_COLOURS):
-        table[code] = (red, green, blue, round(alpha * _OVERLAY_OPACITY))
-    overlay = _resized(Image.fromarray(table[codes.astype(np.uint8)]), size)
+    for code, opacity in _OPACITY.items():
+        table[code] = (*CLASS_COLOURS[code][:3], round(255 * opacity))
+    shown = _resized_codes(codes, size)
+    overlay = Image.fromarray(table[shown])
     # Lifted off black and dimmed below white, so that all classes stand out against shadows and bright roofs alike.
     grey = photo.convert("L").point([round(70 + 0.62 * value) for value in range(256)]).convert("RGB")
     grey.paste(overlay, (0, 0), overlay)
-    return _striped_where(grey, codes == NOT_ASSESSED, size)
+    return _striped_where(grey, shown == NOT_ASSESSED)
+
+
+def _resized_codes(codes: NDArray[np.generic], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Codes (H, W) at the size (width, height) of the picture."""
+    picture = Image.fromarray(codes.astype(np.uint8))
+    if size[0] >= picture.width:
+        return np.asarray(_resized(picture, size))
+    shares = [
+        weight * np.asarray(_resized(Image.fromarray((codes == code).astype(np.uint8) * 255), size), dtype=np.float32)
+        for code, weight in _WEIGHT.items()
+    ]
+    winners: NDArray[np.uint8] = np.asarray(tuple(_WEIGHT), dtype=np.uint8)[np.argmax(shares, axis=0)]
+    return winners
 
 
 def _error_picture(probability: NDArray[np.float32], assessed: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
@@ -191,14 +214,11 @@ def _error_picture(probability: NDArray[np.float32], assessed: NDArray[np.bool_]
     # Averaged over what was assessed only, or borders would look better than they are.
     shown = np.asarray(_resized(Image.fromarray(known), size)) / np.maximum(share, 1e-6)
     picture = Image.fromarray(ERROR_SCALE[np.rint(shown.clip(0, 1) * 255).astype(np.uint8)])
-    return _striped_where(picture, ~assessed, size)
+    return _striped_where(picture, share < 0.5)
 
 
-def _striped_where(picture: Image.Image, where: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
-    if not where.any():
-        return picture
-    stencil = _resized(Image.fromarray(where.astype(np.uint8) * 255), size).point([0] * 128 + [255] * 128)
-    picture.paste(_stripes(size), (0, 0), stencil)
+def _striped_where(picture: Image.Image, where: NDArray[np.bool_]) -> Image.Image:
+    picture.paste(_stripes(picture.size), (0, 0), Image.fromarray(where.astype(np.uint8) * 255))
     return picture
 
 
@@ -209,14 +229,19 @@ def _stripes(size: tuple[int, int]) -> Image.Image:
 
 
 def _composed(
-    pictures: Sequence[_Picture], title: str, notes: Sequence[str], estimated_iou: float | None, codes: NDArray[np.generic]
+    pictures: Sequence[_Picture],
+    title: str,
+    notes: Sequence[str],
+    estimated_iou: float | None,
+    legend: Sequence[tuple[Image.Image, str]],
 ) -> Image.Image:
     """Lay out title, headings, pictures, legend and notes on white paper."""
     heading_font = _font(_HEADING_SIZE)
     columns = [max(picture.pixels.width, math.ceil(heading_font.getlength(picture.heading)), 200) for picture in pictures]
-    legend_width = _draw_legend(None, (0, 0), codes)
-    inner = max(sum(columns) + _GAP * (len(columns) - 1), legend_width)
-    note_lines = [line for note in notes for line in _wrapped(note, _font(_TEXT_SIZE), inner)]
+    text_font = _font(_TEXT_SIZE)
+    entries = [_SWATCH + 8 + math.ceil(text_font.getlength(text)) + _GAP for _, text in legend]
+    inner = max(sum(columns) + _GAP * (len(columns) - 1), sum(entries))
+    note_lines = [line for note in notes for line in _wrapped(note, text_font, inner)]
 
     title_top = _MARGIN
     heading_top = title_top + _TITLE_SIZE + 22
@@ -242,9 +267,13 @@ def _composed(
         if picture.heading == "Error probability":
             _draw_colour_bar(panel, (left, bar_top), column)
         left += column + _GAP
-    _draw_legend(draw, (_MARGIN, legend_top), codes)
+    left = _MARGIN
+    for (swatch, text), width in zip(legend, entries, strict=True):
+        panel.paste(swatch, (left, legend_top))
+        draw.text((left + _SWATCH + 8, legend_top + _SWATCH // 2), text, fill=_INK, font=text_font, anchor="lm")
+        left += width
     for number, line in enumerate(note_lines):
-        draw.text((_MARGIN, note_top + number * (_TEXT_SIZE + 6)), line, fill=_QUIET_INK, font=_font(_TEXT_SIZE))
+        draw.text((_MARGIN, note_top + number * (_TEXT_SIZE + 6)), line, fill=_QUIET_INK, font=text_font)
     return panel
 
 
@@ -259,36 +288,25 @@ def _draw_colour_bar(panel: Image.Image, corner: tuple[int, int], width: int) ->
         draw.text((left + value * width, top + 17), label, fill=_QUIET_INK, font=_font(_TEXT_SIZE - 2), anchor=anchor)
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw | None, corner: tuple[int, int], codes: NDArray[np.generic]) -> int:
-    """Draw swatches with names and shares of the predicted classes in one row (not with None), and return its width."""
-    font, left, top = _font(_TEXT_SIZE), corner[0], corner[1]
-    assessed = int((codes != NOT_ASSESSED).sum())
-    entries: list[tuple[str, Colour | None]] = []
+def _legend(codes: NDArray[np.generic], true_codes: NDArray[np.generic] | None) -> list[tuple[Image.Image, str]]:
+    """Swatches as they look on the quality map, and names of the classes with their shares of what was assessed."""
+    entries = []
     for code in (TP, FP, FN, TN):
-        share = f"  {100 * float((codes == code).sum()) / assessed:.1f} %" if assessed else ""
-        colour = None if code == TN else CLASS_COLOURS[code][:3]
-        entries.append((f"{CLASS_NAMES[code]} {CLASS_LABELS[code]}{' (no colour)' if code == TN else ''}{share}", colour))
-    for text, colour in entries:
-        if draw is not None:
-            box = (left, top, left + 17, top + 17)
-            draw.rectangle(box, fill=_overlaid(colour), outline=_QUIET_INK)
-            draw.text((left + 25, top + 9), text, fill=_INK, font=font, anchor="lm")
-        left += 25 + math.ceil(font.getlength(text)) + 28
-    if assessed < codes.size:
-        if draw is not None:
-            draw.rectangle((left, top, left + 17, top + 17), fill=_NO_DATA_COLOUR, outline=_QUIET_INK)
-            draw.line((left + 1, top + 16, left + 16, top + 1), fill=_QUIET_INK)
-            draw.text((left + 25, top + 9), "not assessed", fill=_INK, font=font, anchor="lm")
-        left += 25 + math.ceil(font.getlength("not assessed")) + 28
-    return left - 28 - corner[0]
+        opacity = _OPACITY[code]
+        colour = [opacity * over + (1 - opacity) * under for over, under in zip(CLASS_COLOURS[code], _GROUND, strict=False)]
+        swatch = Image.new("RGB", (_SWATCH, _SWATCH), (round(colour[0]), round(colour[1]), round(colour[2])))
+        shares = _share(codes, code) if true_codes is None else f"{_share(codes, code)}, truly {_share(true_codes, code)}"
+        entries.append((swatch, f"{CLASS_NAMES[code]} {CLASS_LABELS[code]}{' (no colour)' if code == TN else ''}: {shares}"))
+    if any((plane == NOT_ASSESSED).any() for plane in (codes, true_codes) if plane is not None):
+        entries.append((_stripes((_SWATCH, _SWATCH)), "not assessed"))
+    for swatch, _ in entries:
+        ImageDraw.Draw(swatch).rectangle((0, 0, _SWATCH - 1, _SWATCH - 1), outline=_QUIET_INK)
+    return entries
 
 
-def _overlaid(colour: Colour | None) -> Colour:
-    """What a class looks like over middling grey, so that legend and picture agree."""
-    if colour is None:
-        return (150, 150, 150)
-    red, green, blue = (round(_OVERLAY_OPACITY * channel + (1 - _OVERLAY_OPACITY) * 150) for channel in colour)
-    return red, green, blue
+def _share(codes: NDArray[np.generic], code: int) -> str:
+    assessed = int((codes != NOT_ASSESSED).sum())
+    return f"{100 * int((codes == code).sum()) / assessed:.1f} %" if assessed else "-"
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:

@@ -59,7 +59,7 @@ def make_scene(seed: int, size: int | tuple[int, int] = 256, gsd: float = 0.3) -
         raise ConfigError(f"make_scene got seed={seed}: give a seed of 0 or more.")
     rng = np.random.default_rng([seed, 0x5CE4E])
     style, palette, sun = draw_style(rng), draw_palette(rng), Sun.draw(rng)
-    albedo = np.zeros((height * SUPERSAMPLING, width * SUPERSAMPLING, 3), np.float32)
+    albedo = np.zeros((3, height * SUPERSAMPLING, width * SUPERSAMPLING), np.float32)
     canvas = Canvas(albedo, SUPERSAMPLING / gsd, rng)
     scenery.compose(canvas, style, palette)
     image = sensor.expose(illuminate(canvas, sun), rng)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segassess.data.synthetic.canvas import BoolMap, Canvas, Colour, FloatMap, Window, jitter, mix
+from segassess.data.synthetic.canvas import BoolMap, Canvas, Colour, FloatMap, Window, jitter, mix, tinted
 
 STOREY_M = 2.9
+RUST_STAIN: Colour = (0.50, 0.32, 0.22)
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ def place(canvas: Canvas, building: Building, clearance: float = 0.0) -> bool:
     cosine, sine = np.float32(np.cos(building.angle)), np.float32(np.sin(building.angle))
     canvas.blend(window, footprint, colours)
     canvas.height[window] = np.where(footprint, np.float32(building.eaves) + top, canvas.height[window])
-    canvas.slope[window][footprint, 0] = (cosine * slope_p - sine * slope_q)[footprint]
-    canvas.slope[window][footprint, 1] = (sine * slope_p + cosine * slope_q)[footprint]
+    canvas.slope[0][window][footprint] = (cosine * slope_p - sine * slope_q)[footprint]
+    canvas.slope[1][window][footprint] = (sine * slope_p + cosine * slope_q)[footprint]
     canvas.truth["building"][window] |= footprint
     canvas.taken[window] |= footprint
     if building.roof == "flat":
@@ -145,15 +146,14 @@ def _blocked(canvas: Canvas, window: Window, building: Building, p: FloatMap, q:
 def _surface(
     canvas: Canvas, window: Window, building: Building, ridge: FloatMap, across: FloatMap, top: FloatMap
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Colours of the roof: courses of tiles, sheets of metal with rust, stained concrete: float32 (h, w, 3)."""
+    """Colours of the roof: courses of tiles, sheets of metal with rust, stained concrete: float32 (3, h, w)."""
     rng = canvas.rng
     grain, mottle = canvas.grain[window], canvas.mottle[window]
-    colour = np.asarray(building.colour, np.float32)
     stain = np.float32(rng.uniform(0.01, 0.05)) * mottle
     if building.material in ("tile", "slate"):
         courses = np.sin(np.float32(2 * np.pi / 0.75) * across)
         shade = 1 + np.float32(0.03) * courses + np.float32(0.045) * grain + stain
-        colours = colour * shade[..., None]
+        colours = tinted(building.colour, shade)
     elif building.material in ("metal", "painted", "rust"):
         sheet_p, sheet_q = float(rng.uniform(0.8, 1.3)), float(rng.uniform(2.2, 3.6))
         table = rng.standard_normal((64, 16)).astype(np.float32)
@@ -162,17 +162,17 @@ def _surface(
         ribs = np.sin(np.float32(2 * np.pi / float(rng.uniform(0.5, 1.0))) * ridge)
         uneven = {"metal": 0.03, "painted": 0.02, "rust": 0.09}[building.material] * float(rng.uniform(0.3, 1.5))
         shade = 1 + np.float32(uneven) * sheets + np.float32(0.025) * ribs + np.float32(0.02) * grain + stain
-        colours = colour * shade[..., None]
+        colours = tinted(building.colour, shade)
         rusty = {"metal": 2.4, "painted": 2.6, "rust": 0.6}[building.material] - float(rng.uniform(0, 1.2))
         rust = np.clip((sheets + np.float32(0.8) * mottle + np.float32(0.3) * grain - np.float32(rusty)) * 2, 0, 0.8)
-        colours += rust[..., None] * (np.array((0.50, 0.32, 0.22), np.float32) - colours)
+        colours += rust * (tinted(RUST_STAIN, np.ones_like(rust)) - colours)
     else:
         shade = 1 + np.float32(0.03) * grain + np.float32(rng.uniform(0.03, 0.09)) * mottle
-        colours = colour * shade[..., None]
+        colours = tinted(building.colour, shade)
     if building.roof in ("gable", "hip"):
         # The cap of the ridge.
         cap = (top > top.max() - np.float32(building.pitch * 0.22)) & (top > 0.3)
-        colours[cap] *= np.float32(rng.uniform(0.88, 1.14))
+        colours[:, cap] *= np.float32(rng.uniform(0.88, 1.14))
     return np.asarray(colours, np.float32)
 
 

@@ -27,10 +27,11 @@ class Canvas:
     """Buffers of one scene, all with the same height and width in canvas pixels.
 
     Attributes:
-        albedo: float32 (H, W, 3), RGB reflectance in [0, 1].
+        albedo: float32 (3, H, W), RGB reflectance in [0, 1]; planes come first, because numpy is several times faster so.
         height: float32 (H, W), metres above the ground.
-        slope: float32 (H, W, 2), height gained per metre along x and y; set by whoever knows the surface.
+        slope: float32 (2, H, W), height gained per metre along x and y; set by whoever knows the surface.
         crown: float32 (H, W), height of the vegetation's surface, 0 where there is none.
+        crown_albedo: float32 (3, H, W), its colour.
         truth: bool (H, W) per object of `OBJECTS`.
         taken: bool (H, W), where no building may stand.
         per_metre: canvas pixels per metre.
@@ -55,9 +56,9 @@ class Canvas:
         """Allocate the buffers that start empty and draw the shared textures."""
         shape = self.shape
         self.height = np.zeros(shape, np.float32)
-        self.slope = np.zeros((*shape, 2), np.float32)
+        self.slope = np.zeros((2, *shape), np.float32)
         self.crown = np.zeros(shape, np.float32)
-        self.crown_albedo = np.zeros((*shape, 3), np.float32)
+        self.crown_albedo = np.zeros((3, *shape), np.float32)
         self.truth = {name: np.zeros(shape, dtype=bool) for name in OBJECTS}
         self.taken = np.zeros(shape, dtype=bool)
         metre = self.per_metre
@@ -67,7 +68,7 @@ class Canvas:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in canvas pixels."""
-        return self.albedo.shape[0], self.albedo.shape[1]
+        return self.albedo.shape[1], self.albedo.shape[2]
 
     @property
     def extent(self) -> tuple[float, float]:
@@ -92,9 +93,11 @@ class Canvas:
         return x[None, :], y[:, None]
 
     def blend(self, window: Window, alpha: FloatMap | BoolMap, colour: Colour | NDArray[np.float32]) -> None:
-        """Mix a colour, or float32 (h, w, 3) colours, into the albedo of a window with weight `alpha` (h, w) in [0, 1]."""
-        below = self.albedo[window]
-        below += alpha.astype(np.float32)[..., None] * (np.asarray(colour, np.float32) - below)
+        """Mix a colour, or colours float32 (3, h, w), into the albedo of a window with weight `alpha` (h, w) in [0, 1]."""
+        weight = alpha.astype(np.float32, copy=False)
+        for plane, channel in zip(self.albedo, np.asarray(colour, np.float32), strict=True):
+            below = plane[window]
+            below += weight * (channel - below)
 
     def local(self, window: Window, x: float, y: float, angle: float) -> tuple[FloatMap, FloatMap]:
         """Coordinates of a window's pixels in a frame centred on (x, y) and turned by `angle` radians: p along, q across."""
@@ -104,9 +107,14 @@ class Canvas:
         return cosine * dx + sine * dy, cosine * dy - sine * dx
 
 
+def tinted(colour: Colour, shade: FloatMap) -> NDArray[np.float32]:
+    """One colour in varying brightness: shade float32 (h, w) -> float32 (3, h, w)."""
+    return np.asarray(colour, np.float32)[:, None, None] * shade
+
+
 def jitter(colour: Colour, amount: float, rng: np.random.Generator) -> Colour:
-    """The colour with its brightness (mostly) and hue (a third as much) varied by about `amount`."""
-    varied = np.asarray(colour) * (1 + amount * rng.standard_normal()) * (1 + amount / 3 * rng.standard_normal(3))
+    """The colour with its brightness (mostly) and hue (a fifth as much) varied by about `amount`."""
+    varied = np.asarray(colour) * (1 + amount * rng.standard_normal()) * (1 + amount / 5 * rng.standard_normal(3))
     red, green, blue = np.clip(varied, 0.02, 0.98)
     return float(red), float(green), float(blue)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segassess.data.synthetic.canvas import Canvas, Colour, jitter, mix
+from segassess.data.synthetic.canvas import Canvas, Colour, jitter, mix, tinted
 from segassess.data.synthetic.layout import Frame, Parcel, Strip, parcel_pixels
 from segassess.data.synthetic.styles import Palette
 from segassess.data.synthetic.vegetation import plant
@@ -24,7 +24,7 @@ def put_box(
     box = (np.abs(p) < np.float32(half[0])) & (np.abs(q) < np.float32(half[1]))
     canvas.blend(window, box * np.float32(opacity), colour)
     canvas.height[window] = np.where(box, np.maximum(canvas.height[window], np.float32(height)), canvas.height[window])
-    canvas.slope[window][box] = 0
+    canvas.slope[:, *window][:, box] = 0
 
 
 def put_car(canvas: Canvas, x: float, y: float, angle: float) -> None:
@@ -116,7 +116,7 @@ def put_parking(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) 
     if weight.size == 0:
         return
     shade = 1 + np.float32(0.03) * canvas.grain[window] + np.float32(0.04) * canvas.mottle[window]
-    canvas.blend(window, weight, np.asarray(jitter(palette.asphalt, 0.06, rng), np.float32) * shade[..., None])
+    canvas.blend(window, weight, tinted(jitter(palette.asphalt, 0.06, rng), shade))
     depth, bay, aisle = 5.0, 2.6, 6.0
     rows = np.mod(v - np.float32(parcel.v0 + 1), np.float32(2 * depth + aisle))
     in_bays = (rows < np.float32(2 * depth)) & (weight > 0.9)

@@ -87,8 +87,9 @@ class Parcel:
         return (self.u0 + self.u1) / 2, (self.v0 + self.v1) / 2
 
     def shrunk(self, margin: float) -> "Parcel":
-        """The parcel without a margin all around."""
-        return Parcel(self.u0 + margin, self.v0 + margin, self.u1 - margin, self.v1 - margin)
+        """The parcel without a margin all around; one narrower than two margins shrinks to its middle line."""
+        margin_u, margin_v = (min(margin, side / 2) for side in self.sides)
+        return Parcel(self.u0 + margin_u, self.v0 + margin_v, self.u1 - margin_u, self.v1 - margin_v)
 
     def any_point(self, rng: np.random.Generator) -> tuple[float, float]:
         """Random street coordinates inside."""

@@ -52,17 +52,17 @@ def cast_shadow(height: FloatMap, sun: Sun, per_metre: float) -> FloatMap:
 
 
 def illuminate(canvas: Canvas, sun: Sun) -> NDArray[np.float32]:
-    """Radiance of the scene: float32 (H, W, 3), 1 for white ground in full light.
+    """Radiance of the scene: float32 (3, H, W), 1 for white ground in full light.
 
     Crowns are merged first: where vegetation stands higher than what is below it, its colour and surface show.
     """
     leafy = canvas.crown > canvas.height
     height = np.where(leafy, canvas.crown, canvas.height)
-    albedo = np.where(leafy[..., None], canvas.crown_albedo, canvas.albedo)
+    albedo = np.where(leafy, canvas.crown_albedo, canvas.albedo)
     surface = cv2.GaussianBlur(canvas.crown, (0, 0), max(0.4, 0.08 * canvas.per_metre))
     half = np.float32(canvas.per_metre / 2)
-    slope_x = np.where(leafy, np.clip(cv2.Sobel(surface, cv2.CV_32F, 1, 0, ksize=1) * half, -1.6, 1.6), canvas.slope[..., 0])
-    slope_y = np.where(leafy, np.clip(cv2.Sobel(surface, cv2.CV_32F, 0, 1, ksize=1) * half, -1.6, 1.6), canvas.slope[..., 1])
+    slope_x = np.where(leafy, np.clip(cv2.Sobel(surface, cv2.CV_32F, 1, 0, ksize=1) * half, -1.6, 1.6), canvas.slope[0])
+    slope_y = np.where(leafy, np.clip(cv2.Sobel(surface, cv2.CV_32F, 0, 1, ksize=1) * half, -1.6, 1.6), canvas.slope[1])
     lx, ly = (np.float32(np.cos(sun.elevation) * f(sun.azimuth)) for f in (np.cos, np.sin))
     lz = np.float32(np.sin(sun.elevation))
     facing = (lz - slope_x * lx - slope_y * ly) / np.sqrt(1 + slope_x**2 + slope_y**2)
@@ -73,6 +73,7 @@ def illuminate(canvas: Canvas, sun: Sun) -> NDArray[np.float32]:
     # Narrow places between walls see little sky.
     around = cv2.blur(height, (2 * round(1.8 * canvas.per_metre) + 1,) * 2)
     open_sky = 1 - np.clip((around - height) * np.float32(0.09), 0, 0.45)
-    sky = np.asarray(sun.sky, np.float32)
-    light = (direct * lit)[..., None] * (1 - sky) + open_sky[..., None] * sky
-    return np.asarray(albedo * light, np.float32)
+    direct *= lit
+    for plane, sky in zip(albedo, np.asarray(sun.sky, np.float32), strict=True):
+        plane *= direct * (1 - sky) + open_sky * sky
+    return np.asarray(albedo, np.float32)

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from segassess.data.synthetic.canvas import BoolMap, Canvas, Colour, FloatMap, jitter, mix
+from segassess.data.synthetic.canvas import BoolMap, Canvas, Colour, FloatMap, jitter, mix, tinted
 from segassess.data.synthetic.layout import Frame, Strip
 from segassess.data.synthetic.styles import Palette
 
@@ -71,17 +71,17 @@ def _paint_asphalt(
     if verge > 1.2 and rng.random() < 0.75:
         walk = inside & (side < np.float32(half + 0.85 * verge))
         slabs = 1 + np.float32(0.04) * np.sign(np.sin(np.float32(2 * np.pi / 1.5) * along)) + np.float32(0.03) * grain
-        canvas.blend(window, walk * np.float32(0.9), np.asarray(mix(palette.paving, MARKING, 0.15), np.float32) * slabs[..., None])
-        canvas.albedo[window][walk & (side < np.float32(half + 0.25))] *= 1.06
+        canvas.blend(window, walk * np.float32(0.9), tinted(mix(palette.paving, MARKING, 0.15), slabs))
+        canvas.albedo[:, *window][:, walk & (side < np.float32(half + 0.25))] *= 1.06
     else:
         dusty = inside * np.clip((np.float32(half + 1.3) - side) / np.float32(1.0) + np.float32(0.6) * grain, 0, 1)
         canvas.blend(window, dusty * np.float32(0.7), mix(palette.soil, palette.paving, 0.3))
     wheel = np.cos(np.float32(2 * np.pi / (half / 1.05)) * side)
     patches = np.where(np.roll(mottle, 37, axis=0) > np.float32(1.3), np.float32(-0.10), np.float32(0))
     shade = 1 + np.float32(0.025) * wheel + np.float32(0.03) * grain + np.float32(0.03) * mottle + patches
-    surface = np.asarray(colour, np.float32) * shade[..., None]
+    surface = tinted(colour, shade)
     dust = np.clip(side - np.float32(half - 0.8), 0, 1) * np.float32(0.4) * np.clip(np.float32(0.6) + mottle, 0, 1)
-    surface += dust[..., None] * (np.asarray(palette.soil, np.float32) - surface)
+    surface += dust * (tinted(palette.soil, np.ones_like(dust)) - surface)
     canvas.blend(window, carriageway, surface)
     if strip.width >= MARKED_FROM_M and rng.random() < 0.7:
         worn = np.clip(np.float32(0.75) + np.float32(0.4) * mottle, 0.1, 0.95)
@@ -90,7 +90,7 @@ def _paint_asphalt(
         if strip.width > 7 and rng.random() < 0.7:
             line |= carriageway & (np.abs(side - np.float32(half - 0.4)) < np.float32(0.09))
         canvas.blend(window, line * worn, MARKING)
-    canvas.slope[window][carriageway] = 0
+    canvas.slope[:, *window][:, carriageway] = 0
     return carriageway
 
 
@@ -108,13 +108,13 @@ def _paint_dirt(
     colour = jitter(mix(palette.soil, (0.80, 0.72, 0.60), 0.3), 0.05, rng)
     track = np.exp(-(((side - np.float32(0.8)) / np.float32(0.35)) ** 2))
     shade = 1 + np.float32(0.05) * track + np.float32(0.04) * grain + np.float32(0.04) * mottle
-    surface = np.asarray(colour, np.float32) * shade[..., None]
+    surface = tinted(colour, shade)
     if rng.random() < 0.4:
         middle = np.clip(1 - side / np.float32(0.5), 0, 1) * np.clip(np.float32(0.5) + np.float32(0.5) * grain + mottle / 2, 0, 1)
-        surface += middle[..., None] * np.float32(0.8) * (np.asarray(palette.grass, np.float32) - surface)
+        surface += middle * np.float32(0.8) * (tinted(palette.grass, np.ones_like(middle)) - surface)
     shoulder = inside * np.clip(1 + edge / np.float32(0.8), 0, 1)
     canvas.blend(window, np.where(carriageway, np.float32(0.95), shoulder * np.float32(0.6)), surface)
-    canvas.slope[window][carriageway] = 0
+    canvas.slope[:, *window][:, carriageway] = 0
     return carriageway
 
 

@@ -10,6 +10,12 @@ from segassess.data.synthetic.styles import ROOF_COLOURS, Palette, Style
 from segassess.data.synthetic.vegetation import plant_tree
 
 FLAT_MATERIALS = ("concrete", "white", "tar")
+# Mean number per built parcel.
+SHEDS = {"farmland": 0.8, "village": 0.5, "suburb": 0.4, "town": 0.9, "industry": 1.0}
+LEAN_TOS = {"farmland": 0.3, "village": 0.4, "suburb": 0.15, "town": 0.8, "industry": 0.4}
+DEBRIS = {"farmland": 1.0, "village": 1.5, "suburb": 0.8, "town": 4.0, "industry": 6.0}
+TRAFFIC_PER_100_M = {"farmland": 0.5, "village": 0.7, "suburb": 3.0, "town": 4.0, "industry": 3.0}
+SCRUB = {"farmland": 0.35, "village": 0.65, "suburb": 0.25, "town": 0.4, "industry": 0.3}
 
 
 def compose(canvas: Canvas, style: Style, palette: Palette) -> None:
@@ -33,10 +39,11 @@ def compose(canvas: Canvas, style: Style, palette: Palette) -> None:
     habits = _Habits(style, rng)
     for parcel, use in zip(parcels, uses, strict=True):
         _build(canvas, frame, parcel, use, style, palette, habits)
-    clutter.put_traffic(canvas, frame, strips, {"farmland": 0.5, "village": 0.7, "suburb": 3, "town": 4, "industry": 3}[style.kind])
+    clutter.put_traffic(canvas, frame, strips, TRAFFIC_PER_100_M[style.kind])
     palms = float(rng.choice((0.0, 0.25))) if style.kind in ("village", "town") else 0.0
     for parcel, use in zip(parcels, uses, strict=True):
         _vegetate(canvas, frame, parcel, use, style, palette, palms)
+    terrain.grow_scrub(canvas, palette, SCRUB[style.kind] * float(rng.uniform(0.4, 1.4)))
 
 
 def _visible(canvas: Canvas, frame: Frame, parcel: Parcel) -> bool:
@@ -92,19 +99,23 @@ class _Habits:
         self.hip = float(rng.uniform(0, 0.8))
 
     def building(
-        self, x: float, y: float, angle: float, size: tuple[float, float], style: Style, palette: Palette, rng: np.random.Generator
-    ) -> Building:
-        """A building of about the given length and width in metres."""
+        self, x: float, y: float, angle: float, size: tuple[float, float], style: Style, palette: Palette, rng: np.random.Generator,
+        *, shed: bool = False,
+    ) -> Building:  # fmt: skip
+        """A building of about the given length and width in metres; a shed is low and often of another material."""
         material = self.names[int(rng.choice(len(self.names), p=self.weights))]
         choices = self.colours[material]
         colour: Colour = jitter(choices[int(rng.integers(len(choices)))], 0.05, rng)
+        if shed and rng.random() < 0.5:
+            material = str(rng.choice(("rust", "metal")))
+            colour = jitter(ROOF_COLOURS[material][int(rng.integers(3))], 0.08, rng)
         if rng.random() < 0.12:
             colour = mix(colour, palette.soil if rng.random() < 0.6 else palette.paving, 0.8)
         pitched = material not in FLAT_MATERIALS and rng.random() < max(style.pitched, 0.85)
         roof = "flat"
         if pitched:
             roof = "hip" if rng.random() < self.hip else ("shed" if min(size) < 5 or rng.random() < 0.12 else "gable")
-        storeys = int(rng.integers(style.storeys[0], style.storeys[1] + 1))
+        storeys = 0.8 if shed else float(rng.integers(style.storeys[0], style.storeys[1] + 1))
         steep = {"tile": 1.0, "slate": 1.1}.get(material, 0.55) * (0.35 if max(size) > 28 else 1.0)
         wings = draw_wings(max(size), min(size), rng)
         turn = 0.0 if size[0] >= size[1] else np.pi / 2
@@ -118,32 +129,79 @@ def _build(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style,
     """Buildings and clutter of one parcel."""
     rng = canvas.rng
     if use in ("house", "hall"):
-        largest = {"house": 19.0 if style.kind != "town" else 24.0, "hall": 62.0}[use]
-        margin = rng.uniform(*style.setback, 2)
-        room = np.maximum(np.array(parcel.sides) - 2 * margin, 0)
-        size = np.minimum(room * rng.uniform(0.62 if style.kind != "town" else 0.88, 1.0, 2), largest)
-        # Houses are rarely three times as long as wide; the rest of the parcel stays garden.
-        size = np.minimum(size, 2.3 * size.min())
-        if size.min() >= 3.5:
-            slack = np.maximum(room - size, 0) / 2
-            u, v = np.array(parcel.middle) + rng.uniform(-1, 1, 2) * slack
-            x, y = frame.ground(float(u), float(v))
-            dims = (float(size[0]), float(size[1]))
-            place(canvas, habits.building(x, y, frame.heading(float(u), float(v)), dims, style, palette, rng), 0.05)
-        for _ in range(int(rng.poisson(0.5 if style.kind != "industry" else 1.0))):
-            u, v = parcel.shrunk(2.5).any_point(rng)
+        _build_main(canvas, frame, parcel, use, style, palette, habits)
+        for _ in range(int(rng.poisson(SHEDS[style.kind]))):
+            u, v = parcel.shrunk(2.0).any_point(rng)
             x, y = frame.ground(u, v)
-            dims = (float(rng.uniform(2.4, 5.5)), float(rng.uniform(2.2, 4.0)))
-            place(canvas, habits.building(x, y, frame.heading(u, v), dims, style, palette, rng), 0.3)
-    if use == "house" and style.kind == "suburb" and rng.random() < 0.18:
+            dims = (float(rng.uniform(2.4, 5.5)), float(rng.uniform(2.0, 3.6)))
+            place(canvas, habits.building(x, y, frame.heading(u, v), dims, style, palette, rng, shed=True), 0.15)
+    if use == "house" and style.kind == "suburb" and rng.random() < 0.15:
         clutter.put_pool(canvas, frame, parcel)
     if rng.random() < style.fenced:
         clutter.put_border(canvas, frame, parcel, palette)
     if use in ("house", "yard", "hall"):
-        clutter.put_debris(canvas, frame, parcel, int(rng.poisson({"village": 1.5, "town": 4, "industry": 6}.get(style.kind, 1.0))))
+        clutter.put_debris(canvas, frame, parcel, int(rng.poisson(DEBRIS[style.kind])))
         if style.kind != "village" and rng.random() < 0.3:
             u, v = parcel.shrunk(1.5).any_point(rng)
             clutter.put_car(canvas, *frame.ground(u, v), frame.heading(u, v) + float(rng.choice((0, np.pi / 2))))
+
+
+def _build_main(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style, palette: Palette, habits: _Habits) -> None:
+    """The main building of a parcel, its lean-tos, the trodden ground around it and its drive."""
+    rng = canvas.rng
+    largest = {"house": 18.0 if style.kind != "town" else 22.0, "hall": 62.0}[use]
+    margin = rng.uniform(*style.setback, 2)
+    room = np.maximum(np.array(parcel.sides) - 2 * margin, 0)
+    size = np.minimum(room * rng.uniform(0.66 if style.kind != "town" else 0.88, 1.0, 2), largest)
+    # Houses are rarely three times as long as wide; the rest of the parcel stays garden.
+    size = np.minimum(size, 2.3 * size.min())
+    if size.min() < 3.5:
+        return
+    slack = np.maximum(room - size, 0) / 2
+    u, v = (float(value) for value in np.array(parcel.middle) + rng.uniform(-1, 1, 2) * slack)
+    x, y = frame.ground(u, v)
+    building = habits.building(x, y, frame.heading(u, v), (float(size[0]), float(size[1])), style, palette, rng)
+    bare = mix(palette.soil, (0.80, 0.74, 0.64), float(rng.uniform(0, 0.4)))
+    if style.kind == "village":
+        terrain.wear_ground(canvas, x, y, 0.55 * float(size.max()) + float(rng.uniform(1, 4)), bare, float(rng.uniform(0.3, 0.9)))
+    elif style.kind == "suburb" and rng.random() < 0.9:
+        _drive(canvas, frame, parcel, (u, v), jitter(palette.paving if rng.random() < 0.7 else palette.asphalt, 0.06, rng))
+    if not place(canvas, building, 0.05):
+        return
+    for _ in range(int(rng.poisson(LEAN_TOS[style.kind]))):
+        # A lean-to stands against one long side of the main wing.
+        half = (float(rng.uniform(1.2, 0.8 * building.wings[0].half_p + 0.5)), float(rng.uniform(0.9, 2.0)))
+        side = float(rng.choice((-1.0, 1.0)))
+        p = float(rng.uniform(-0.6, 0.6)) * building.wings[0].half_p
+        q = side * (max(abs(w.q) + w.half_q for w in building.wings) + half[1] + 0.1)
+        cosine, sine = np.cos(building.angle), np.sin(building.angle)
+        at = float(x + cosine * p - sine * q), float(y + sine * p + cosine * q)
+        dims = (2 * half[0], 2 * half[1]) if half[0] >= half[1] else (2 * half[1], 2 * half[0])
+        place(canvas, habits.building(*at, building.angle, dims, style, palette, rng, shed=True), 0.0)
+
+
+def _drive(canvas: Canvas, frame: Frame, parcel: Parcel, house: tuple[float, float], colour: Colour) -> None:
+    """A paved drive from a house to the side of its parcel that lies at a road, and often a paved terrace."""
+    rng = canvas.rng
+    u, v = house
+    half = float(rng.uniform(1.3, 2.6))
+    reach = 3.5
+    ends = ((parcel.u0 - reach, v), (parcel.u1 + reach, v), (u, parcel.v0 - reach), (u, parcel.v1 + reach))
+    for index in rng.permutation(4):
+        x, y = frame.ground(*ends[index])
+        row, column = int(y * canvas.per_metre), int(x * canvas.per_metre)
+        if 0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1] and canvas.taken[row, column]:
+            end_u, end_v = ends[index]
+            drive = Parcel(min(u, end_u) - half * (index > 1), min(v, end_v) - half * (index < 2),
+                           max(u, end_u) + half * (index > 1), max(v, end_v) + half * (index < 2))  # fmt: skip
+            terrain.paint_cover(canvas, frame, drive, colour, ragged=0.0, spare_taken=True)
+            if rng.random() < 0.5:
+                clutter.put_car(canvas, *frame.ground((u + end_u) / 2, (v + end_v) / 2), frame.heading(u, v) + np.pi / 2 * (index > 1))
+            break
+    if rng.random() < 0.4:
+        du, dv = rng.uniform(-5, 5, 2)
+        terrace = Parcel(u + float(du) - 3, v + float(dv) - 3, u + float(du) + 3, v + float(dv) + 3)
+        terrain.paint_cover(canvas, frame, terrace, jitter(colour, 0.08, rng), ragged=0.0, spare_taken=True)
 
 
 def _vegetate(

@@ -17,14 +17,14 @@ def expose(radiance: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
     """The image of one exposure.
 
     Args:
-        radiance: float32 (H * SUPERSAMPLING, W * SUPERSAMPLING, 3).
+        radiance: float32 (3, H * SUPERSAMPLING, W * SUPERSAMPLING).
         rng: source of randomness; camera and weather are drawn from it.
 
     Returns:
         uint8 (H, W, 3).
     """
-    size = (radiance.shape[1] // SUPERSAMPLING, radiance.shape[0] // SUPERSAMPLING)
-    image = cv2.resize(radiance, size, interpolation=cv2.INTER_AREA)
+    size = (radiance.shape[2] // SUPERSAMPLING, radiance.shape[1] // SUPERSAMPLING)
+    image = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in radiance], axis=-1)
     blur = float(rng.uniform(0.0, 0.75))
     if blur > 0.25:
         image = cv2.GaussianBlur(image, (0, 0), blur)
@@ -37,7 +37,7 @@ def expose(radiance: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
     contrast = float(rng.uniform(0.95, 1.25))
     image = (image - np.float32(0.45)) * np.float32(contrast) + np.float32(0.45)
     grey = image.mean(axis=2, keepdims=True)
-    image = grey + (image - grey) * np.float32(rng.uniform(0.8, 1.25))
+    image = grey + (image - grey) * np.float32(rng.uniform(0.72, 1.08))
     noise = float(rng.uniform(0.002, 0.018))
     image = image + np.float32(noise) * rng.standard_normal(image.shape[:2], dtype=np.float32)[..., None]
     if rng.random() < 0.4:

@@ -6,7 +6,7 @@ import numpy as np
 
 from segassess.data.synthetic.canvas import Colour, jitter, mix
 
-GRASS: tuple[Colour, ...] = ((0.40, 0.47, 0.24), (0.33, 0.42, 0.22), (0.48, 0.50, 0.29), (0.56, 0.53, 0.34))
+GRASS: tuple[Colour, ...] = ((0.41, 0.46, 0.27), (0.35, 0.41, 0.24), (0.48, 0.49, 0.31), (0.55, 0.52, 0.36))
 SOIL: tuple[Colour, ...] = ((0.68, 0.46, 0.32), (0.72, 0.62, 0.48), (0.56, 0.46, 0.35), (0.78, 0.70, 0.57), (0.60, 0.55, 0.49))
 PAVING: tuple[Colour, ...] = ((0.66, 0.64, 0.61), (0.58, 0.57, 0.56), (0.72, 0.66, 0.58), (0.62, 0.55, 0.49))
 ASPHALT: tuple[Colour, ...] = ((0.44, 0.44, 0.45), (0.52, 0.51, 0.50), (0.37, 0.37, 0.39), (0.58, 0.57, 0.55))
@@ -105,13 +105,13 @@ STYLES: tuple[tuple[float, Style], ...] = (
         Style(
             kind="village",
             block=(42, 100),
-            parcel=(16, 30),
+            parcel=(14, 25),
             road_widths=(5.0, 3.6, 2.8),
             verge=0.8,
             paved_levels=0,
             bending=0.4,
             uses={"house": 0.50, "meadow": 0.20, "field": 0.14, "wood": 0.10, "yard": 0.06},
-            setback=(1.5, 6),
+            setback=(1.2, 4),
             roofs={"metal": 5, "rust": 2, "painted": 1, "tile": 1},
             pitched=1.0,
             storeys=(1, 1),
@@ -127,18 +127,18 @@ STYLES: tuple[tuple[float, Style], ...] = (
         Style(
             kind="suburb",
             block=(36, 80),
-            parcel=(14, 26),
+            parcel=(12, 21),
             road_widths=(8.0, 6.0, 5.0),
             verge=2.0,
             paved_levels=3,
             bending=0.3,
             uses={"house": 0.84, "meadow": 0.05, "wood": 0.05, "yard": 0.03, "parking": 0.03},
-            setback=(2, 5),
+            setback=(1, 3.2),
             roofs={"tile": 5, "slate": 3, "painted": 1, "concrete": 1, "metal": 0.5},
             pitched=0.9,
             storeys=(1, 2),
             turn=0.03,
-            trees=0.45,
+            trees=0.7,
             fenced=0.65,
             greenness=0.8,
             water=0.10,
@@ -149,13 +149,13 @@ STYLES: tuple[tuple[float, Style], ...] = (
         Style(
             kind="town",
             block=(26, 60),
-            parcel=(8, 17),
+            parcel=(7, 13.5),
             road_widths=(8.5, 5.0, 3.0),
             verge=1.0,
             paved_levels=2,
             bending=0.2,
             uses={"house": 0.86, "yard": 0.08, "meadow": 0.05, "wood": 0.01},
-            setback=(0.1, 1.5),
+            setback=(0.0, 0.8),
             roofs={"concrete": 5, "metal": 3, "rust": 2, "painted": 2, "tile": 1, "white": 0.5},
             pitched=0.55,
             storeys=(1, 4),

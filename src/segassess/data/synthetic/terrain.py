@@ -3,7 +3,7 @@
 import numpy as np
 
 from segassess.data.noise import octaves, smooth_noise
-from segassess.data.synthetic.canvas import Canvas, Colour, FloatMap, jitter, mix
+from segassess.data.synthetic.canvas import Canvas, Colour, FloatMap, jitter, mix, tinted
 from segassess.data.synthetic.layout import Frame, Parcel, parcel_pixels
 from segassess.data.synthetic.styles import Palette
 
@@ -25,21 +25,67 @@ def paint_ground(canvas: Canvas, palette: Palette, greenness: float) -> None:
     cover = octaves(canvas.shape, (40 * metre, 14 * metre, 5 * metre), (1.0, 0.9, 0.6), canvas.rng) + 0.35 * canvas.grain
     dryness = smooth_noise(canvas.shape, 22 * metre, canvas.rng) + 0.5 * canvas.mottle
     whole = (slice(0, canvas.shape[0]), slice(0, canvas.shape[1]))
-    canvas.albedo[:] = np.asarray(palette.soil, np.float32)
+    canvas.albedo[:] = np.asarray(palette.soil, np.float32)[:, None, None]
     # The share of a unit normal field above an edge falls like the logistic function of 1.7 times the edge.
     edge = -float(np.log(greenness / (1 - greenness))) / 1.7
     canvas.blend(whole, _step(cover, edge, 0.9), palette.grass)
     canvas.blend(whole, _step(dryness, 0.7, 1.6) * np.float32(0.7) * _step(cover, edge, 0.9), palette.dry_grass)
-    canvas.albedo *= (1 + 0.055 * canvas.grain + 0.05 * canvas.mottle)[..., None]
+    canvas.albedo *= 1 + 0.07 * canvas.grain + 0.05 * canvas.mottle
 
 
-def paint_cover(canvas: Canvas, frame: Frame, parcel: Parcel, colour: Colour, *, opacity: float = 1.0, ragged: float = 0.4) -> None:
-    """Cover a parcel with one material (lawn, soil, paving), its texture kept."""
+def grow_scrub(canvas: Canvas, palette: Palette, amount: float) -> None:
+    """Tufts, weeds and low scrub on whatever is neither built nor paved: dark specks that stand a little above the ground.
+
+    Args:
+        canvas: its crowns change.
+        palette: colours of the scene.
+        amount: share of the land that is overgrown, 0 to 1.
+    """
+    metre = canvas.per_metre
+    tufts = octaves(canvas.shape, (0.7 * metre, 1.6 * metre), (0.8, 1.0), canvas.rng)
+    # Scrub grows in patches, denser where the ground is green already.
+    edge = 2.3 - 1.6 * amount - 0.8 * canvas.mottle
+    tall = np.clip((tufts - edge) * np.float32(0.35), 0, 0.7)
+    tall[canvas.taken | (canvas.height > 0)] = 0
+    wins = tall > np.maximum(canvas.crown, 0.05)
+    canvas.crown[wins] = tall[wins]
+    shade = np.float32(0.95) + np.float32(0.12) * canvas.grain[wins]
+    canvas.crown_albedo[:, wins] = np.asarray(mix(palette.leaves[1], palette.grass, 0.45), np.float32)[:, None] * shade
+
+
+def wear_ground(canvas: Canvas, x: float, y: float, radius: float, colour: Colour, strength: float) -> None:
+    """Bare, trodden ground around a place where people live, fading out at `radius` metres."""
+    window = canvas.window(x, y, 1.3 * radius)
+    grid_x, grid_y = canvas.coordinates(window)
+    if grid_x.size == 0 or grid_y.size == 0:
+        return
+    distance = np.hypot(grid_x - np.float32(x), grid_y - np.float32(y))
+    uneven = np.float32(0.22 * radius) * canvas.mottle[window] + np.float32(0.06 * radius) * canvas.grain[window]
+    bare = np.clip((np.float32(radius) - distance + uneven) / np.float32(0.35 * radius), 0, 1)
+    canvas.blend(window, np.float32(strength) * bare * ~canvas.taken[window], tinted(colour, 1 + np.float32(0.05) * canvas.grain[window]))
+
+
+def paint_cover(
+    canvas: Canvas, frame: Frame, parcel: Parcel, colour: Colour, *, opacity: float = 1.0, ragged: float = 0.4, spare_taken: bool = False
+) -> None:
+    """Cover a parcel with one material (lawn, soil, paving), its texture kept.
+
+    Args:
+        canvas: painted in place.
+        frame: street coordinates.
+        parcel: what is covered.
+        colour: of the material.
+        opacity: 1 hides what was there.
+        ragged: how far the border wanders, metres.
+        spare_taken: leave roads, water and buildings as they are.
+    """
     window, weight, _, _ = parcel_pixels(canvas, frame, parcel, ragged)
     if weight.size == 0:
         return
+    if spare_taken:
+        weight = weight * ~canvas.taken[window]
     shade = 1 + np.float32(0.045) * canvas.grain[window] + np.float32(0.045) * canvas.mottle[window][::-1]
-    canvas.blend(window, np.float32(opacity) * weight, np.asarray(colour, np.float32) * shade[..., None])
+    canvas.blend(window, np.float32(opacity) * weight, tinted(colour, shade))
 
 
 def paint_field(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) -> None:
@@ -57,20 +103,20 @@ def paint_field(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) 
     growth = float(rng.uniform(0.1, 1.0))
     patchy = canvas.mottle[window] * np.float32(0.35) + canvas.grain[window] * np.float32(0.35)
     covered = np.clip(np.float32(growth) + np.float32(0.45) * ridge + patchy * np.float32(0.8), 0, 1)
-    soil = np.asarray(jitter(mix(palette.soil, (0.45, 0.36, 0.28), 0.3), 0.06, rng), np.float32)
-    colours = soil + covered[..., None] * (np.asarray(crop, np.float32) - soil)
-    colours *= (1 + np.float32(rng.uniform(0.02, 0.08)) * ridge + np.float32(0.05) * canvas.grain[window])[..., None]
+    soil = jitter(mix(palette.soil, (0.45, 0.36, 0.28), 0.3), 0.06, rng)
+    colours = tinted(crop, covered) + tinted(soil, 1 - covered)
+    colours *= (1 + np.float32(rng.uniform(0.02, 0.08)) * ridge + np.float32(0.05) * canvas.grain[window])
     if rng.random() < 0.5:
         spacing = float(rng.uniform(9, 18))
         beside = np.abs(np.mod(across + wander, np.float32(spacing)) - np.float32(spacing / 2))
         track = np.abs(beside - np.float32(0.9)) < 0.25
-        colours += (track * np.float32(0.5))[..., None] * (soil * np.float32(1.05) - colours)
+        colours[:, track] += np.float32(0.5) * (np.asarray(soil, np.float32)[:, None] - colours[:, track])
     headland = np.minimum(along - along.min(), along.max() - along)
     weight = weight * np.clip(headland / np.float32(0.8), 0.4, 1)
     canvas.blend(window, weight, colours)
     inside = weight > 0.5
     slope = np.float32(0.10) * np.cos(np.float32(2 * np.pi / period) * (across + wander))
-    canvas.slope[window][inside] += slope[inside][:, None] * np.float32(0.7)
+    canvas.slope[:, *window][:, inside] += slope[inside] * np.float32(0.7)
 
 
 def _water_surface(canvas: Canvas, inward: FloatMap, palette: Palette) -> None:
@@ -81,17 +127,15 @@ def _water_surface(canvas: Canvas, inward: FloatMap, palette: Palette) -> None:
     reeds = np.clip(0.5 + 0.8 * canvas.grain, 0, 1)
     canvas.blend(whole, bank * np.float32(0.75), mix(palette.soil, (0.40, 0.35, 0.26), 0.5))
     canvas.blend(whole, bank * reeds * np.float32(0.7), palette.leaves[0])
-    deep = np.asarray(palette.water, np.float32)
-    shallow = np.asarray(mix(palette.water, palette.soil, 0.4), np.float32)
-    depth = np.clip(inward / np.float32(4.0), 0, 1)[..., None]
-    colours = shallow + depth * (deep - shallow)
-    colours *= (1 + np.float32(0.05) * canvas.mottle + np.float32(0.015) * canvas.grain)[..., None]
+    depth = np.clip(inward / np.float32(4.0), 0, 1)
+    colours = tinted(palette.water, depth) + tinted(mix(palette.water, palette.soil, 0.4), 1 - depth)
+    colours *= (1 + np.float32(0.05) * canvas.mottle + np.float32(0.015) * canvas.grain)
     canvas.blend(whole, wet, colours)
     canvas.truth["water"] |= wet
     canvas.taken |= inward > -1.5
     # Land falls towards the water: the shore gets its light and dark side.
     canvas.height -= np.float32(0.8) * wet
-    canvas.slope[wet] = 0
+    canvas.slope[:, wet] = 0
 
 
 def paint_river(canvas: Canvas, palette: Palette) -> None:

@@ -89,8 +89,7 @@ def plant(canvas: Canvas, x: float, y: float, radius: float, height: float, colo
     canvas.crown[rows, columns][wins] = surface[wins]
     # Leaves deep inside the crown get less light from the sky.
     depth = np.clip(np.float32(0.55) + np.float32(0.6) * crown, 0, 1.15)
-    leaves = np.asarray(colour, np.float32) * depth[..., None]
-    canvas.crown_albedo[rows, columns][wins] = leaves[wins]
+    canvas.crown_albedo[:, rows, columns][:, wins] = np.asarray(colour, np.float32)[:, None] * depth[wins]
 
 
 def plant_tree(canvas: Canvas, x: float, y: float, leaves: tuple[Colour, ...], *, palms: float = 0.0, size: float = 1.0) -> bool:

@@ -1,0 +1,350 @@
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+from rasterio.enums import ColorInterp
+from rasterio.transform import from_origin
+
+from segassess.errors import InputError
+from segassess.inference.raster import check_pair, read_image, read_mask
+
+UTM = "EPSG:32736"
+GRID = from_origin(500_000, 9_300_000, 0.5, 0.5)
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(1, 255, (3, 12, 20), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def no_warnings(recwarn):
+    yield
+    assert not [str(warning.message) for warning in recwarn]
+
+
+def tif(path, data, crs=UTM, transform=GRID, colorinterp=None, colormap=None, **options):
+    """Write (bands, H, W) or (H, W) and return the path."""
+    data = np.atleast_3d(data.T).T
+    bands, height, width = data.shape
+    place = {"crs": crs, "transform": transform} if crs else {"transform": GRID}
+    with rasterio.open(path, "w", driver="GTiff", width=width, height=height, count=bands, dtype=data.dtype, **place, **options) as file:
+        file.write(data)
+        if colorinterp:
+            file.colorinterp = colorinterp
+        if colormap:
+            file.write_colormap(1, colormap)
+    return path
+
+
+def png(path, array, **options):
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+class TestImage:
+    def test_rgb(self, tmp_path):
+        raster = read_image(tif(tmp_path / "a.tif", RGB))
+        assert raster.pixels.dtype == np.float32
+        np.testing.assert_allclose(raster.pixels, RGB.transpose(1, 2, 0) / 255, atol=1e-6)
+        assert raster.valid.all() and raster.valid.shape == (12, 20)
+        assert raster.georeference.crs == UTM and raster.georeference.transform == GRID
+        assert raster.path == str(tmp_path / "a.tif") and raster.notes == ()
+
+    def test_png_has_no_georeference(self, tmp_path):
+        raster = read_image(png(tmp_path / "a.png", RGB.transpose(1, 2, 0)))
+        assert raster.georeference is None
+        np.testing.assert_allclose(raster.pixels, RGB.transpose(1, 2, 0) / 255, atol=1e-6)
+
+    def test_virtual_path(self, tmp_path):
+        import zipfile
+
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.write(png(tmp_path / "a.png", RGB[0]), "b.png")
+        assert read_image(f"/vsizip/{tmp_path}/a.zip/b.png").pixels.shape == (12, 20, 3)
+        with pytest.raises(InputError, match=r"c\.png is not an image"):
+            read_image(f"/vsizip/{tmp_path}/a.zip/c.png")
+
+    def test_grey_is_repeated(self, tmp_path):
+        raster = read_image(png(tmp_path / "a.png", RGB[0]))
+        for channel in range(3):
+            np.testing.assert_allclose(raster.pixels[..., channel], RGB[0] / 255, atol=1e-6)
+
+    def test_grey_and_alpha(self, tmp_path):
+        alpha = np.where(np.arange(20) < 5, 0, 255).astype(np.uint8) * np.ones((12, 1), np.uint8)
+        raster = read_image(png(tmp_path / "a.png", np.stack([RGB[0], alpha], axis=-1)))
+        np.testing.assert_array_equal(raster.valid, alpha > 0)
+        assert (raster.pixels[~raster.valid] == 0).all() and raster.pixels.shape == (12, 20, 3)
+
+    def test_rgba(self, tmp_path):
+        alpha = np.full((12, 20), 255, np.uint8)
+        alpha[:3] = 0
+        raster = read_image(png(tmp_path / "a.png", np.stack([*RGB, alpha], axis=-1)))
+        np.testing.assert_array_equal(raster.valid, alpha > 0)
+        np.testing.assert_allclose(raster.pixels[3:], RGB.transpose(1, 2, 0)[3:] / 255, atol=1e-6)
+
+    def test_near_infrared_that_poses_as_alpha(self, tmp_path):
+        near_infrared = RNG.integers(0, 120, (1, 12, 20), dtype=np.uint8)
+        path = tif(tmp_path / "a.tif", np.concatenate([RGB, near_infrared]))
+        with rasterio.open(path) as file:
+            assert file.colorinterp[3] == ColorInterp.alpha, "GDAL no longer declares the fourth byte as alpha"
+        raster = read_image(path)
+        assert raster.valid.all()
+        assert "declared as alpha but holds data" in raster.notes[0]
+
+    def test_near_infrared(self, tmp_path):
+        colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.undefined]
+        raster = read_image(tif(tmp_path / "a.tif", np.concatenate([RGB, RGB[:1] // 2]), colorinterp=colours))
+        np.testing.assert_allclose(raster.pixels, RGB.transpose(1, 2, 0) / 255, atol=1e-6)
+        assert raster.notes == ("bands 1, 2, 3 are used out of 4.",)
+
+    def test_bands_are_ordered_by_colour(self, tmp_path):
+        colours = [ColorInterp.undefined, ColorInterp.blue, ColorInterp.green, ColorInterp.red]
+        path = tif(tmp_path / "a.tif", np.concatenate([RGB[:1] // 2, RGB[::-1]]), colorinterp=colours, photometric="minisblack")
+        raster = read_image(path)
+        np.testing.assert_allclose(raster.pixels, RGB.transpose(1, 2, 0) / 255, atol=1e-6)
+        assert raster.notes == ("bands 4, 3, 2 are used out of 4.",)
+
+    def test_more_bands(self, tmp_path):
+        raster = read_image(tif(tmp_path / "a.tif", np.concatenate([RGB, RGB]), photometric="minisblack"))
+        np.testing.assert_allclose(raster.pixels, RGB.transpose(1, 2, 0) / 255, atol=1e-6)
+        assert raster.notes == ("bands 1, 2, 3 are used out of 6.",)
+
+    def test_palette_is_expanded(self, tmp_path):
+        index = Image.fromarray(np.arange(240, dtype=np.uint8).reshape(12, 20) % 3)
+        index.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 51])
+        index.save(tmp_path / "a.png")
+        raster = read_image(tmp_path / "a.png")
+        np.testing.assert_allclose(raster.pixels[0, :3], [[1, 0, 0], [0, 1, 0], [0, 0, 0.2]], atol=1e-6)
+
+    def test_transparent_palette_entry_is_not_valid(self, tmp_path):
+        index = Image.fromarray(np.arange(240, dtype=np.uint8).reshape(12, 20) % 3)
+        index.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 51])
+        index.save(tmp_path / "a.png", transparency=bytes([255, 0, 128]))
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png").valid[0, :3], [True, False, True])
+
+    def test_bilevel(self, tmp_path):
+        Image.fromarray(RGB[0] > 127).save(tmp_path / "a.png")
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png").pixels[..., 0], RGB[0] > 127)
+
+    def test_uint16_is_stretched(self, tmp_path):
+        ramp = np.linspace(200, 3000, 3 * 100 * 100).reshape(3, 100, 100).astype(np.uint16)
+        ramp[0, 0, 0] = 65535
+        raster = read_image(tif(tmp_path / "a.tif", ramp, photometric="minisblack"))
+        assert raster.pixels.min() == 0 and raster.pixels.max() == 1
+        assert abs(raster.pixels.mean() - 0.5) < 0.01, "an outlier must not darken the image"
+        assert "stretched from 256 .. 29" in raster.notes[0]
+
+    def test_eight_bits_in_uint16(self, tmp_path):
+        raster = read_image(tif(tmp_path / "a.tif", RGB.astype(np.uint16)))
+        np.testing.assert_allclose(raster.pixels, RGB.transpose(1, 2, 0) / 255, atol=1e-6)
+        assert "used as 8-bit values" in raster.notes[0]
+
+    def test_negative_integers_are_stretched(self, tmp_path):
+        raster = read_image(tif(tmp_path / "a.tif", RGB.astype(np.int16) - 100))
+        assert raster.pixels.min() == 0 and raster.pixels.max() == 1 and "stretched" in raster.notes[0]
+
+    def test_constant_uint16(self, tmp_path):
+        raster = read_image(tif(tmp_path / "a.tif", np.full((12, 20), 4000, np.uint16)))
+        assert np.isfinite(raster.pixels).all() and np.ptp(raster.pixels) == 0
+
+    def test_float_in_unit_range_with_gaps(self, tmp_path):
+        data = (RGB / 512).astype(np.float32)
+        data[0, 0, 0], data[1, 0, 1], data[2, 0, 2] = np.nan, np.inf, -np.inf
+        raster = read_image(tif(tmp_path / "a.tif", data))
+        np.testing.assert_array_equal(np.argwhere(~raster.valid), [[0, 0], [0, 1], [0, 2]])
+        np.testing.assert_array_equal(raster.pixels[raster.valid], data.transpose(1, 2, 0)[raster.valid])
+        assert (raster.pixels[~raster.valid] == 0).all() and raster.notes == ()
+
+    def test_float_of_another_range_is_stretched(self, tmp_path):
+        data = RGB.astype(np.float32) * 40.5
+        data[:, 0, 0] = np.nan
+        raster = read_image(tif(tmp_path / "a.tif", data))
+        assert raster.pixels.min() == 0 and raster.pixels.max() == 1 and np.isfinite(raster.pixels).all()
+        assert "stretched" in raster.notes[0] and raster.valid.sum() == 239
+
+    def test_nothing_but_nan(self, tmp_path):
+        raster = read_image(tif(tmp_path / "a.tif", np.full((3, 12, 20), np.nan, np.float32)))
+        assert not raster.valid.any() and (raster.pixels == 0).all()
+
+    def test_nodata_is_not_valid_and_not_stretched_over(self, tmp_path):
+        data = RGB.astype(np.int16) * 10
+        data[:, :2], data[0, 5, 5] = -9999, -9999
+        raster = read_image(tif(tmp_path / "a.tif", data, nodata=-9999))
+        assert not raster.valid[:2].any() and raster.valid[2:].all(), "one band at nodata is a colour"
+        assert 0.3 < raster.pixels[2:].mean() < 0.7
+
+    def test_mask_band_is_not_valid(self, tmp_path):
+        path = tif(tmp_path / "a.tif", RGB)
+        inside = np.zeros((12, 20), bool)
+        inside[4:] = True
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+            file.write_mask(inside)
+        np.testing.assert_array_equal(read_image(path).valid, inside)
+
+
+class TestMask:
+    values = (RGB[0] > 150).astype(np.uint8)
+
+    @pytest.mark.parametrize("high", [1, 255, 7])
+    def test_any_value_above_zero(self, tmp_path, high):
+        raster = read_mask(png(tmp_path / "a.png", self.values * np.uint8(high)))
+        np.testing.assert_array_equal(raster.pixels, self.values > 0)
+        assert raster.pixels.dtype == bool and raster.valid.all() and raster.notes == ()
+
+    def test_several_values_are_noted(self, tmp_path):
+        values = RGB[0] % 8
+        raster = read_mask(png(tmp_path / "a.png", values))
+        np.testing.assert_array_equal(raster.pixels, values > 0)
+        assert raster.notes == ("the mask has 8 values (0, 1, 2, 3, 4, 5, ...); any value > 0 is used as foreground.",)
+
+    def test_all_zero_is_fine(self, tmp_path):
+        raster = read_mask(png(tmp_path / "a.png", self.values * np.uint8(0)))
+        assert not raster.pixels.any() and raster.valid.all() and raster.notes == ("the mask has no foreground.",)
+
+    def test_float_with_nan(self, tmp_path):
+        data = self.values.astype(np.float32)
+        data[0, :4] = np.nan
+        raster = read_mask(tif(tmp_path / "a.tif", data))
+        assert not raster.valid[0, :4].any() and raster.valid.sum() == 236
+        np.testing.assert_array_equal(raster.pixels[raster.valid], (self.values > 0)[raster.valid])
+
+    def test_nodata(self, tmp_path):
+        data = self.values.copy()
+        data[:2] = 255
+        raster = read_mask(tif(tmp_path / "a.tif", data, nodata=255))
+        assert not raster.valid[:2].any() and not raster.pixels[:2].any() and raster.valid[2:].all()
+
+    def test_nodata_that_may_be_the_foreground(self, tmp_path):
+        raster = read_mask(tif(tmp_path / "a.tif", self.values * np.uint8(255), nodata=255))
+        assert not raster.pixels.any() and "if they are the foreground" in raster.notes[-1]
+
+    def test_nodata_zero_is_background(self, tmp_path):
+        raster = read_mask(tif(tmp_path / "a.tif", self.values, nodata=0))
+        np.testing.assert_array_equal(raster.pixels, self.values > 0)
+        assert raster.valid.all() and "nodata is 0" in raster.notes[0]
+
+    def test_palette_is_read_by_index(self, tmp_path):
+        path = tif(tmp_path / "a.tif", self.values, colormap={0: (255, 255, 255, 255), 1: (0, 0, 0, 255)})
+        np.testing.assert_array_equal(read_mask(path).pixels, self.values > 0)
+
+    def test_equal_bands(self, tmp_path):
+        raster = read_mask(png(tmp_path / "a.png", np.stack([self.values * np.uint8(255)] * 3, axis=-1)))
+        np.testing.assert_array_equal(raster.pixels, self.values > 0)
+
+    def test_different_bands_are_refused(self, tmp_path):
+        with pytest.raises(InputError, match="3 bands that differ"):
+            read_mask(png(tmp_path / "a.png", RGB.transpose(1, 2, 0)))
+
+    def test_drawn_with_transparent_background(self, tmp_path):
+        drawing = np.zeros((12, 20, 4), np.uint8)
+        drawing[self.values > 0] = (0, 0, 200, 255)
+        raster = read_mask(png(tmp_path / "a.png", drawing))
+        np.testing.assert_array_equal(raster.pixels, self.values > 0)
+        assert raster.valid.all() and "transparent pixels are used as background." in raster.notes
+
+    def test_opaque_rgba(self, tmp_path):
+        rgba = np.stack([*[self.values * np.uint8(255)] * 3, np.full((12, 20), 255, np.uint8)], axis=-1)
+        raster = read_mask(png(tmp_path / "a.png", rgba))
+        np.testing.assert_array_equal(raster.pixels, self.values > 0)
+        assert raster.notes == ()
+
+    def test_jpeg_is_noted(self, tmp_path):
+        assert "lossy" in read_mask(png(tmp_path / "a.jpg", self.values * np.uint8(255))).notes[-1]
+
+
+@pytest.mark.parametrize("read", [read_image, read_mask])
+class TestRefusals:
+    def refuses(self, read, path, match):
+        with pytest.raises(InputError, match=match) as error:
+            read(path)
+        message = str(error.value)
+        assert str(path) in message and "\n" not in message and message.endswith(".")
+
+    def test_missing(self, read, tmp_path):
+        self.refuses(read, tmp_path / "a.tif", "does not exist")
+
+    def test_folder(self, read, tmp_path):
+        self.refuses(read, tmp_path, "is a folder")
+
+    def test_text(self, read, tmp_path):
+        (tmp_path / "a.tif").write_text("not an image, in spite of its name\n")
+        self.refuses(read, tmp_path / "a.tif", "is not an image")
+
+    def test_empty_file(self, read, tmp_path):
+        (tmp_path / "a.tif").write_bytes(b"")
+        self.refuses(read, tmp_path / "a.tif", "is not an image")
+
+    def test_zero_size(self, read, tmp_path):
+        (tmp_path / "a.vrt").write_text('<VRTDataset rasterXSize="0" rasterYSize="5"><VRTRasterBand dataType="Byte" band="1"/></VRTDataset>')
+        self.refuses(read, tmp_path / "a.vrt", "is not an image")
+
+    @pytest.mark.parametrize("options", [{}, {"compress": "deflate"}, {"compress": "deflate", "tiled": True}])
+    def test_truncated_tiff(self, read, tmp_path, options):
+        path = tif(tmp_path / "a.tif", RNG.integers(0, 255, (1, 300, 300), dtype=np.uint8), **options)
+        path.write_bytes(path.read_bytes()[:40_000])
+        self.refuses(read, path, "is damaged or truncated")
+
+    @pytest.mark.parametrize("suffix", ["png", "jpg"])
+    def test_truncated_picture(self, read, tmp_path, suffix):
+        path = png(tmp_path / f"a.{suffix}", RNG.integers(0, 255, (300, 300), dtype=np.uint8))
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        self.refuses(read, path, "is damaged or truncated")
+
+    def test_complex(self, read, tmp_path):
+        self.refuses(read, tif(tmp_path / "a.tif", RGB.astype(np.complex64)), "complex numbers")
+
+
+def test_cmyk_is_refused(tmp_path):
+    Image.fromarray(np.stack([*RGB, RGB[0]], axis=-1), "CMYK").save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="CMYK"):
+        read_image(tmp_path / "a.tif")
+
+
+class TestPair:
+    @pytest.fixture
+    def image(self, tmp_path):
+        return read_image(tif(tmp_path / "image.tif", RGB))
+
+    def mask(self, tmp_path, shape=(12, 20), **place):
+        return read_mask(tif(tmp_path / "mask.tif", np.ones(shape, np.uint8), **place))
+
+    def test_same_grid(self, image, tmp_path):
+        check_pair(image, self.mask(tmp_path))
+
+    def test_within_half_a_pixel(self, image, tmp_path):
+        check_pair(image, self.mask(tmp_path, transform=from_origin(500_000.2, 9_300_000, 0.5, 0.5)))
+
+    def test_size(self, image, tmp_path):
+        with pytest.raises(InputError, match=r"mask.tif has 21 x 12 pixels and its image .*image.tif has 20 x 12; resample"):
+            check_pair(image, self.mask(tmp_path, (12, 21)))
+
+    def test_crs(self, image, tmp_path):
+        with pytest.raises(InputError, match="is in EPSG:32737 and its image .* in EPSG:32736; reproject"):
+            check_pair(image, self.mask(tmp_path, crs="EPSG:32737"))
+
+    def test_shift(self, image, tmp_path):
+        with pytest.raises(InputError, match=r"up to 2\.0 pixels off .*\(500001, 9300000\).*instead of \(500000, 9300000\)"):
+            check_pair(image, self.mask(tmp_path, transform=from_origin(500_001, 9_300_000, 0.5, 0.5)))
+
+    def test_pixel_size(self, image, tmp_path):
+        with pytest.raises(InputError, match="pixels off"):
+            check_pair(image, self.mask(tmp_path, transform=from_origin(500_000, 9_300_000, 0.55, 0.5)))
+
+    def test_mask_without_georeference(self, image, tmp_path):
+        check_pair(image, read_mask(png(tmp_path / "mask.png", np.ones((12, 20), np.uint8))))
+
+
+class TestPixelArea:
+    def area(self, tmp_path, crs, transform):
+        return read_mask(tif(tmp_path / "a.tif", RGB[0], crs=crs, transform=transform)).georeference.pixel_area_m2(12, 20)
+
+    def test_utm_is_true_to_scale(self, tmp_path):
+        # 0.9996 is UTM's scale factor at the central meridian.
+        assert self.area(tmp_path, UTM, GRID) == pytest.approx(0.25 / 0.9996**2, rel=1e-4)
+
+    def test_web_mercator_is_not(self, tmp_path):
+        at_60_degrees_north = from_origin(0, 8_399_738, 1, 1)
+        assert self.area(tmp_path, "EPSG:3857", at_60_degrees_north) == pytest.approx(0.25, rel=0.01)
+
+    def test_degrees(self, tmp_path):
+        # A degree of latitude is 110.574 km and one of longitude 111.320 km at the equator.
+        area = self.area(tmp_path, "EPSG:4326", from_origin(179.9999, 0.00001, 1e-5, 1e-5))
+        assert area == pytest.approx(1.10574 * 1.11320, rel=1e-4)
