@@ -120,9 +120,7 @@ def test_every_intermediate_tensor_agrees():
     seen = {}
     for key, module in modules.items():
         module.register_forward_hook(lambda _, __, output, key=key: seen.update({key: output}))
-    decoder.transformer.register_forward_hook(
-        lambda _, __, output: seen.update(hyper_tokens=output[0], decoder_src=output[1])
-    )
+    decoder.transformer.register_forward_hook(lambda _, __, output: seen.update(hyper_tokens=output[0], decoder_src=output[1]))
     with torch.inference_mode():
         model(rules.image(128), rules.mask(128))
     assert set(seen) == set(INTERMEDIATE_TOLERANCE) == set(golden.keys()) - set(TOLERANCE)

@@ -19,7 +19,6 @@ from segassess.errors import CheckpointError
 from segassess.quality import DECODINGS, Decoding
 
 METADATA_KEY = "segassess"
-LIGHTNING_PREFIX = "assessor."
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,9 @@ def read_description(path: Path) -> Description | None:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
         except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path} cannot be read as a safetensors file: it is damaged or another kind of file.") from error
+            raise CheckpointError(
+                f"{path} cannot be read as a safetensors file: it is damaged or another kind of file."
+            ) from error
         if METADATA_KEY not in metadata:
             return None
         return Description.from_dict(json.loads(metadata[METADATA_KEY]), path)
@@ -140,7 +141,9 @@ def load_assessor(
         raise CheckpointError(f"The checkpoint {path} does not exist; check the path, or train one with train.py.")
     own = read_description(path)
     if own is None and (assessor is None or encoder is None):
-        raise CheckpointError(f"{path} does not say what it is; give assessor= and encoder= (for example assessor=segassess encoder=sam_vit_b).")
+        raise CheckpointError(
+            f"{path} does not say what it is; give assessor= and encoder= (for example assessor=segassess encoder=sam_vit_b)."
+        )
     chosen = Description(
         assessor=assessor if assessor is not None else own.assessor,  # type: ignore[union-attr]
         encoder=encoder if encoder is not None else own.encoder,  # type: ignore[union-attr]
@@ -148,16 +151,12 @@ def load_assessor(
         training=own.training if own else {},
     )
     model = build_assessor(chosen.assessor, _without_pretrained(chosen.encoder))
-    tensors = read_tensors(path)
-    if path.suffix == ".ckpt" and own is not None:
-        tensors = {
-            name.removeprefix(LIGHTNING_PREFIX): tensor for name, tensor in tensors.items() if name.startswith(LIGHTNING_PREFIX)
-        }
-    report = load_weights(model, tensors, "own" if own else None, file=path)
+    report = load_weights(model, read_tensors(path), "own" if own else None, file=path)
     # Only a whole model can judge; SAM's own weights are where training starts.
     if random := [name for name in report.missing if name in dict(model.named_parameters())]:
         raise CheckpointError(
-            f"{path} holds only a part of an assessor (missing first: {random[0]}); it can start a training (encoder.weights=), not judge masks."
+            f"{path} holds only a part of an assessor (missing first: {random[0]}); "
+            "it can start a training (encoder.weights=), not judge masks."
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     return LoadedAssessor(model.eval(), chosen, digest, report)

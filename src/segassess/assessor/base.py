@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -56,9 +55,7 @@ class AssessorOutput:
 
     def crop(self, height: int, width: int) -> "AssessorOutput":
         """Cut bottom and right padding off every map."""
-        cut = {
-            name: value[..., :height, :width] for name, value in vars(self).items() if isinstance(value, Tensor)
-        }
+        cut = {name: value[..., :height, :width] for name, value in vars(self).items() if isinstance(value, Tensor)}
         return replace(self, **cut)
 
 
@@ -113,12 +110,14 @@ class Assessor(nn.Module, ABC):
         Args:
             features: of B images, or of ONE image, which is then used for all B masks.
             mask: float (B, 1, H, W) in {0, 1}, of the size of the images.
+            **options: of the subclass.
 
         Raises:
             InputError: if mask and images differ in size or number.
         """
         if mask.ndim != 4 or mask.shape[1] != 1 or tuple(mask.shape[-2:]) != features.size:
-            raise InputError(f"A mask batch must have the shape (B, 1, {features.size[0]}, {features.size[1]}), not {tuple(mask.shape)}.")
+            wanted = f"(B, 1, {features.size[0]}, {features.size[1]})"
+            raise InputError(f"A mask batch must have the shape {wanted}, not {tuple(mask.shape)}.")
         images, masks = features.embedding.shape[0], mask.shape[0]
         if images not in (1, masks):
             raise InputError(f"{masks} masks cannot be assessed against {images} images; give one image, or one per mask.")
@@ -132,15 +131,8 @@ class Assessor(nn.Module, ABC):
         return self.assess(self.encode_image(image), mask, **options)
 
 
-def resize(tensor: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(tensor: Tensor, size: tuple[int, int], *, antialias: bool = False) -> Tensor:
     """Bilinear resize of (B, C, h, w) to `size` (align_corners=False); the same tensor if nothing changes."""
     if tuple(tensor.shape[-2:]) == size:
         return tensor
-    return F.interpolate(tensor, size=size, mode="bilinear", align_corners=False)
-
-
-def resize_antialiased(tensor: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear resize of (B, C, h, w) to a smaller `size` with antialiasing."""
-    if tuple(tensor.shape[-2:]) == size:
-        return tensor
-    return torch.nn.functional.interpolate(tensor, size=size, mode="bilinear", align_corners=False, antialias=True)
+    return F.interpolate(tensor, size=size, mode="bilinear", align_corners=False, antialias=antialias)

@@ -70,7 +70,8 @@ class PixelDecoder(nn.Module):
         pixels = resize(self.reduce16(source), half) + resize(self.skip8(level8), half)  # (B, 64, h/8, w/8)
         pixels = self.reduce8(self.fuse8(pixels))
         pixels = resize(pixels, (height, width)) + resize(self.skip4(level4), (height, width))  # (B, 48, h/4, w/4)
-        return self.fuse4(torch.cat([pixels, mask4], dim=1))
+        fused: Tensor = self.fuse4(torch.cat([pixels, mask4], dim=1))
+        return fused
 
 
 class CompactAssessor(Assessor):
@@ -83,6 +84,9 @@ class CompactAssessor(Assessor):
         input_scaling: "encoder" subtracts the mean and divides by the standard deviation that the encoder's weights expect;
             "reference" feeds images in [0, 1] as they are.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,

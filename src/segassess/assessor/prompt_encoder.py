@@ -6,7 +6,7 @@ import torch
 from segment_anything.modeling import PromptEncoder as SamPromptEncoder
 from torch import Tensor, nn
 
-from segassess.assessor.base import resize, resize_antialiased
+from segassess.assessor.base import resize
 
 PromptPath: TypeAlias = Literal["reference", "antialiased"]
 PROMPT_PATHS: tuple[PromptPath, ...] = ("reference", "antialiased")
@@ -55,7 +55,7 @@ class PromptEncoder(nn.Module):
         """
         embedding: Tensor = self.mask_downscaling(mask)  # (B, C, h // 4, w // 4)
         if self.path == "antialiased":
-            return resize_antialiased(embedding, grid)
+            return resize(embedding, grid, antialias=True)
         return resize(embedding, grid)
 
     def positions(self, grid: tuple[int, int]) -> Tensor:

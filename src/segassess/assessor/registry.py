@@ -42,7 +42,8 @@ def build_assessor(assessor: Mapping[str, Any], encoder: Mapping[str, Any]) -> A
         ConfigError: if a name or an option does not exist.
     """
     image_encoder = _build("encoder", ENCODERS, encoder)
-    return _build("assessor", ASSESSORS, assessor, image_encoder)
+    model: Assessor = _build("assessor", ASSESSORS, assessor, image_encoder)
+    return model
 
 
 def _build(kind: str, registry: Mapping[str, Callable[..., Any]], spec: Mapping[str, Any], *args: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 from torch import Tensor, nn
 
-from segassess.assessor.base import Assessor, AssessorOutput, ImageFeatures, resize, resize_antialiased
+from segassess.assessor.base import Assessor, AssessorOutput, ImageFeatures, resize
 from segassess.assessor.edge_branch import NUM_LEVELS, EdgeBranch
 from segassess.assessor.encoders.base import ImageEncoder
 from segassess.assessor.mask_decoder import MaskDecoder
@@ -59,7 +59,7 @@ class LevelAdapter(nn.Module):
     def forward(self, level: Tensor, grid: tuple[int, int]) -> Tensor:
         """(B, D_i, h_i, w_i) -> (B, C, gh, gw)."""
         # Resampling and a 1 x 1 convolution commute, and this order is the cheaper one; antialiased, as levels shrink up to 4:1.
-        adapted: Tensor = self.proj(resize_antialiased(level, grid))
+        adapted: Tensor = self.proj(resize(level, grid, antialias=True))
         return adapted
 
 

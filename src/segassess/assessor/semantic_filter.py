@@ -75,8 +75,6 @@ class SemanticFilter(nn.Module):
             float (B, D, gh, gw), >= 0.
         """
         features = self.attention(features)
-        strips: Tensor = (
-            self.strip_1x3(features) + self.strip_3x1(features) + self.strip_1x5(features) + self.strip_5x1(features)
-        )
+        strips: Tensor = self.strip_1x3(features) + self.strip_3x1(features) + self.strip_1x5(features) + self.strip_5x1(features)
         filtered: Tensor = self.atrous(strips)
         return filtered

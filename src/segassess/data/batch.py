@@ -1,7 +1,7 @@
 """The typed batch that everything above the loader works with, validated once, at the loader's border."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -54,7 +54,8 @@ class Batch:
         size, count = self.image.shape[-2:], self.image.shape[0]
         if self.image.dtype != torch.float32 or tuple(self.image.shape) != (count, 3, *size):
             raise ValueError(f"image must be float32 (B, 3, H, W), not {self.image.dtype} {tuple(self.image.shape)}.")
-        for label, tensor, dtype in (("mask", self.mask, torch.float32), ("truth", self.truth, torch.float32), ("valid", self.valid, torch.bool)):
+        planes = (("mask", self.mask, torch.float32), ("truth", self.truth, torch.float32), ("valid", self.valid, torch.bool))
+        for label, tensor, dtype in planes:
             if tensor is not None and (tensor.dtype != dtype or tuple(tensor.shape) != (count, 1, *size)):
                 raise ValueError(f"{label} must be {dtype} {(count, 1, *size)}, not {tensor.dtype} {tuple(tensor.shape)}.")
         if not len(self.name) == len(self.source) == count:
@@ -70,17 +71,15 @@ class Batch:
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
         """The same batch on a device."""
-        moved = {
-            field.name: value.to(device, non_blocking=non_blocking)
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
-        }
-        return replace(self, **moved)
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Batch":
         """The same batch in pinned memory (called by PyTorch's loader)."""
-        pinned = {f.name: v.pin_memory() for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
-        return replace(self, **pinned)
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        truth = None if self.truth is None else change(self.truth)
+        return replace(self, image=change(self.image), mask=change(self.mask), truth=truth, valid=change(self.valid))
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

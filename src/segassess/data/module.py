@@ -85,11 +85,19 @@ class AssessmentData(L.LightningDataModule):
             RequestError: if a wanted source is held out, or none is left.
         """
         available = available_sources(self.tileset, "train", self.made)
-        wanted = [name for name in available if name not in self.held_out] if self.wanted_sources is None else list(self.wanted_sources)
+        wanted = (
+            [name for name in available if name not in self.held_out]
+            if self.wanted_sources is None
+            else list(self.wanted_sources)
+        )
         if both := sorted(set(wanted) & set(self.held_out)):
-            raise RequestError(f"The source {both[0]} is in sampling.sources and in held_out; an unseen source must not be trained on.")
+            raise RequestError(
+                f"The source {both[0]} is in sampling.sources and in held_out; an unseen source must not be trained on."
+            )
         if not wanted:
-            raise RequestError(f"No training source is left: {self.tileset.root} offers {', '.join(available) or 'none'}, all held out.")
+            raise RequestError(
+                f"No training source is left: {self.tileset.root} offers {', '.join(available) or 'none'}, all held out."
+            )
         return wanted
 
     def sources(self, names: Sequence[str], split: str) -> list[MaskSource]:

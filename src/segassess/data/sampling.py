@@ -109,7 +109,10 @@ class AmsDataset(Dataset[list[Sample]]):
         self.tiles = [tile for tile in tiles if tile.truth is not None and any(source.covers(tile) for source in sources)]
         if not self.tiles:
             names = ", ".join(source.name for source in sources) or "none"
-            raise RequestError(f"No training tile has both truth and a mask of the training sources ({names}); see dataset.root and sampling.sources.")
+            raise RequestError(
+                f"No training tile has both truth and a mask of the training sources ({names}); "
+                "see dataset.root and sampling.sources."
+            )
         self.sources = list(sources)
         self.views, self.crop, self.object_crops = views, crop, object_crops
         self.augmentation = augmentation
@@ -146,7 +149,9 @@ class AmsDataset(Dataset[list[Sample]]):
         planes = _turned(planes, Dihedral.draw(generator))
         return Sample(planes["image"], planes["mask"] > 0, planes["truth"] > 0, planes["valid"] > 0, tile.name, source.name)
 
-    def _cropped(self, planes: Mapping[str, NDArray[np.uint8]], side: int, rng: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
+    def _cropped(
+        self, planes: Mapping[str, NDArray[np.uint8]], side: int, rng: np.random.Generator
+    ) -> dict[str, NDArray[np.uint8]]:
         height, width = planes["mask"].shape
         top, left = int(rng.integers(max(height - side, 0) + 1)), int(rng.integers(max(width - side, 0) + 1))
         if rng.random() < self.object_crops:
@@ -205,7 +210,9 @@ class EvaluationDataset(Dataset[list[Sample]]):
         self.tiles = [tile for tile in tiles if tile.truth is not None and any(source.covers(tile) for source in sources)]
         if not self.tiles:
             names = ", ".join(source.name for source in sources) or "none"
-            raise RequestError(f"No tile has both truth and a mask of the sources ({names}); check dataset.root, split and source.")
+            raise RequestError(
+                f"No tile has both truth and a mask of the sources ({names}); check dataset.root, split and source."
+            )
         self.sources = list(sources)
         self.seed = seed
         self._read = _TileReader(self.tiles, cache)

@@ -50,7 +50,9 @@ class FileSource(MaskSource):
         """Read the file."""
         mask = tile.read_mask(self.name)
         if mask.shape != pixels.image.shape[:2]:
-            raise InputError(f"{tile.masks[self.name]} has {mask.shape} pixels, its image has {pixels.image.shape[:2]}; they must match.")
+            raise InputError(
+                f"{tile.masks[self.name]} has {mask.shape} pixels, its image has {pixels.image.shape[:2]}; they must match."
+            )
         return mask
 
 
@@ -85,7 +87,7 @@ class DiscriminantSource(MaskSource):
         return self.segmenter.predict(pixels.image)
 
 
-def fit_discriminant(tiles: Iterable[Tile], seed: int = 0) -> DiscriminantSource:
+def fit_discriminant(tiles: Iterable[Tile], seed: int = 0) -> DiscriminantSegmenter:
     """Fit the classical segmenter on tiles with truth."""
     images: list[NDArray[np.uint8]] = []
     truths: list[NDArray[np.bool_]] = []
@@ -96,7 +98,7 @@ def fit_discriminant(tiles: Iterable[Tile], seed: int = 0) -> DiscriminantSource
             truths.append(pixels.truth)
     segmenter = DiscriminantSegmenter()
     segmenter.fit(images, truths, seed=seed)
-    return DiscriminantSource(segmenter)
+    return segmenter
 
 
 def available_sources(tileset: TileSet, split: str, made: Sequence[str]) -> list[str]:
@@ -119,7 +121,7 @@ def make_sources(names: Sequence[str], tileset: TileSet, split: str, seed: int =
         elif name in RECIPES:
             sources.append(PerturbedSource(name, RECIPES[name]))
         elif name == DISCRIMINANT:
-            sources.append(fit_discriminant(tileset.tiles("train"), seed))
+            sources.append(DiscriminantSource(fit_discriminant(tileset.tiles("train"), seed)))
         else:
             known = ", ".join([*on_disk, *RECIPES, DISCRIMINANT])
             raise RequestError(f"The source {name!r} does not exist in the split {split!r} of {tileset.root}; there are {known}.")

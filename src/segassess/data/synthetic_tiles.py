@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
+from segassess.data.sources import DISCRIMINANT, fit_discriminant
 from segassess.data.synthetic import make_scene
 from segassess.data.tiles import FolderTiles, Tile
 from segassess.errors import ConfigError, RequestError
@@ -16,7 +17,7 @@ GENERATOR_VERSION = 1
 
 
 class SyntheticTiles(FolderTiles):
-    """Synthetic aerial scenes with truth.
+    """Synthetic aerial scenes with truth, and masks of the classical segmenter as the source "discriminant".
 
     Args:
         root: scenes are written to a subfolder that names all parameters.
@@ -29,7 +30,15 @@ class SyntheticTiles(FolderTiles):
     """
 
     def __init__(
-        self, root: str | Path, *, train: int = 120, valid: int = 24, test: int = 24, size: int = 256, object: str = "building", seed: int = 1
+        self,
+        root: str | Path,
+        *,
+        train: int = 120,
+        valid: int = 24,
+        test: int = 24,
+        size: int = 256,
+        object: str = "building",
+        seed: int = 1,
     ) -> None:
         if object not in OBJECTS:
             raise ConfigError(f"dataset.object must be one of {', '.join(OBJECTS)}, not {object!r}.")
@@ -41,15 +50,28 @@ class SyntheticTiles(FolderTiles):
         """See `TileSet.tiles`; makes the scenes that are not there yet."""
         if split not in self.counts:
             raise RequestError(f"Synthetic scenes have the splits {', '.join(self.counts)}, not {split!r}.")
-        names = [f"scene_{number:04d}" for number in range(self.counts[split])]
+        names = [f"{split}_{number:04d}" for number in range(self.counts[split])]
         folder = self.root / split
         missing = [name for name in names if not (folder / "binary_map" / f"{name}.png").is_file()]
         if missing:
             offset = 1_000_000 * (1 + list(self.counts).index(split))
             for name in track(missing, description=f"Making {split} scenes"):
                 self._write(folder, name, self.seed * 10_000_000 + offset + int(name.rpartition("_")[2]))
+        if split != "train":
+            self._segment(split, names)
         wanted = set(names)
         return [tile for tile in super().tiles(split) if tile.name in wanted]
+
+    def _segment(self, split: str, names: list[str]) -> None:
+        """Draw masks as a segmenter would that learned from the training scenes."""
+        folder = self.root / split
+        missing = [name for name in names if not (folder / "seg_preds" / DISCRIMINANT / f"{name}.png").is_file()]
+        if missing:
+            segmenter = fit_discriminant(self.tiles("train"), self.seed)
+            for name in track(missing, description=f"Segmenting {split} scenes"):
+                with Image.open(folder / "image" / f"{name}.png") as image:
+                    mask = segmenter.predict(np.asarray(image))
+                _save(folder / "seg_preds" / DISCRIMINANT / f"{name}.png", mask.astype(np.uint8) * 255)
 
     def _write(self, folder: Path, name: str, seed: int) -> None:
         scene = make_scene(seed, self.size)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segassess.errors import InputError, RequestError
-from segassess.inference.raster import RASTER_SUFFIXES, read_image, read_mask
+from segassess.raster import RASTER_SUFFIXES, read_image, read_mask
 
 RAW = "raw"
 
@@ -56,7 +56,9 @@ class Tile:
         if truth is None:
             return TilePixels(image, None, raster.valid)
         if truth.pixels.shape != image.shape[:2]:
-            raise InputError(f"{self.truth} has {truth.pixels.shape} pixels, its image {self.image} has {image.shape[:2]}; they must match.")
+            raise InputError(
+                f"{self.truth} has {truth.pixels.shape} pixels, its image {self.image} has {image.shape[:2]}; they must match."
+            )
         return TilePixels(image, truth.pixels, raster.valid & truth.valid)
 
     def read_mask(self, source: str) -> NDArray[np.bool_]:
@@ -109,7 +111,8 @@ class FolderTiles(TileSet):
         images = _by_stem(folder / "image")
         if not images:
             raise RequestError(
-                f"No images found in {folder / 'image'}; dataset.root must hold <split>/image, <split>/binary_map and <split>/seg_preds/<source>."
+                f"No images found in {folder / 'image'}; "
+                "dataset.root must hold <split>/image, <split>/binary_map and <split>/seg_preds/<source>."
             )
         truths = _by_stem(folder / "label_checked") or _by_stem(folder / "binary_map")
         masks = {path.name: _by_stem(path) for path in sorted((folder / "seg_preds").glob("*")) if path.is_dir()}
@@ -154,7 +157,9 @@ class SharedTiles(TileSet):
         chosen = [row for row in rows if row["split"] == split and (self.regions is None or row["source"] in self.regions)]
         if not chosen:
             splits = ", ".join(sorted({row["split"] for row in rows}))
-            raise RequestError(f"{manifest} has no tile of the split {split!r} in the chosen regions; it has the splits {splits}.")
+            raise RequestError(
+                f"{manifest} has no tile of the split {split!r} in the chosen regions; it has the splits {splits}."
+            )
         return [self._tile(row) for row in chosen]
 
     def _tile(self, row: Mapping[str, str]) -> Tile:
@@ -176,12 +181,16 @@ def _refuse_divided_groups(rows: Sequence[Mapping[str, str]], manifest: Path) ->
         splits.setdefault((row["source"], row["group"]), set()).add(row["split"])
     for (source, group), found in splits.items():
         if len(found) > 1:
-            raise RequestError(f"The group {group} of {source} lies in several splits ({', '.join(sorted(found))}); mend {manifest}.")
+            raise RequestError(
+                f"The group {group} of {source} lies in several splits ({', '.join(sorted(found))}); mend {manifest}."
+            )
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     """Raster files of a folder by stem, sorted; empty if the folder does not exist."""
     if not folder.is_dir():
         return {}
-    files = (path for path in folder.iterdir() if path.suffix.lower().lstrip(".") in RASTER_SUFFIXES and not path.name.startswith("."))
+    files = (
+        path for path in folder.iterdir() if path.suffix.lower().lstrip(".") in RASTER_SUFFIXES and not path.name.startswith(".")
+    )
     return {path.stem: path for path in sorted(files)}

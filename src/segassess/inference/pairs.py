@@ -5,11 +5,11 @@ import glob
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from segassess.errors import RequestError
-from segassess.inference.raster import RASTER_SUFFIXES, RasterPath, is_remote
+from segassess.raster import RASTER_SUFFIXES, RasterPath, is_remote
 
 DEFAULT_SOURCE = "mask"
 
@@ -61,7 +61,6 @@ class _Found:
     paths: list[str]
     pattern: str = "*"
     single: bool = False
-    sources: dict[str, str] = field(default_factory=dict)
 
 
 def find_pairs(image: RasterPath | None, mask: RasterPath | None = None) -> FoundPairs:
@@ -98,7 +97,7 @@ def find_pairs(image: RasterPath | None, mask: RasterPath | None = None) -> Foun
 def _find(key: str, path: str) -> _Found:
     """Rasters of one side, sorted by path."""
     if is_remote(path) or Path(path).is_file():
-        return _Found([path], single=True, sources={path: DEFAULT_SOURCE})
+        return _Found([path], single=True)
     if Path(path).is_dir():
         found = _Found(_rasters(Path(path).iterdir()))
         if key == "mask" and not found.paths:
@@ -123,7 +122,7 @@ def _match(images: _Found, masks: _Found, request: str) -> FoundPairs:
     if images.single and masks.single:
         if images.paths == masks.paths:
             raise RequestError(f"{request} are the same file; give the mask that was drawn over the image.")
-        return FoundPairs((Pair(_safe(_stem(images.paths[0])), images.paths[0], dict(masks.sources)),))
+        return FoundPairs((Pair(_safe(_stem(images.paths[0])), images.paths[0], {DEFAULT_SOURCE: masks.paths[0]}),))
     # A wide pattern for the images may find the masks as well.
     images.paths = [path for path in images.paths if path not in set(masks.paths)]
     if not images.paths:
@@ -144,7 +143,8 @@ def _match(images: _Found, masks: _Found, request: str) -> FoundPairs:
     masks_of: dict[str, dict[str, str]] = {}
     for path in masks.paths:
         if of_mask[path] in of_image:
-            source = masks.sources.get(path) or _folder(path, above=int(by_folder)) or DEFAULT_SOURCE
+            folder = "" if masks.single else _folder(path, above=int(by_folder))
+            source = folder or DEFAULT_SOURCE
             sources = masks_of.setdefault(of_mask[path], {})
             if source in sources:
                 raise RequestError(

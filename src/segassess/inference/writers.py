@@ -19,8 +19,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
 from segassess.errors import RequestError
-from segassess.inference.raster import Georeference
 from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, NOT_ASSESSED, NUM_CLASSES
+from segassess.raster import Georeference
 
 NODATA = NOT_ASSESSED
 

@@ -44,10 +44,9 @@ class EvaluationMetrics(nn.Module):
     def __init__(self, sources: Sequence[str], reference_protocol: bool = False) -> None:
         super().__init__()
         self.sources = list(sources)
-        self.confusions = nn.ModuleList(QualityConfusion() for _ in self.sources)
-        self.agreements = nn.ModuleList(ScoreAgreement() for _ in self.sources)
-        self.overall = QualityConfusion()
-        self.overall_agreement = ScoreAgreement()
+        # One per source, the last one for all of them together.
+        self.confusions = nn.ModuleList(QualityConfusion() for _ in (*self.sources, ALL))
+        self.agreements = nn.ModuleList(ScoreAgreement() for _ in (*self.sources, ALL))
         self.reference = {name: ReferenceProtocol() for name in (*self.sources, ALL)} if reference_protocol else {}
         self.rows: list[MaskRow] = []
 
@@ -58,7 +57,8 @@ class EvaluationMetrics(nn.Module):
 
         Args:
             probabilities: float (B, 4, H, W), decoded quality probabilities.
-            mask, truth: (B, 1, H, W) in {0, 1}.
+            mask: (B, 1, H, W) in {0, 1}.
+            truth: (B, 1, H, W) in {0, 1}.
             valid: bool (B, 1, H, W); masks without a valid pixel are fillers and ignored.
             names: B tile names.
             sources: B source names.
@@ -73,10 +73,9 @@ class EvaluationMetrics(nn.Module):
                 continue
             arguments = predicted[one], target[one], flat_valid[one]
             position = self.sources.index(source)
-            for confusion in (self.confusions[position], self.overall):
-                confusion.update(*arguments)
-            for agreement in (self.agreements[position], self.overall_agreement):
-                agreement.update(estimated[one], true[one])
+            for place in (position, -1):
+                self._confusion(place).update(*arguments)
+                self._agreement(place).update(estimated[one], true[one])
             metrics = quality_metrics(confusion_matrix(*arguments))
             share = float((target[one][flat_valid[one]] % 2 == 1).float().mean())
             self.rows.append(
@@ -100,18 +99,34 @@ class EvaluationMetrics(nn.Module):
 
     def compute(self) -> dict[str, dict[str, float]]:
         """Metrics by source, and under "all" pooled over the sources; synchronised over ranks."""
+        # A rank that saw no mask of a source must take part in its synchronisation all the same.
+        nothing = torch.empty(0, device=self._confusion(-1).device)
+        codes = nothing.long().reshape(0, 1, 1)
+        for index in range(len(self.confusions)):
+            self._confusion(index).update(codes, codes, codes.bool())
+            self._agreement(index).update(nothing, nothing)
         result = {
-            source: {**self.confusions[index].compute(), **self.agreements[index].compute()}
-            for index, source in enumerate(self.sources)
+            source: {**self._confusion(index).compute(), **self._agreement(index).compute()}
+            for index, source in enumerate((*self.sources, ALL))
         }
-        result[ALL] = {**self.overall.compute(), **self.overall_agreement.compute()}
         for source, protocol in self.reference.items():
             result[source] |= {f"reference_{name}": value for name, value in protocol.compute().items()}
         return result
 
     def reset(self) -> None:
         """Forget everything."""
-        for metric in (*self.confusions, *self.agreements, self.overall, self.overall_agreement):
-            metric.reset()
+        for index in range(len(self.confusions)):
+            self._confusion(index).reset()
+            self._agreement(index).reset()
         self.reference = {name: ReferenceProtocol() for name in self.reference}
         self.rows = []
+
+    def _confusion(self, index: int) -> QualityConfusion:
+        metric = self.confusions[index]
+        assert isinstance(metric, QualityConfusion)
+        return metric
+
+    def _agreement(self, index: int) -> ScoreAgreement:
+        metric = self.agreements[index]
+        assert isinstance(metric, ScoreAgreement)
+        return metric

@@ -47,10 +47,12 @@ class ReferenceProtocol:
         self._binary.append((_scores(wrong) + _scores(wrong.flip(0, 1))) / 2)
 
     def compute(self) -> dict[str, float]:
-        """`<class>_<score>`, `mean_<score>`, `error_<score>` (means over batches, percent) and `selection`.
+        """`<class>_<score>`, `mean_<score>`, `error_<score>` (means over batches, percent) and `selection`; {} without batches.
 
         `selection` is the mean over batches of the running mean of FP IoU plus that of FN IoU, halved.
         """
+        if not self._classes:
+            return {}
         classes = torch.stack(self._classes)  # (batches, 4, scores)
         table = classes.mean(dim=0)
         result = {
@@ -59,7 +61,9 @@ class ReferenceProtocol:
             for column, score in enumerate(SCORES)
         }
         result |= {f"mean_{score}": float(table[:, column].mean()) for column, score in enumerate(SCORES)}
-        result |= {f"error_{score}": float(value) for score, value in zip(SCORES, torch.stack(self._binary).mean(dim=0), strict=True)}
+        result |= {
+            f"error_{score}": float(value) for score, value in zip(SCORES, torch.stack(self._binary).mean(dim=0), strict=True)
+        }
         iou = classes[:, [FP, FN], SCORES.index("iou")]
         running = iou.cumsum(dim=0) / torch.arange(1, len(iou) + 1).unsqueeze(1)
         result["selection"] = float(running.mean(dim=1).mean())

@@ -54,7 +54,8 @@ class ScoreAgreement(Metric):
 
     def compute(self) -> dict[str, float]:
         """`iou_mae`, `iou_pearson`, `iou_spearman` (NaN where undefined) and `iou_images`, the number of images counted."""
-        estimated, true = dim_zero_cat(self.estimated), dim_zero_cat(self.true)
+        empty = torch.empty(0)
+        estimated, true = dim_zero_cat(self.estimated or [empty]), dim_zero_cat(self.true or [empty])
         nan = float("nan")
         if true.numel() == 0:
             return {"iou_mae": nan, "iou_pearson": nan, "iou_spearman": nan, "iou_images": 0.0}

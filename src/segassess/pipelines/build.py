@@ -1,6 +1,7 @@
 """From config nodes to objects: the only module that calls Hydra's `instantiate`."""
 
 import logging
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,13 @@ def stored_assessor(config: DictConfig) -> LoadedAssessor:
     """The assessor that the keys checkpoint, assessor, encoder and decoding name."""
     assessor, encoder, _ = architecture(config)
     loaded = load_assessor(config.checkpoint, assessor=assessor, encoder=encoder, decoding=config.decoding)
-    log.info("Assessor %s (%s on %s, %s decoding).", config.checkpoint, loaded.description.assessor["name"], loaded.description.encoder["name"], loaded.description.decoding)
+    log.info(
+        "Assessor %s (%s on %s, %s decoding).",
+        config.checkpoint,
+        loaded.description.assessor["name"],
+        loaded.description.encoder["name"],
+        loaded.description.decoding,
+    )
     return loaded
 
 
@@ -111,7 +118,7 @@ def optimizer(node: DictConfig) -> tuple[OptimizerFactory, Schedule]:
 
 def callbacks(node: DictConfig | None) -> list[L.Callback]:
     """Callbacks of a dictionary of nodes; null entries are dropped."""
-    return [make(child, f"callbacks.{name}") for name, child in (node or {}).items() if child is not None]
+    return [make(child, f"callbacks.{name!s}") for name, child in (node or {}).items() if child is not None]
 
 
 def loggers(node: DictConfig | None) -> list[Logger]:
@@ -120,13 +127,22 @@ def loggers(node: DictConfig | None) -> list[Logger]:
     for name, child in (node or {}).items():
         if child is not None:
             try:
-                made.append(make(child, f"logger.{name}"))
+                made.append(make(child, f"logger.{name!s}"))
             except ModuleNotFoundError as error:
-                raise ConfigError(f"logger.{name} needs the package {error.name}: pip install 'segassess[wandb]'.") from error
+                raise ConfigError(f"logger.{name!s} needs the package {error.name}: pip install 'segassess[wandb]'.") from error
     return made
 
 
 def trainer(node: DictConfig, **options: Any) -> L.Trainer:
     """Lightning's trainer."""
+    _quieten_lightning()
     result: L.Trainer = make(node, "trainer", **options)
     return result
+
+
+def _quieten_lightning() -> None:
+    """Leave out advertisements, hints about what is so on purpose, and deprecations inside Lightning."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (".*does not have many workers.*", "Experiment logs directory .* exists", ".*isinstance.treespec, LeafSpec.*"):
+        warnings.filterwarnings("ignore", message=message)

@@ -85,7 +85,10 @@ def _kind(default: Any) -> str:
 
 
 def _suggestion(key: str, known: dict[str, Any], prefix: str) -> str:
-    near = get_close_matches(str(key), [str(name) for name in known], n=1) or [path for path in _paths(known, prefix) if path.endswith(f".{key}")][:1]
+    near = (
+        get_close_matches(str(key), [str(name) for name in known], n=1)
+        or [path for path in _paths(known, prefix) if path.endswith(f".{key}")][:1]
+    )
     if near:
         return f"; did you mean {near[0] if '.' in near[0] else prefix + near[0]}?"
     return f"; here {', '.join(map(str, known)) or 'nothing'} may be set"

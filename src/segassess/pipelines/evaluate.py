@@ -80,7 +80,9 @@ def evaluate_methods(
     if data.test_sources is None:
         data.test_sources = available_sources(data.tileset, data.test_split, data.made)
     if not data.test_sources:
-        raise RequestError(f"The split {data.test_split!r} of {data.tileset.root} has no masks to evaluate; put them into seg_preds/<source>/.")
+        raise RequestError(
+            f"The split {data.test_split!r} of {data.tileset.root} has no masks to evaluate; put them into seg_preds/<source>/."
+        )
     methods: dict[str, MaskAssessor] = dict(assessors)
     for name in rivals:
         rival = build_rival(name)
@@ -123,5 +125,3 @@ def report(evaluation: Evaluation, about: Mapping[str, Any], data: AssessmentDat
     Console(width=150).print(comparison_table(evaluation.results, title, unseen))
     write_results(folder, evaluation.results, evaluation.rows, about)
     print(f"Metrics: {folder / 'metrics.json'}, metrics.csv, tiles.csv")
-
-

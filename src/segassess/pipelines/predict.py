@@ -22,11 +22,11 @@ from segassess import __version__, quality
 from segassess.assessor.artifact import LoadedAssessor
 from segassess.errors import ConfigError, InputError, RequestError, SomeInputsFailed
 from segassess.inference.pairs import FailedInput, Pair, find_pairs
-from segassess.inference.raster import ImageRaster, MaskRaster, check_pair, is_remote, read_image, read_mask
 from segassess.inference.scores import estimated_scores, write_scores
 from segassess.inference.tiling import assess_raster
 from segassess.inference.writers import atomic_path, write_error, write_quality, write_refined
 from segassess.pipelines import build
+from segassess.raster import ImageRaster, MaskRaster, check_pair, is_remote, read_image, read_mask
 from segassess.reporting.panel import render_panel
 from segassess.reporting.tables import number
 
@@ -81,10 +81,14 @@ def run(config: DictConfig) -> None:
     for failure in failures:
         log.error("%s: %s", failure.name, failure.reason)
     if failures:
-        raise SomeInputsFailed(f"{len(failures)} of {len(found.pairs) + len(found.failures)} inputs failed: {failures[0].name}: {failures[0].reason}")
+        raise SomeInputsFailed(
+            f"{len(failures)} of {len(found.pairs) + len(found.failures)} inputs failed: {failures[0].name}: {failures[0].reason}"
+        )
 
 
-def _judge_all(pairs: tuple[Pair, ...], judge: Judge, output: Path, overwrite: bool) -> tuple[list[dict[str, Any]], list[FailedInput]]:
+def _judge_all(
+    pairs: tuple[Pair, ...], judge: Judge, output: Path, overwrite: bool
+) -> tuple[list[dict[str, Any]], list[FailedInput]]:
     rows: list[dict[str, Any]] = []
     failures: list[FailedInput] = []
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -96,7 +100,11 @@ def _judge_all(pairs: tuple[Pair, ...], judge: Judge, output: Path, overwrite: b
             try:
                 fingerprint = _fingerprint(pair, judge)
                 record = None if overwrite else _complete(output / pair.name, fingerprint)
-                rows += judge_pair(pair, judge, output / pair.name, fingerprint, lambda share: progress.advance(task, share)) if record is None else record
+                rows += (
+                    judge_pair(pair, judge, output / pair.name, fingerprint, lambda share: progress.advance(task, share))
+                    if record is None
+                    else record
+                )
             except InputError as error:
                 failures.append(FailedInput(pair.name, str(error)))
             except MemoryError:
@@ -124,8 +132,10 @@ def judge_pair(
         check_pair(image, mask)
     if not image.valid.any():
         raise InputError(f"{pair.image} has no valid pixel (all nodata, NaN or transparent).")
-    for note in dict.fromkeys(f"{raster.path}: {note}" for raster in (image, *masks.values()) for note in raster.notes):
-        log.info("Note: %s", note)
+    rasters: list[ImageRaster | MaskRaster] = [image, *masks.values()]
+    for raster in rasters:
+        for note in raster.notes:
+            log.info("Note: %s: %s", raster.path, note)
     decoding = judge.loaded.description.decoding
     results = assess_raster(
         judge.loaded.assessor, image.pixels, [mask.pixels for mask in masks.values()], decoding, judge.device, on_window
@@ -154,10 +164,10 @@ def _write_mask(
     write_error(folder / "error.tif", error, valid, image.georeference, judge.tags)
     write_refined(folder / "refined.tif", refined, valid, image.georeference, judge.tags)
     if judge.panel:
-        picture = render_panel(
-            image.pixels, mask.pixels, codes, np.where(valid, error, np.nan), f"{name} ({source})",
-            [f"Estimates without ground truth; {judge.loaded.description.decoding} decoding."], estimated_iou=scores["estimated_iou"],
-        )  # fmt: skip
+        note = f"Estimates without ground truth; {judge.loaded.description.decoding} decoding."
+        known_error = np.where(valid, error, np.nan)
+        title, iou = f"{name} ({source})", scores["estimated_iou"]
+        picture = render_panel(image.pixels, mask.pixels, codes, known_error, title, [note], estimated_iou=iou)
         with atomic_path(folder / "panel.png") as temporary:
             picture.save(temporary)
     return {"name": name, "source": source, **scores}

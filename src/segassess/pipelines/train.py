@@ -37,7 +37,9 @@ def run(config: DictConfig) -> float | None:
     sources = data.train_sources
     resume = None if config.resume is None else resume_path(Path(config.resume))
     module, description = _module(config, data, sources)
-    trainer = build.trainer(config.trainer, callbacks=build.callbacks(config.callbacks), logger=build.loggers(config.logger), default_root_dir=folder)
+    trainer = build.trainer(
+        config.trainer, callbacks=build.callbacks(config.callbacks), logger=build.loggers(config.logger), default_root_dir=folder
+    )
     log.info("Training on %d tiles with masks of %s.", len(data.train_dataset()), ", ".join(sources))
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     if trainer.interrupted:
@@ -66,7 +68,9 @@ def resume_path(path: Path) -> Path:
     """
     file = path if path.is_file() else path / "checkpoints" / "last.ckpt"
     if not file.is_file():
-        raise RequestError(f"There is nothing to resume at {path}; give resume= a run's folder with checkpoints/last.ckpt, or that file.")
+        raise RequestError(
+            f"There is nothing to resume at {path}; give resume= a run's folder with checkpoints/last.ckpt, or that file."
+        )
     read_tensors(file)  # says in one sentence what is wrong with a damaged file
     return file
 
@@ -100,7 +104,7 @@ def _best_weights(trainer: L.Trainer, module: AssessorModule) -> float | None:
     """Put the best checkpoint's weights into the module; returns its score, or the last one without a checkpoint."""
     callback: Any = trainer.checkpoint_callback
     if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
-        load_weights(module, read_tensors(callback.best_model_path), "own", file=callback.best_model_path)
+        load_weights(module.assessor, read_tensors(callback.best_model_path), "own", file=callback.best_model_path)
         return float(callback.best_model_score) if callback.best_model_score is not None else None
     score = trainer.callback_metrics.get(MONITORED)
     return float(score) if isinstance(score, torch.Tensor) else None

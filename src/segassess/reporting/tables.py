@@ -46,11 +46,15 @@ def comparison_table(results: Results, title: str, unseen: Sequence[str] = ()) -
         for position, (method, metrics) in enumerate(scores.items()):
             label = (f"{source} (unseen)" if source in unseen else source) if position == 0 else ""
             style = "bold" if method == best else None
-            table.add_row(label, method, *(number(metrics[name]) for name in COLUMNS), style=style, end_section=position == len(scores) - 1)
+            table.add_row(
+                label, method, *(number(metrics[name]) for name in COLUMNS), style=style, end_section=position == len(scores) - 1
+            )
     return table
 
 
-def write_results(folder: Path, results: Results, rows: Mapping[str, Sequence[Mapping[str, Any]]], about: Mapping[str, Any]) -> None:
+def write_results(
+    folder: Path, results: Results, rows: Mapping[str, Sequence[Mapping[str, Any]]], about: Mapping[str, Any]
+) -> None:
     """Write `metrics.json`, `metrics.csv` (a row per method and source) and `tiles.csv` (a row per method and mask).
 
     NaN is written as null in JSON and as an empty cell in CSV.
@@ -58,14 +62,19 @@ def write_results(folder: Path, results: Results, rows: Mapping[str, Sequence[Ma
     content = {
         "about": dict(about),
         "results": {
-            method: {source: {name: None if math.isnan(value) else value for name, value in metrics.items()} for source, metrics in by_source.items()}
+            method: {
+                source: {name: None if math.isnan(value) else value for name, value in metrics.items()}
+                for source, metrics in by_source.items()
+            }
             for method, by_source in results.items()
         },
     }
     with atomic_path(folder / "metrics.json") as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     flat = [
-        {"method": method, "source": source, **metrics} for method, by_source in results.items() for source, metrics in by_source.items()
+        {"method": method, "source": source, **metrics}
+        for method, by_source in results.items()
+        for source, metrics in by_source.items()
     ]
     _write_csv(folder / "metrics.csv", flat)
     _write_csv(folder / "tiles.csv", [{"method": method, **row} for method, tiles in rows.items() for row in tiles])
@@ -78,6 +87,8 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(buffer, columns, lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            writer.writerow({name: "" if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()})
+            writer.writerow(
+                {name: "" if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+            )
     with atomic_path(path) as temporary:
         temporary.write_text(buffer.getvalue(), encoding="utf-8")

@@ -28,8 +28,8 @@ class Rival(nn.Module, ABC):
     def assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         """Quality logits (B, 4, H, W) of masks (B, 1, H, W)."""
 
-    def fit_batch(self, batch: Batch) -> None:  # noqa: B027 - rivals without parameters have nothing to fit
+    def fit_batch(self, batch: Batch) -> None:
         """Learn from a batch of training masks with truth."""
 
-    def finish_fit(self) -> None:  # noqa: B027
+    def finish_fit(self) -> None:
         """Called once after the last `fit_batch`."""

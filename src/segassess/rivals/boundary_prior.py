@@ -24,7 +24,8 @@ def distance_to_edge(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     if not mask.any() or mask.all():
         return np.full(mask.shape, MAX_DISTANCE, np.int64)
     distance = np.where(mask, distance_transform_edt(mask), distance_transform_edt(~mask))
-    return np.clip(np.ceil(distance), 1, MAX_DISTANCE).astype(np.int64)
+    rounded: NDArray[np.int64] = np.clip(np.ceil(distance), 1, MAX_DISTANCE).astype(np.int64)
+    return rounded
 
 
 class BoundaryPrior(Rival):

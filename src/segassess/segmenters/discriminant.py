@@ -47,8 +47,8 @@ def pixel_features(image: ByteMap) -> NDArray[np.float32]:
         raise InputError(f"Image of shape {image.shape} and type {image.dtype}: give a non-empty RGB array uint8 (H, W, 3).")
     rgb = image.astype(np.float32) / 255
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    layers = [rgb]
-    deviations = []
+    layers: list[NDArray[Any]] = [rgb]
+    deviations: list[NDArray[Any]] = []
     for side in WINDOWS:
         mean = cv2.blur(grey, (side, side))
         deviation = np.sqrt(np.maximum(cv2.blur(grey * grey, (side, side)) - mean * mean, 0))
@@ -122,7 +122,7 @@ class DiscriminantSegmenter:
         speck_px: objects and holes with fewer pixels are removed by `predict`.
     """
 
-    def __init__(self, components: int = 5, speck_px: int = 40) -> None:
+    def __init__(self, components: int = 8, speck_px: int = 40) -> None:
         if components < 1:
             raise InputError(f"DiscriminantSegmenter got components={components}: give 1 or more Gaussians per class.")
         if speck_px < 0:
@@ -210,8 +210,8 @@ class DiscriminantSegmenter:
             raise InputError("DiscriminantSegmenter has no statistics yet: call fit first or load them with from_state.")
         features = pixel_features(image)
         samples = features.reshape(-1, features.shape[2])
-        samples = (samples - self._centre.astype(np.float32)) / self._scale.astype(np.float32)
-        background, objects = (mixture.log_density(samples) for mixture in self._classes)
+        standardised = np.asarray((samples - self._centre) / self._scale, np.float32)
+        background, objects = (mixture.log_density(standardised) for mixture in self._classes)
         logit = objects - background + np.float32(np.log(self._prior / (1 - self._prior)))
         return np.asarray(1 / (1 + np.exp(-np.clip(logit, -30, 30))), np.float32).reshape(image.shape[:2])
 
@@ -222,7 +222,8 @@ class DiscriminantSegmenter:
     def predict(self, image: ByteMap) -> BoolMap:
         """Mask of the objects: smoothed probability above the threshold, without specks: bool (H, W)."""
         mask = self._smoothed(image) > self.threshold
-        return ~_without_specks(~_without_specks(mask, self.speck_px), self.speck_px)
+        mask = _without_specks(mask, self.speck_px)
+        return mask | ~_without_specks(~mask, self.speck_px, keep_at_border=True)
 
     def state(self) -> dict[str, Any]:
         """Everything that `from_state` needs, as numbers and lists only (fit for JSON).
@@ -273,9 +274,11 @@ class DiscriminantSegmenter:
         return segmenter
 
 
-def _without_specks(mask: BoolMap, smallest_px: int) -> BoolMap:
-    """The mask without connected components of fewer than `smallest_px` pixels."""
+def _without_specks(mask: BoolMap, smallest_px: int, *, keep_at_border: bool = False) -> BoolMap:
+    """The mask without connected components of fewer than `smallest_px` pixels; those cut by the image border may stay."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
     keep = stats[:, cv2.CC_STAT_AREA] >= smallest_px
+    if keep_at_border:
+        keep[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
     keep[0] = False
     return np.asarray(keep[labels], bool)

@@ -7,7 +7,7 @@ term (arXiv 1606.04797).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,8 @@ from segassess.quality import FN, FP, NUM_CLASSES, Decoding
 REFERENCE_CLASS_WEIGHTS = (0.5, 5.0, 0.1, 5.0)
 DICE_SMOOTH = 1.0
 
-ClassWeights: TypeAlias = Literal["reference", "inverse_frequency"] | Sequence[float]
+# "reference", "inverse_frequency", or four numbers.
+ClassWeights: TypeAlias = str | Sequence[float]
 
 
 def edge_target(truth: Tensor) -> Tensor:
@@ -36,9 +37,7 @@ def edge_target(truth: Tensor) -> Tensor:
         float (B, 1, H, W) in {0, 1}.
     """
     padded = F.pad(truth, (1, 1, 1, 1))
-    neighbours = torch.stack(
-        [padded[..., :-2, 1:-1], padded[..., 2:, 1:-1], padded[..., 1:-1, :-2], padded[..., 1:-1, 2:]]
-    )
+    neighbours = torch.stack([padded[..., :-2, 1:-1], padded[..., 2:, 1:-1], padded[..., 1:-1, :-2], padded[..., 1:-1, 2:]])
     return truth * (1 - neighbours.amin(dim=0))
 
 
@@ -106,7 +105,9 @@ class AssessorLoss(nn.Module):
         decoding: "consistent" rules impossible classes out before softmax and cross-entropy; "free" does not.
     """
 
-    def __init__(self, weights: LossWeights, class_weights: ClassWeights = "reference", decoding: Decoding = "consistent") -> None:
+    def __init__(
+        self, weights: LossWeights, class_weights: ClassWeights = "reference", decoding: Decoding = "consistent"
+    ) -> None:
         super().__init__()
         if decoding not in quality.DECODINGS:
             raise ConfigError(f"decoding must be one of {', '.join(quality.DECODINGS)}, not {decoding!r}.")

@@ -118,7 +118,9 @@ class AssessorModule(L.LightningModule):
         terms = self.loss(self(batch), batch.mask, batch.truth, batch.valid)
         count = len(batch)
         for name, value in terms.items():
-            self.log(f"train/{name}", value, prog_bar=name == "loss", on_step=True, on_epoch=True, batch_size=count, sync_dist=True)
+            self.log(
+                f"train/{name}", value, prog_bar=name == "loss", on_step=True, on_epoch=True, batch_size=count, sync_dist=True
+            )
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.log("train/learning_rate", rate, on_step=True, on_epoch=False, batch_size=count)
         loss: Tensor = terms["loss"]
@@ -153,13 +155,24 @@ class EvaluationModule(L.LightningModule):
     After the run `results` holds the metrics by source and `rows` one row per mask, of all ranks.
     """
 
-    def __init__(self, assessor: MaskAssessor, sources: Sequence[str], decoding: Decoding, reference_protocol: bool = False) -> None:
+    def __init__(
+        self, assessor: MaskAssessor, sources: Sequence[str], decoding: Decoding, reference_protocol: bool = False
+    ) -> None:
         super().__init__()
         self.assessor = assessor
         self.decoding = decoding
         self.metrics = EvaluationMetrics(sources, reference_protocol)
         self.results: dict[str, dict[str, float]] = {}
         self.rows: list[MaskRow] = []
+
+    def on_test_start(self) -> None:
+        """Refuse what cannot be averaged over ranks.
+
+        Raises:
+            ConfigError: for the reference protocol on several processes.
+        """
+        if self.metrics.reference and self.trainer.world_size > 1:
+            raise ConfigError("protocol=reference averages over batches in one process; use trainer.devices=1.")
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         """Add a tile."""

@@ -34,9 +34,7 @@ class EfficientNetLite0(ImageEncoder):
         super().__init__()
         self.embedding_dim = embedding_dim
         self.freeze_norm = freeze_norm
-        self.backbone = timm.create_model(
-            "tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(1, 2, 3, 4)
-        )
+        self.backbone = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(1, 2, 3, 4))
         if pretrained:
             self._load_imagenet()
         self.lateral16 = nn.Conv2d(self.level_dims[2], embedding_dim, 1, bias=False)

@@ -19,8 +19,6 @@ def signed_distance(mask: BoolMap) -> NDArray[np.float32]:
     return np.asarray(np.where(mask, inside - 0.5, 0.5 - outside), np.float32)
 
 
-
-
 def _uniform(mask: BoolMap) -> bool:
     """True where there is no outline to change."""
     return not mask.any() or bool(mask.all())

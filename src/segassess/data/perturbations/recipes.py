@@ -91,7 +91,7 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "perturbed": Recipe(
-        severity=(0.1, 1.0),
+        severity=(0.02, 1.0),
         chance=0.55,
         drop_share=0.6,
         miss_share=1.2,
@@ -112,7 +112,7 @@ RECIPES: dict[str, Recipe] = {
         coarse_noise=0.15,
     ),
     "perturbed_objects": Recipe(
-        severity=(0.05, 1.0),
+        severity=(0.02, 1.0),
         chance=0.8,
         drop_share=0.6,
         miss_share=1.0,
@@ -125,7 +125,7 @@ RECIPES: dict[str, Recipe] = {
         fill_probability=0.5,
     ),
     "perturbed_outline": Recipe(
-        severity=(0.1, 1.0),
+        severity=(0.02, 1.0),
         chance=0.75,
         shift_px=12.0,
         bite_share=0.5,
@@ -136,19 +136,19 @@ RECIPES: dict[str, Recipe] = {
         shadow_px=12.0,
     ),
     "perturbed_coarse": Recipe(
-        severity=(0.2, 1.0),
-        chance=0.9,
-        drop_share=0.35,
-        miss_share=0.8,
+        severity=(0.02, 1.0),
+        chance=0.85,
+        drop_share=0.3,
+        miss_share=0.6,
         copy_share=0.2,
-        region_share=1.0,
+        region_share=0.7,
         invented_if_empty=2.0,
         merge_px=4.0,
-        offset_px=4.0,
+        offset_px=2.5,
         round_px=4.0,
-        wobble_px=3.0,
+        wobble_px=2.0,
         wobble_scale_px=20.0,
         coarse_factor=(4.0, 8.0),
-        coarse_noise=0.25,
+        coarse_noise=0.18,
     ),
 }

@@ -1,8 +1,8 @@
 """Synthetic aerial scenes with exact truth, deterministic by seed: the data set that is always there.
 
-`make_scene(seed)` lays out streets and parcels (`layout`, `styles`), paints ground, water, roads, houses, plants and clutter on a
-canvas that knows heights (`canvas`, `terrain`, `roads`, `buildings`, `vegetation`, `clutter`), lights it (`light`) and photographs
-it (`sensor`). Truth lies under trees: a roof is a roof even where a crown covers it.
+`make_scene(seed)` lays out streets and parcels (`layout`, `styles`), paints ground, water, roads, houses, plants and clutter on
+a canvas that knows heights (`canvas`, `terrain`, `roads`, `buildings`, `vegetation`, `clutter`), lights it (`light`) and
+photographs it (`sensor`). Truth lies under trees: a roof is a roof even where a crown covers it.
 """
 
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def make_scene(seed: int, size: int | tuple[int, int] = 256, gsd: float = 0.3) -
     Raises:
         ConfigError: where seed, size or gsd is out of range.
     """
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = size if isinstance(size, tuple) else (size, size)
     if height < 1 or width < 1:
         raise ConfigError(f"make_scene got size={size}: give a height and width of at least 1 pixel.")
     if not 0.05 <= gsd <= 2:
@@ -63,5 +63,10 @@ def make_scene(seed: int, size: int | tuple[int, int] = 256, gsd: float = 0.3) -
     canvas = Canvas(albedo, SUPERSAMPLING / gsd, rng)
     scenery.compose(canvas, style, palette)
     image = sensor.expose(illuminate(canvas, sun), rng)
-    truth = {name: sensor.downsample_truth(pixels) for name, pixels in canvas.truth.items()}
+    truth: dict[str, NDArray[np.bool_]] = {}
+    free = np.ones((height, width), dtype=bool)
+    for name in OBJECTS:
+        # Two objects may share a pixel half and half; the earlier name gets it.
+        truth[name] = sensor.downsample_truth(canvas.truth[name]) & free
+        free &= ~truth[name]
     return Scene(image, truth, style.kind, gsd)

@@ -7,6 +7,7 @@ import numpy as np
 from segassess.data.synthetic.canvas import BoolMap, Canvas, Colour, FloatMap, Window, jitter, mix, tinted
 
 STOREY_M = 2.9
+ROOF_CLUTTER: tuple[Colour, ...] = ((0.80, 0.80, 0.78), (0.18, 0.18, 0.20), (0.30, 0.45, 0.62), (0.60, 0.42, 0.34))
 RUST_STAIN: Colour = (0.50, 0.32, 0.22)
 
 
@@ -85,14 +86,18 @@ def _roof_heights(building: Building, p: FloatMap, q: FloatMap) -> tuple[BoolMap
         long_p = wing.half_p >= wing.half_q
         if building.roof == "shed":
             height = pitch * (dq + np.float32(wing.half_q))
-            sp, sq = np.float32(0), pitch
+            sp, sq = np.zeros(shape, np.float32), np.full(shape, pitch)
         elif building.roof == "hip":
             height = pitch * np.minimum(to_p, to_q)
             end = to_p < to_q
             sp, sq = np.where(end, -pitch * np.sign(dp), 0), np.where(end, 0, -pitch * np.sign(dq))
         else:
             height = pitch * (to_q if long_p else to_p)
-            sp, sq = (np.float32(0), -pitch * np.sign(dq)) if long_p else (-pitch * np.sign(dp), np.float32(0))
+            sp, sq = (
+                (np.zeros(shape, np.float32), -pitch * np.sign(dq))
+                if long_p
+                else (-pitch * np.sign(dp), np.zeros(shape, np.float32))
+            )
         wins = inside & (height > top)
         top = np.where(wins, height, top)
         slope_p, slope_q = np.where(wins, sp, slope_p), np.where(wins, sq, slope_q)
@@ -143,9 +148,7 @@ def _blocked(canvas: Canvas, window: Window, building: Building, p: FloatMap, q:
     return bool((needed & canvas.taken[window]).any())
 
 
-def _surface(
-    canvas: Canvas, window: Window, building: Building, ridge: FloatMap, across: FloatMap, top: FloatMap
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _surface(canvas: Canvas, window: Window, building: Building, ridge: FloatMap, across: FloatMap, top: FloatMap) -> FloatMap:
     """Colours of the roof: courses of tiles, sheets of metal with rust, stained concrete: float32 (3, h, w)."""
     rng = canvas.rng
     grain, mottle = canvas.grain[window], canvas.mottle[window]
@@ -198,8 +201,9 @@ def _furnish(canvas: Canvas, window: Window, building: Building, footprint: Bool
         at_q = wing.q + float(rng.uniform(-1, 1)) * max(wing.half_q - half[1] - 0.4, 0)
         if half[0] > 0.6 * wing.half_p or half[1] > 0.6 * wing.half_q:
             continue
-        box = (np.abs(p - np.float32(at_p)) < np.float32(half[0])) & (np.abs(q - np.float32(at_q)) < np.float32(half[1])) & footprint
-        choices: tuple[Colour, ...] = (building.colour, (0.80, 0.80, 0.78), (0.18, 0.18, 0.20), (0.30, 0.45, 0.62), (0.60, 0.42, 0.34))
+        box = (np.abs(p - np.float32(at_p)) < np.float32(half[0])) & (np.abs(q - np.float32(at_q)) < np.float32(half[1]))
+        box &= footprint
+        choices = (building.colour, *ROOF_CLUTTER)
         colour = jitter(choices[int(rng.integers(len(choices)))], 0.08, rng)
         canvas.blend(window, box * np.float32(0.9), colour)
         canvas.height[window][box] += np.float32(rng.uniform(0.5, 1.2) if small else rng.uniform(1.5, 2.6))

@@ -34,6 +34,7 @@ class Canvas:
         crown_albedo: float32 (3, H, W), its colour.
         truth: bool (H, W) per object of `OBJECTS`.
         taken: bool (H, W), where no building may stand.
+        sealed: bool (H, W), paved ground on which nothing grows.
         per_metre: canvas pixels per metre.
         rng: the scene's source of randomness.
         grain: float32 (H, W), fine texture of unit variance, reused by all painters because fresh noise is dear.
@@ -49,6 +50,7 @@ class Canvas:
     crown_albedo: NDArray[np.float32] = field(init=False)
     truth: dict[str, BoolMap] = field(init=False)
     taken: BoolMap = field(init=False)
+    sealed: BoolMap = field(init=False)
     grain: FloatMap = field(init=False)
     mottle: FloatMap = field(init=False)
 
@@ -61,6 +63,7 @@ class Canvas:
         self.crown_albedo = np.zeros((3, *shape), np.float32)
         self.truth = {name: np.zeros(shape, dtype=bool) for name in OBJECTS}
         self.taken = np.zeros(shape, dtype=bool)
+        self.sealed = np.zeros(shape, dtype=bool)
         metre = self.per_metre
         self.grain = octaves(shape, (0.25 * metre, 0.6 * metre, 1.4 * metre), (1.0, 0.9, 0.7), self.rng)
         self.mottle = octaves(shape, (2.5 * metre, 6 * metre, 15 * metre), (0.7, 1.0, 1.0), self.rng)

@@ -1,4 +1,4 @@
-"""Small things that make a place look lived in and a mask hard to get right: cars, fences, hedges, pools, parking lots, rubble."""
+"""Small things that make a place look lived in and a mask hard to get right: cars, fences, pools, parking lots, rubble."""
 
 import numpy as np
 
@@ -11,10 +11,20 @@ CAR_COLOURS: tuple[Colour, ...] = (
     (0.90, 0.90, 0.90), (0.75, 0.76, 0.78), (0.45, 0.46, 0.48), (0.13, 0.13, 0.15),
     (0.62, 0.14, 0.13), (0.16, 0.25, 0.48), (0.55, 0.52, 0.44),
 )  # fmt: skip
+DEBRIS_COLOURS: tuple[Colour, ...] = (
+    (0.75, 0.74, 0.72), (0.25, 0.24, 0.23), (0.32, 0.44, 0.58), (0.55, 0.38, 0.28), (0.80, 0.76, 0.66),
+)  # fmt: skip
 
 
 def put_box(
-    canvas: Canvas, x: float, y: float, angle: float, half: tuple[float, float], height: float, colour: Colour, opacity: float = 1.0
+    canvas: Canvas,
+    x: float,
+    y: float,
+    angle: float,
+    half: tuple[float, float],
+    height: float,
+    colour: Colour,
+    opacity: float = 1.0,
 ) -> None:
     """A box of the given half sides (along, across), in metres, on the ground."""
     window = canvas.window(x, y, float(np.hypot(*half)) + 0.3)
@@ -31,7 +41,9 @@ def put_car(canvas: Canvas, x: float, y: float, angle: float) -> None:
     """A parked or driving car, van or truck; never on a building."""
     rng = canvas.rng
     row, column = int(y * canvas.per_metre), int(x * canvas.per_metre)
-    if not (0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1]) or canvas.truth["building"][row, column]:
+    if not (0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1]) or (
+        canvas.truth["building"][row, column] or canvas.truth["water"][row, column]
+    ):
         return
     colour = jitter(CAR_COLOURS[int(rng.choice(len(CAR_COLOURS), p=(0.3, 0.2, 0.15, 0.13, 0.08, 0.07, 0.07)))], 0.06, rng)
     if rng.random() < 0.08:
@@ -69,9 +81,11 @@ def put_border(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) -
     inward = np.minimum(np.minimum(u - parcel.u0, parcel.u1 - u), np.minimum(v - parcel.v0, parcel.v1 - v))
     wall = (np.abs(inward - np.float32(0.35)) < np.float32(rng.uniform(0.08, 0.18))) & ~canvas.taken[window]
     gate_u, gate_v = parcel.any_point(rng)
-    wall &= (np.abs(u - np.float32(gate_u)) > 1.7) | (np.abs(v - np.float32(parcel.v0)) > 2) if rng.random() < 0.5 else (
-        np.abs(v - np.float32(gate_v)) > 1.7
-    ) | (np.abs(u - np.float32(parcel.u0)) > 2)
+    wall &= (
+        (np.abs(u - np.float32(gate_u)) > 1.7) | (np.abs(v - np.float32(parcel.v0)) > 2)
+        if rng.random() < 0.5
+        else (np.abs(v - np.float32(gate_v)) > 1.7) | (np.abs(u - np.float32(parcel.u0)) > 2)
+    )
     canvas.blend(window, wall, jitter(mix(palette.paving, (0.80, 0.77, 0.72), float(rng.uniform(0, 1))), 0.1, rng))
     canvas.height[window][wall] = np.float32(rng.uniform(1.0, 2.2))
 
@@ -92,7 +106,8 @@ def _put_hedge(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) -
             x, y = frame.ground(float(ua + share * (ub - ua)), float(va + share * (vb - va)))
             row, column = int(y * canvas.per_metre), int(x * canvas.per_metre)
             if 0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1] and not canvas.taken[row, column]:
-                plant(canvas, x, y, radius * float(rng.uniform(0.9, 1.4)), float(rng.uniform(1.0, 2.0)), jitter(colour, 0.05, rng))
+                size, height = radius * float(rng.uniform(0.9, 1.4)), float(rng.uniform(1.0, 2.0))
+                plant(canvas, x, y, size, height, jitter(colour, 0.05, rng))
 
 
 def put_pool(canvas: Canvas, frame: Frame, parcel: Parcel) -> None:
@@ -117,6 +132,7 @@ def put_parking(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) 
         return
     shade = 1 + np.float32(0.03) * canvas.grain[window] + np.float32(0.04) * canvas.mottle[window]
     canvas.blend(window, weight, tinted(jitter(palette.asphalt, 0.06, rng), shade))
+    canvas.sealed[window] |= weight > 0.5
     depth, bay, aisle = 5.0, 2.6, 6.0
     rows = np.mod(v - np.float32(parcel.v0 + 1), np.float32(2 * depth + aisle))
     in_bays = (rows < np.float32(2 * depth)) & (weight > 0.9)
@@ -134,12 +150,11 @@ def put_parking(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) 
 def put_debris(canvas: Canvas, frame: Frame, parcel: Parcel, number: int) -> None:
     """Crates, rubble, containers, tarpaulins: small things of any colour on open ground."""
     rng = canvas.rng
-    colours: tuple[Colour, ...] = ((0.75, 0.74, 0.72), (0.25, 0.24, 0.23), (0.22, 0.40, 0.62), (0.55, 0.38, 0.28), (0.80, 0.76, 0.66))
     for _ in range(number):
         x, y = frame.ground(*parcel.any_point(rng))
         row, column = int(y * canvas.per_metre), int(x * canvas.per_metre)
         if not (0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1]) or canvas.taken[row, column]:
             continue
         half = (float(rng.uniform(0.2, 1.0)), float(rng.uniform(0.2, 0.7)))
-        colour = jitter(colours[int(rng.integers(len(colours)))], 0.12, rng)
+        colour = jitter(DEBRIS_COLOURS[int(rng.integers(len(DEBRIS_COLOURS)))], 0.12, rng)
         put_box(canvas, x, y, float(rng.uniform(0, np.pi)), half, float(rng.uniform(0.2, 1.0)), colour)

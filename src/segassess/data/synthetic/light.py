@@ -56,7 +56,7 @@ def illuminate(canvas: Canvas, sun: Sun) -> NDArray[np.float32]:
 
     Crowns are merged first: where vegetation stands higher than what is below it, its colour and surface show.
     """
-    leafy = canvas.crown > canvas.height
+    leafy = canvas.crown > np.maximum(canvas.height, 0)
     height = np.where(leafy, canvas.crown, canvas.height)
     albedo = np.where(leafy, canvas.crown_albedo, canvas.albedo)
     surface = cv2.GaussianBlur(canvas.crown, (0, 0), max(0.4, 0.08 * canvas.per_metre))

@@ -42,6 +42,7 @@ def paint_roads(canvas: Canvas, frame: Frame, strips: list[Strip], palette: Pale
         else:
             carriageway = _paint_dirt(canvas, window, across, along, strip, palette)
         canvas.truth["road"][window] |= carriageway
+        canvas.taken[window] |= carriageway
         canvas.taken[window] |= (np.abs(across) < np.float32(strip.width / 2 + 0.5 * verge)) & (
             (along > np.float32(strip.lo)) & (along < np.float32(strip.hi))
         )
@@ -75,6 +76,7 @@ def _paint_asphalt(
         canvas.albedo[:, *window][:, walk & (side < np.float32(half + 0.25))] *= 1.06
     else:
         dusty = inside * np.clip((np.float32(half + 1.3) - side) / np.float32(1.0) + np.float32(0.6) * grain, 0, 1)
+        dusty = dusty * ~canvas.truth["water"][window]
         canvas.blend(window, dusty * np.float32(0.7), mix(palette.soil, palette.paving, 0.3))
     wheel = np.cos(np.float32(2 * np.pi / (half / 1.05)) * side)
     patches = np.where(np.roll(mottle, 37, axis=0) > np.float32(1.3), np.float32(-0.10), np.float32(0))
@@ -89,7 +91,7 @@ def _paint_asphalt(
         line = carriageway & (side < np.float32(0.10)) & dash
         if strip.width > 7 and rng.random() < 0.7:
             line |= carriageway & (np.abs(side - np.float32(half - 0.4)) < np.float32(0.09))
-        canvas.blend(window, line * worn, MARKING)
+        canvas.blend(window, np.asarray(line * worn, np.float32), MARKING)
     canvas.slope[:, *window][:, carriageway] = 0
     return carriageway
 
@@ -112,7 +114,7 @@ def _paint_dirt(
     if rng.random() < 0.4:
         middle = np.clip(1 - side / np.float32(0.5), 0, 1) * np.clip(np.float32(0.5) + np.float32(0.5) * grain + mottle / 2, 0, 1)
         surface += middle * np.float32(0.8) * (tinted(palette.grass, np.ones_like(middle)) - surface)
-    shoulder = inside * np.clip(1 + edge / np.float32(0.8), 0, 1)
+    shoulder = inside * ~canvas.truth["water"][window] * np.clip(1 + edge / np.float32(0.8), 0, 1)
     canvas.blend(window, np.where(carriageway, np.float32(0.95), shoulder * np.float32(0.6)), surface)
     canvas.slope[:, *window][:, carriageway] = 0
     return carriageway
@@ -131,5 +133,5 @@ def paint_footpath(canvas: Canvas, start: tuple[float, float], end: tuple[float,
     cv2.polylines(drawn, [points[:, None, :]], False, 255, max(1, round(rng.uniform(0.6, 1.4) * canvas.per_metre)), shift=4)
     soft = cv2.GaussianBlur(drawn, (0, 0), 0.35 * canvas.per_metre).astype(np.float32) / 255
     whole = (slice(0, canvas.shape[0]), slice(0, canvas.shape[1]))
-    weight = np.clip(soft * 1.3 + 0.12 * canvas.grain * soft, 0, 0.8) * ~canvas.taken
+    weight = np.asarray(np.clip(soft * 1.3 + 0.12 * canvas.grain * soft, 0, 0.8) * ~canvas.taken, np.float32)
     canvas.blend(whole, weight, mix(palette.soil, (0.82, 0.74, 0.62), 0.35))

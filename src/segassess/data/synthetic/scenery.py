@@ -99,9 +99,17 @@ class _Habits:
         self.hip = float(rng.uniform(0, 0.8))
 
     def building(
-        self, x: float, y: float, angle: float, size: tuple[float, float], style: Style, palette: Palette, rng: np.random.Generator,
-        *, shed: bool = False,
-    ) -> Building:  # fmt: skip
+        self,
+        x: float,
+        y: float,
+        angle: float,
+        size: tuple[float, float],
+        style: Style,
+        palette: Palette,
+        rng: np.random.Generator,
+        *,
+        shed: bool = False,
+    ) -> Building:
         """A building of about the given length and width in metres; a shed is low and often of another material."""
         material = self.names[int(rng.choice(len(self.names), p=self.weights))]
         choices = self.colours[material]
@@ -194,19 +202,18 @@ def _drive(canvas: Canvas, frame: Frame, parcel: Parcel, house: tuple[float, flo
             end_u, end_v = ends[index]
             drive = Parcel(min(u, end_u) - half * (index > 1), min(v, end_v) - half * (index < 2),
                            max(u, end_u) + half * (index > 1), max(v, end_v) + half * (index < 2))  # fmt: skip
-            terrain.paint_cover(canvas, frame, drive, colour, ragged=0.0, spare_taken=True)
+            terrain.paint_cover(canvas, frame, drive, colour, ragged=0.0, sealed=True)
             if rng.random() < 0.5:
-                clutter.put_car(canvas, *frame.ground((u + end_u) / 2, (v + end_v) / 2), frame.heading(u, v) + np.pi / 2 * (index > 1))
+                spot = frame.ground((u + end_u) / 2, (v + end_v) / 2)
+                clutter.put_car(canvas, *spot, frame.heading(u, v) + np.pi / 2 * (index > 1))
             break
     if rng.random() < 0.4:
         du, dv = rng.uniform(-5, 5, 2)
         terrace = Parcel(u + float(du) - 3, v + float(dv) - 3, u + float(du) + 3, v + float(dv) + 3)
-        terrain.paint_cover(canvas, frame, terrace, jitter(colour, 0.08, rng), ragged=0.0, spare_taken=True)
+        terrain.paint_cover(canvas, frame, terrace, jitter(colour, 0.08, rng), ragged=0.0, sealed=True)
 
 
-def _vegetate(
-    canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style, palette: Palette, palms: float
-) -> None:
+def _vegetate(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style, palette: Palette, palms: float) -> None:
     """Trees and bushes of one parcel, some in groups."""
     rng = canvas.rng
     area = parcel.sides[0] * parcel.sides[1]

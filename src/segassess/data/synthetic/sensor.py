@@ -8,7 +8,14 @@ from segassess.data.synthetic.canvas import SUPERSAMPLING, BoolMap
 
 
 def downsample_truth(truth: BoolMap) -> BoolMap:
-    """Truth at image resolution: a pixel belongs to the object where at least half of its area does."""
+    """Truth at image resolution: a pixel belongs to the object where at least half of its area does.
+
+    Args:
+        truth: bool (H * SUPERSAMPLING, W * SUPERSAMPLING).
+
+    Returns:
+        bool (H, W).
+    """
     size = (truth.shape[1] // SUPERSAMPLING, truth.shape[0] // SUPERSAMPLING)
     return np.asarray(cv2.resize(truth.astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5)
 
@@ -48,5 +55,5 @@ def expose(radiance: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
     if rng.random() < 0.7:
         quality = int(rng.integers(65, 96))
         _, coded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        pixels = cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1]
+        pixels = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
     return np.ascontiguousarray(pixels)

@@ -10,7 +10,7 @@ from segassess.data.synthetic.styles import Palette
 
 def _step(values: FloatMap, edge: float, softness: float) -> FloatMap:
     """Smooth step from 0 to 1 around `edge`."""
-    return np.clip((values - np.float32(edge)) / np.float32(softness) + np.float32(0.5), 0, 1)
+    return np.asarray(np.clip((values - np.float32(edge)) / np.float32(softness) + np.float32(0.5), 0, 1), np.float32)
 
 
 def paint_ground(canvas: Canvas, palette: Palette, greenness: float) -> None:
@@ -42,15 +42,18 @@ def grow_scrub(canvas: Canvas, palette: Palette, amount: float) -> None:
         amount: share of the land that is overgrown, 0 to 1.
     """
     metre = canvas.per_metre
-    tufts = octaves(canvas.shape, (0.7 * metre, 1.6 * metre), (0.8, 1.0), canvas.rng)
+    tufts = octaves(canvas.shape, (0.8 * metre, 1.7 * metre), (0.7, 1.0), canvas.rng) + np.float32(0.35) * canvas.grain
     # Scrub grows in patches, denser where the ground is green already.
     edge = 2.3 - 1.6 * amount - 0.8 * canvas.mottle
     tall = np.clip((tufts - edge) * np.float32(0.35), 0, 0.7)
-    tall[canvas.taken | (canvas.height > 0)] = 0
+    tall[canvas.taken | canvas.sealed | (canvas.height > 0)] = 0
     wins = tall > np.maximum(canvas.crown, 0.05)
     canvas.crown[wins] = tall[wins]
-    shade = np.float32(0.95) + np.float32(0.12) * canvas.grain[wins]
-    canvas.crown_albedo[:, wins] = np.asarray(mix(palette.leaves[1], palette.grass, 0.45), np.float32)[:, None] * shade
+    # Thin growth lets the ground through.
+    dense = np.clip(tall[wins] / np.float32(0.35), 0.25, 1)
+    green = np.asarray(mix(palette.leaves[1], palette.grass, 0.5), np.float32)
+    leaves = green[:, None] * (1 + np.float32(0.10) * canvas.grain[wins])
+    canvas.crown_albedo[:, wins] = canvas.albedo[:, wins] * (1 - dense) + leaves * dense
 
 
 def wear_ground(canvas: Canvas, x: float, y: float, radius: float, colour: Colour, strength: float) -> None:
@@ -62,11 +65,19 @@ def wear_ground(canvas: Canvas, x: float, y: float, radius: float, colour: Colou
     distance = np.hypot(grid_x - np.float32(x), grid_y - np.float32(y))
     uneven = np.float32(0.22 * radius) * canvas.mottle[window] + np.float32(0.06 * radius) * canvas.grain[window]
     bare = np.clip((np.float32(radius) - distance + uneven) / np.float32(0.35 * radius), 0, 1)
-    canvas.blend(window, np.float32(strength) * bare * ~canvas.taken[window], tinted(colour, 1 + np.float32(0.05) * canvas.grain[window]))
+    shade = 1 + np.float32(0.05) * canvas.grain[window]
+    canvas.blend(window, np.float32(strength) * bare * ~canvas.taken[window], tinted(colour, shade))
 
 
 def paint_cover(
-    canvas: Canvas, frame: Frame, parcel: Parcel, colour: Colour, *, opacity: float = 1.0, ragged: float = 0.4, spare_taken: bool = False
+    canvas: Canvas,
+    frame: Frame,
+    parcel: Parcel,
+    colour: Colour,
+    *,
+    opacity: float = 1.0,
+    ragged: float = 0.4,
+    sealed: bool = False,
 ) -> None:
     """Cover a parcel with one material (lawn, soil, paving), its texture kept.
 
@@ -77,15 +88,17 @@ def paint_cover(
         colour: of the material.
         opacity: 1 hides what was there.
         ragged: how far the border wanders, metres.
-        spare_taken: leave roads, water and buildings as they are.
+        sealed: a pavement: nothing grows on it, and it leaves roads, water and buildings as they are.
     """
     window, weight, _, _ = parcel_pixels(canvas, frame, parcel, ragged)
     if weight.size == 0:
         return
-    if spare_taken:
+    if sealed:
         weight = weight * ~canvas.taken[window]
     shade = 1 + np.float32(0.045) * canvas.grain[window] + np.float32(0.045) * canvas.mottle[window][::-1]
     canvas.blend(window, np.float32(opacity) * weight, tinted(colour, shade))
+    if sealed:
+        canvas.sealed[window] |= weight > 0.5
 
 
 def paint_field(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) -> None:
@@ -102,10 +115,10 @@ def paint_field(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) 
     crop = mix(crop, (0.70, 0.62, 0.38), float(rng.choice((0.0, 0.0, 0.35, 0.75))))
     growth = float(rng.uniform(0.1, 1.0))
     patchy = canvas.mottle[window] * np.float32(0.35) + canvas.grain[window] * np.float32(0.35)
-    covered = np.clip(np.float32(growth) + np.float32(0.45) * ridge + patchy * np.float32(0.8), 0, 1)
+    covered = np.asarray(np.clip(np.float32(growth) + np.float32(0.45) * ridge + patchy * np.float32(0.8), 0, 1), np.float32)
     soil = jitter(mix(palette.soil, (0.45, 0.36, 0.28), 0.3), 0.06, rng)
     colours = tinted(crop, covered) + tinted(soil, 1 - covered)
-    colours *= (1 + np.float32(rng.uniform(0.02, 0.08)) * ridge + np.float32(0.05) * canvas.grain[window])
+    colours *= 1 + np.float32(rng.uniform(0.02, 0.08)) * ridge + np.float32(0.05) * canvas.grain[window]
     if rng.random() < 0.5:
         spacing = float(rng.uniform(9, 18))
         beside = np.abs(np.mod(across + wander, np.float32(spacing)) - np.float32(spacing / 2))
@@ -127,14 +140,13 @@ def _water_surface(canvas: Canvas, inward: FloatMap, palette: Palette) -> None:
     reeds = np.clip(0.5 + 0.8 * canvas.grain, 0, 1)
     canvas.blend(whole, bank * np.float32(0.75), mix(palette.soil, (0.40, 0.35, 0.26), 0.5))
     canvas.blend(whole, bank * reeds * np.float32(0.7), palette.leaves[0])
-    depth = np.clip(inward / np.float32(4.0), 0, 1)
-    colours = tinted(palette.water, depth) + tinted(mix(palette.water, palette.soil, 0.4), 1 - depth)
-    colours *= (1 + np.float32(0.05) * canvas.mottle + np.float32(0.015) * canvas.grain)
+    depth = np.clip(inward / np.float32(2.5), 0, 1)
+    colours = tinted(palette.water, depth) + tinted(mix(palette.water, palette.soil, 0.25), 1 - depth)
+    colours *= 1 + np.float32(0.05) * canvas.mottle + np.float32(0.015) * canvas.grain
     canvas.blend(whole, wet, colours)
     canvas.truth["water"] |= wet
     canvas.taken |= inward > -1.5
-    # Land falls towards the water: the shore gets its light and dark side.
-    canvas.height -= np.float32(0.8) * wet
+    canvas.height[wet] = 0
     canvas.slope[:, wet] = 0
 
 
@@ -148,7 +160,8 @@ def paint_river(canvas: Canvas, palette: Palette) -> None:
     along = np.float32(np.cos(angle)) * dx + np.float32(np.sin(angle)) * dy
     across = np.float32(np.cos(angle)) * dy - np.float32(np.sin(angle)) * dx
     wavelength, phase = float(rng.uniform(60, 160)), float(rng.uniform(0, 6.28))
-    across = across + np.float32(wavelength * rng.uniform(0.04, 0.10)) * np.sin(np.float32(2 * np.pi / wavelength) * along + phase)
+    swing = np.float32(wavelength * rng.uniform(0.04, 0.10))
+    across = across + swing * np.sin(np.float32(2 * np.pi / wavelength) * along + np.float32(phase))
     half = float(rng.uniform(2.0, 11.0))
     shore = np.float32(half) - np.abs(across) + np.float32(0.08 * half + 0.35) * canvas.mottle + np.float32(0.15) * canvas.grain
     _water_surface(canvas, shore, palette)
@@ -164,5 +177,5 @@ def paint_pond(canvas: Canvas, palette: Palette) -> None:
     along = np.float32(np.cos(angle)) * dx + np.float32(np.sin(angle)) * dy
     across = np.float32(np.cos(angle)) * dy - np.float32(np.sin(angle)) * dx
     distance = np.hypot(along / np.float32(stretch), across)
-    shore = np.float32(radius) - distance + np.float32(0.14 * radius) * canvas.mottle + np.float32(0.12) * canvas.grain
+    shore = np.float32(radius) - distance + np.float32(0.09 * radius) * canvas.mottle + np.float32(0.12) * canvas.grain
     _water_surface(canvas, shore, palette)

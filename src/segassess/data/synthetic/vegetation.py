@@ -35,7 +35,7 @@ def _crown(rng: np.random.Generator) -> FloatMap:
         bump = np.maximum(radius**2 - (x - np.float32(cx)) ** 2 - (y - np.float32(cy)) ** 2, 0)
         base = 0.30 + 0.45 * np.sqrt(max(0.0, 1 - distance**2)) + float(rng.uniform(-0.06, 0.06))
         surface = np.maximum(surface, np.where(bump > 0, np.float32(base) + np.sqrt(bump), 0))
-    return surface / surface.max()
+    return np.asarray(surface / surface.max(), np.float32)
 
 
 def _palm(rng: np.random.Generator) -> FloatMap:
@@ -50,7 +50,8 @@ def _palm(rng: np.random.Generator) -> FloatMap:
         along = np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y
         across = np.abs(np.float32(np.cos(angle)) * y - np.float32(np.sin(angle)) * x)
         across = across + np.float32(0.03) * np.sin(along * np.float32(28))
-        width = np.float32(0.13) * np.maximum(np.sin(np.clip(along / np.float32(length), 0, 1) * np.float32(np.pi)), 0) ** np.float32(0.6)
+        bulge = np.sin(np.clip(along / np.float32(length), 0, 1) * np.float32(np.pi))
+        width = np.float32(0.13) * np.maximum(bulge, 0) ** np.float32(0.6)
         inside = (along > 0) & (along < length) & (across < width)
         height = np.float32(0.98) - np.float32(0.45) * along**2 - across * np.float32(1.2)
         surface = np.maximum(surface, np.where(inside, height, 0))

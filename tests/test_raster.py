@@ -3,10 +3,11 @@ import pytest
 import rasterio
 from PIL import Image
 from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 
 from segassess.errors import InputError
-from segassess.inference.raster import check_pair, read_image, read_mask
+from segassess.raster import check_pair, read_image, read_mask
 
 UTM = "EPSG:32736"
 GRID = from_origin(500_000, 9_300_000, 0.5, 0.5)
@@ -15,9 +16,9 @@ RGB = RNG.integers(1, 255, (3, 12, 20), dtype=np.uint8)
 
 
 @pytest.fixture(autouse=True)
-def no_warnings(recwarn):
+def not_georeferenced_is_no_news(recwarn):
     yield
-    assert not [str(warning.message) for warning in recwarn]
+    assert not [warning for warning in recwarn if issubclass(warning.category, NotGeoreferencedWarning)]
 
 
 def tif(path, data, crs=UTM, transform=GRID, colorinterp=None, colormap=None, **options):
@@ -25,7 +26,8 @@ def tif(path, data, crs=UTM, transform=GRID, colorinterp=None, colormap=None, **
     data = np.atleast_3d(data.T).T
     bands, height, width = data.shape
     place = {"crs": crs, "transform": transform} if crs else {"transform": GRID}
-    with rasterio.open(path, "w", driver="GTiff", width=width, height=height, count=bands, dtype=data.dtype, **place, **options) as file:
+    layout = {"driver": "GTiff", "width": width, "height": height, "count": bands, "dtype": data.dtype}
+    with rasterio.open(path, "w", **layout, **place, **options) as file:
         file.write(data)
         if colorinterp:
             file.colorinterp = colorinterp
@@ -59,7 +61,7 @@ class TestImage:
         with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
             archive.write(png(tmp_path / "a.png", RGB[0]), "b.png")
         assert read_image(f"/vsizip/{tmp_path}/a.zip/b.png").pixels.shape == (12, 20, 3)
-        with pytest.raises(InputError, match=r"c\.png is not an image"):
+        with pytest.raises(InputError, match=r"c\.png cannot be opened as an image .*; check the address"):
             read_image(f"/vsizip/{tmp_path}/a.zip/c.png")
 
     def test_grey_is_repeated(self, tmp_path):
@@ -90,8 +92,7 @@ class TestImage:
         assert "declared as alpha but holds data" in raster.notes[0]
 
     def test_near_infrared(self, tmp_path):
-        colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.undefined]
-        raster = read_image(tif(tmp_path / "a.tif", np.concatenate([RGB, RGB[:1] // 2]), colorinterp=colours))
+        raster = read_image(tif(tmp_path / "a.tif", np.concatenate([RGB, RGB[:1] // 2]), alpha="unspecified"))
         np.testing.assert_allclose(raster.pixels, RGB.transpose(1, 2, 0) / 255, atol=1e-6)
         assert raster.notes == ("bands 1, 2, 3 are used out of 4.",)
 
@@ -123,6 +124,11 @@ class TestImage:
     def test_bilevel(self, tmp_path):
         Image.fromarray(RGB[0] > 127).save(tmp_path / "a.png")
         np.testing.assert_array_equal(read_image(tmp_path / "a.png").pixels[..., 0], RGB[0] > 127)
+
+    def test_cmyk(self, tmp_path):
+        colours = RGB.transpose(1, 2, 0)
+        Image.fromarray(colours).convert("CMYK").save(tmp_path / "a.tif")
+        np.testing.assert_allclose(read_image(tmp_path / "a.tif").pixels, colours / 255, atol=0.01)
 
     def test_uint16_is_stretched(self, tmp_path):
         ramp = np.linspace(200, 3000, 3 * 100 * 100).reshape(3, 100, 100).astype(np.uint16)
@@ -266,15 +272,16 @@ class TestRefusals:
 
     def test_text(self, read, tmp_path):
         (tmp_path / "a.tif").write_text("not an image, in spite of its name\n")
-        self.refuses(read, tmp_path / "a.tif", "is not an image")
+        self.refuses(read, tmp_path / "a.tif", "cannot be opened as an image")
 
     def test_empty_file(self, read, tmp_path):
         (tmp_path / "a.tif").write_bytes(b"")
-        self.refuses(read, tmp_path / "a.tif", "is not an image")
+        self.refuses(read, tmp_path / "a.tif", "cannot be opened as an image")
 
     def test_zero_size(self, read, tmp_path):
-        (tmp_path / "a.vrt").write_text('<VRTDataset rasterXSize="0" rasterYSize="5"><VRTRasterBand dataType="Byte" band="1"/></VRTDataset>')
-        self.refuses(read, tmp_path / "a.vrt", "is not an image")
+        band = '<VRTRasterBand dataType="Byte" band="1"/>'
+        (tmp_path / "a.vrt").write_text(f'<VRTDataset rasterXSize="0" rasterYSize="5">{band}</VRTDataset>')
+        self.refuses(read, tmp_path / "a.vrt", "cannot be opened as an image")
 
     @pytest.mark.parametrize("options", [{}, {"compress": "deflate"}, {"compress": "deflate", "tiled": True}])
     def test_truncated_tiff(self, read, tmp_path, options):
@@ -284,18 +291,13 @@ class TestRefusals:
 
     @pytest.mark.parametrize("suffix", ["png", "jpg"])
     def test_truncated_picture(self, read, tmp_path, suffix):
-        path = png(tmp_path / f"a.{suffix}", RNG.integers(0, 255, (300, 300), dtype=np.uint8))
+        smooth = (np.add.outer(np.arange(600), np.arange(600)) % 256).astype(np.uint8)
+        path = png(tmp_path / f"a.{suffix}", smooth)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         self.refuses(read, path, "is damaged or truncated")
 
     def test_complex(self, read, tmp_path):
         self.refuses(read, tif(tmp_path / "a.tif", RGB.astype(np.complex64)), "complex numbers")
-
-
-def test_cmyk_is_refused(tmp_path):
-    Image.fromarray(np.stack([*RGB, RGB[0]], axis=-1), "CMYK").save(tmp_path / "a.tif")
-    with pytest.raises(InputError, match="CMYK"):
-        read_image(tmp_path / "a.tif")
 
 
 class TestPair:
@@ -317,7 +319,7 @@ class TestPair:
             check_pair(image, self.mask(tmp_path, (12, 21)))
 
     def test_crs(self, image, tmp_path):
-        with pytest.raises(InputError, match="is in EPSG:32737 and its image .* in EPSG:32736; reproject"):
+        with pytest.raises(InputError, match=r"is in EPSG:32737 and its image .* in EPSG:32736; reproject"):
             check_pair(image, self.mask(tmp_path, crs="EPSG:32737"))
 
     def test_shift(self, image, tmp_path):

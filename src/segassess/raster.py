@@ -27,11 +27,13 @@ RASTER_SUFFIXES = frozenset({"tif", "tiff", "png", "jpg", "jpeg", "jp2", "webp",
 
 RasterPath: TypeAlias = str | Path
 
+# Left alone, GDAL (3.10) fills the missing rest of a truncated PNG with black and says nothing.
+_STRICT_READING = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
+
 # Percentiles of data of unknown range are taken from at most about this many values: more do not change them visibly.
 _PERCENTILE_SAMPLE = 4_000_000
 _STRETCH_PERCENTILES = (2.0, 98.0)
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-_CMYK = (ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Georeference:
         if self.crs is None:
             return None
         column, row = width / 2, height / 2
-        corners = [self.transform * point for point in ((column, row), (column + 1, row), (column, row + 1))]
+        corners = [_apply(self.transform, point) for point in ((column, row), (column + 1, row), (column, row + 1))]
         try:
             lon, lat = rasterio.warp.transform(self.crs, "EPSG:4326", [x for x, _ in corners], [y for _, y in corners])
         except (RasterioError, ValueError):
@@ -133,12 +135,10 @@ def read_image(path: RasterPath) -> ImageRaster:
         path: a file, one of GDAL's `/vsi...` paths, or a URL.
 
     Raises:
-        InputError: if the file is missing, not an image, truncated, empty, complex or CMYK.
+        InputError: if the file is missing, not an image, truncated, empty or complex.
     """
     notes: list[str] = []
     with _opened(path) as dataset:
-        if any(ink in dataset.colorinterp for ink in _CMYK):
-            raise InputError(f"{path} has the inks of CMYK as bands; convert it to RGB.")
         alpha = _alpha_band(dataset, notes)
         bands = _colour_bands(dataset, alpha, notes)
         data = dataset.read(list(bands))
@@ -213,9 +213,9 @@ def check_pair(image: ImageRaster, mask: MaskRaster) -> None:
             f"{mask.path} is in {_crs_name(mask_crs)} and its image {image.path} in {_crs_name(image_crs)}; "
             f"reproject the mask to the grid of the image."
         )
-    to_image = ~image.georeference.transform * mask.georeference.transform
+    to_image, from_mask = ~image.georeference.transform, mask.georeference.transform
     corners = ((0, 0), (width, 0), (0, height), (width, height))
-    shift = max(math.dist(to_image * corner, corner) for corner in corners)
+    shift = max(math.dist(_apply(to_image, _apply(from_mask, corner)), corner) for corner in corners)
     if shift > 0.5:
         raise InputError(
             f"{mask.path} lies up to {shift:.1f} pixels off its image {image.path} (origin and pixel size "
@@ -233,13 +233,13 @@ def _opened(path: RasterPath) -> Iterator[Any]:
             raise InputError(f"{path} does not exist; give the path of an image that GDAL can read.")
         if local.is_dir():
             raise InputError(f"{path} is a folder; give the path of an image that GDAL can read.")
-    # Without the option, GDAL fills the missing rest of a truncated JPEG with grey and only warns.
-    with warnings.catch_warnings(), rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING="TRUE"):
+    with warnings.catch_warnings(), rasterio.Env(**_STRICT_READING):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = rasterio.open(str(path))
         except (RasterioError, OSError, ValueError) as error:
-            raise InputError(f"{path} is not an image that GDAL reads ({_reason(error)}); save it as GeoTIFF or PNG.") from error
+            mend = "check the address" if is_remote(path) else "save it as GeoTIFF or PNG"
+            raise InputError(f"{path} cannot be opened as an image ({_reason(error)}); {mend}.") from error
         with dataset:
             if dataset.count == 0:
                 raise InputError(f"{path} has no bands of its own; give one of its subdatasets, or save it as GeoTIFF or PNG.")
@@ -264,6 +264,12 @@ def _georeference(dataset: Any) -> Georeference | None:
     if dataset.transform.is_degenerate or (dataset.crs is None and dataset.transform.is_identity):
         return None
     return Georeference(dataset.crs, dataset.transform)
+
+
+def _apply(transform: Affine, point: tuple[float, float]) -> tuple[float, float]:
+    """The point transformed; affine 2 writes that with another operator than affine 3."""
+    x, y = point
+    return transform.a * x + transform.b * y + transform.c, transform.d * x + transform.e * y + transform.f
 
 
 def _crs_name(crs: Any) -> str:

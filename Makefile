@@ -1,0 +1,50 @@
+# The only commands a newcomer needs. Each makes .venv and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := outputs/demo
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.PHONY: help demo test test-slow lint types format clean
+
+help:
+	@echo "make demo       make scenes, train for at most 3 minutes, evaluate on unseen masks, draw panels"
+	@echo "make test       the fast tests"
+	@echo "make test-slow  the slow tests"
+	@echo "make lint types ruff and mypy"
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("segassess needs Python 3.11 or newer; run: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev,wandb]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/python train.py experiment=demo hydra.run.dir=$(DEMO)/train
+	$(BIN)/python predict.py 'image=data/synthetic/building_256px_seed1_v1/test/image' \
+	  'mask=data/synthetic/building_256px_seed1_v1/test/seg_preds/discriminant' \
+	  checkpoint=$(DEMO)/train/assessor.safetensors output_dir=$(DEMO)/predict overwrite=true
+	@echo
+	@echo "The table above: your assessor beside the rivals; \"discriminant\" is the source of masks it never saw."
+	@echo "Look at the panels: $(DEMO)/predict/*/panel.png     Worst masks first: $(DEMO)/predict/scores.csv"
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf outputs multirun .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,54 @@
+"""Fixtures shared by all tests: few threads, and a tiny data set in the native folder layout."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("WANDB_MODE", "offline")
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from segassess.data.perturbations import RECIPES, perturb
+from segassess.data.synthetic import make_scene
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_threads():
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real tiles; they lie beside the repository and are not part of it."""
+    if not (SHARED / "data" / "manifest.csv").is_file():
+        pytest.skip("the folder ../shared/data with real tiles is missing")
+    return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory) -> Path:
+    """8 + 3 + 3 scenes of 96 px in the native layout, with the sources alpha, beta and the unseen ocrnet."""
+    root = tmp_path_factory.mktemp("tiny")
+    for offset, (split, count) in enumerate({"train": 8, "valid": 3, "test": 3}.items()):
+        for number in range(count):
+            scene = make_scene(1000 * (offset + 1) + number, 96)
+            rng = np.random.default_rng([offset, number])
+            name = f"{split}_{number}.png"
+            save(root / split / "image" / name, scene.image)
+            save(root / split / "binary_map" / name, scene.truth["building"])
+            for source, recipe in {"alpha": "perturbed", "beta": "perturbed_outline", "ocrnet": "perturbed_coarse"}.items():
+                mask = perturb(scene.truth["building"], scene.image, rng, RECIPES[recipe])
+                save(root / split / "seg_preds" / source / name, mask)
+    return root
+
+
+def save(path: Path, pixels: np.ndarray) -> None:
+    """Write an image, or a mask as 0/255."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels).save(path)

@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+import torch
+
+from segassess.data.batch import Batch, Sample, collate
+from segassess.data.module import AssessmentData, SamplingSettings
+from segassess.data.sampling import TileKey, TileSampler
+from segassess.data.tiles import FolderTiles
+from segassess.errors import RequestError
+
+
+def module(root, **options) -> AssessmentData:
+    settings = options.pop("sampling", SamplingSettings(images_per_batch=2, crop=64))
+    return AssessmentData(FolderTiles(root), held_out=["ocrnet"], sampling=settings, **options)
+
+
+def same(first: Batch, second: Batch) -> bool:
+    return torch.equal(first.image, second.image) and torch.equal(first.mask, second.mask) and first.source == second.source
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_evaluation_deals_every_tile_once(world):
+    samplers = [TileSampler(8, shuffle=False, rank=rank, world=world) for rank in range(world)]
+    keys = [key for sampler in samplers for key in sampler]
+    assert sorted(key.index for key in keys if not key.filler) == list(range(8))
+    assert len({len(sampler) for sampler in samplers}) == 1
+    assert sum(key.filler for key in keys) == world * len(samplers[0]) - 8
+
+
+def test_training_ranks_share_one_permutation_that_changes_with_the_epoch():
+    alone = TileSampler(8, shuffle=True, seed=1)
+    ranks = [TileSampler(8, shuffle=True, seed=1, rank=rank, world=2) for rank in range(2)]
+    order = [key.index for key in alone]
+    assert sorted(order) == list(range(8))
+    assert [key.index for pair in zip(*ranks, strict=True) for key in pair] == order
+    alone.set_epoch(1)
+    assert [key.index for key in alone] != order
+    alone.set_epoch(0)
+    assert [key.index for key in alone] == order
+
+
+def test_more_processes_than_tiles():
+    with pytest.raises(RequestError, match="cannot be shared between 3"):
+        TileSampler(2, shuffle=False, world=3)
+
+
+def test_one_view_per_source_and_none_of_the_unseen(tiny_folder):
+    data = module(tiny_folder)
+    batch = next(iter(data.train_dataloader()))
+    assert batch.image.shape == (4, 3, 64, 64)
+    assert sorted(batch.source) == ["alpha", "alpha", "beta", "beta"]
+    assert len(set(batch.name)) == 2
+    assert data.train_sources == ["alpha", "beta"]
+
+
+def test_views_of_an_image_are_augmented_independently_and_stay_in_register(tiny_folder):
+    data = module(tiny_folder, sampling=SamplingSettings(images_per_batch=1))
+    dataset = data.train_dataset()
+    tile = dataset.tiles[0].read()
+    views = [view for epoch in range(8) for view in dataset[TileKey(0, epoch)]]
+    assert len({view.image.tobytes() for view in views}) > 4
+    for view in views:
+        assert view.truth is not None
+        # The same symmetry maps image, truth and mask: among the 8 symmetries of the original exactly one fits all three.
+        fits = [
+            (k, f)
+            for k in range(4)
+            for f in range(2)
+            if all(
+                np.array_equal(np.rot90(a[:, ::-1] if f else a, k), b)
+                for a, b in (
+                    (tile.image, view.image),
+                    (tile.truth, view.truth),
+                    (dataset.tiles[0].read_mask(view.source), view.mask),
+                )
+            )
+        ]
+        assert fits
+
+
+def test_batches_are_a_function_of_seed_and_epoch(tiny_folder):
+    settings = SamplingSettings(images_per_batch=2, crop=48, photometric=0.5, geometric=0.5)
+    first, second = (module(tiny_folder, sampling=settings, made=["perturbed"], seed=5) for _ in range(2))
+    loaders = first.train_dataloader(), second.train_dataloader()
+    assert all(same(a, b) for a, b in zip(*loaders, strict=True))
+    loaders[1].sampler.set_epoch(1)
+    assert not all(same(a, b) for a, b in zip(*loaders, strict=True))
+    with_workers = module(tiny_folder, sampling=settings, made=["perturbed"], seed=5, num_workers=2).train_dataloader()
+    assert all(same(a, b) for a, b in zip(first.train_dataloader(), with_workers, strict=True))
+
+
+def test_mixing_is_not_sample_major(tiny_folder):
+    names = [batch.name for batch in module(tiny_folder, sampling=SamplingSettings(images_per_batch=4)).train_dataloader()]
+    assert any(name != sorted(name, key=name.index) for name in names)
+
+
+def test_fewer_views_than_sources(tiny_folder):
+    data = module(tiny_folder, sampling=SamplingSettings(images_per_batch=8, views=1))
+    loader = data.train_dataloader()
+    batch = next(iter(loader))
+    assert len(batch) == 8 and set(batch.source) == {"alpha", "beta"}
+
+
+def test_crops_of_small_tiles_are_padded_with_pixels_that_do_not_count(tiny_folder):
+    batch = next(iter(module(tiny_folder, sampling=SamplingSettings(images_per_batch=1, crop=128)).train_dataloader()))
+    assert batch.image.shape[-2:] == (128, 128)
+    assert batch.valid.flatten(1).sum(dim=1).tolist() == [96 * 96] * 2
+
+
+def test_evaluation_batches_hold_one_image_and_all_its_masks(tiny_folder):
+    data = module(tiny_folder)
+    batches = list(data.val_dataloader())
+    assert [batch.source for batch in batches] == [["alpha", "beta"]] * 3
+    assert all(batch.one_image for batch in batches)
+    data.test_sources = ["ocrnet"]
+    assert [batch.source for batch in data.test_dataloader()] == [["ocrnet"]] * 3
+
+
+def test_made_masks_are_the_same_at_every_evaluation(tiny_folder):
+    data = module(tiny_folder, made=["perturbed"])
+    assert all(same(a, b) for a, b in zip(data.val_dataloader(), data.val_dataloader(), strict=True))
+
+
+def test_held_out_sources_cannot_be_trained_on(tiny_folder):
+    with pytest.raises(RequestError, match=r"ocrnet is in sampling\.sources and in held_out"):
+        _ = module(tiny_folder, train_sources=["alpha", "ocrnet"]).train_sources
+    with pytest.raises(RequestError, match="No training source is left"):
+        _ = AssessmentData(FolderTiles(tiny_folder), held_out=["alpha", "beta", "ocrnet"]).train_sources
+
+
+@pytest.mark.parametrize("options", [{"crop": 0}, {"views": 0}, {"photometric": 1.5}, {"object_crops": -0.1}])
+def test_wrong_settings_name_the_key(options):
+    with pytest.raises(RequestError, match=rf"sampling\.{next(iter(options))}"):
+        SamplingSettings(**options)
+
+
+def sample(size: int, name: str = "a") -> Sample:
+    square = np.ones((size, size), bool)
+    return Sample(np.full((size, size, 3), 255, np.uint8), square, square, square, name, "s")
+
+
+def test_collate_pads_and_marks_what_does_not_count():
+    batch = collate([sample(4), sample(6)])
+    assert batch.image.shape == (2, 3, 6, 6) and batch.image.max() == 1
+    assert batch.valid[0].sum() == 16 and batch.valid[1].sum() == 36
+    assert not batch.one_image
+
+
+def test_a_wrong_batch_is_refused_at_the_border():
+    good = collate([sample(4)])
+    with pytest.raises(ValueError, match="mask must be"):
+        Batch(good.image, good.mask[:, 0], good.truth, good.valid, good.name, good.source)
+    with pytest.raises(ValueError, match="image must be float32"):
+        Batch(good.image.double(), good.mask, good.truth, good.valid, good.name, good.source)
+    with pytest.raises(ValueError, match="1 images need 1 names"):
+        Batch(good.image, good.mask, good.truth, good.valid, [], good.source)

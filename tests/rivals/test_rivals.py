@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+
+from segassess import quality
+from segassess.data.batch import Batch
+from segassess.errors import ConfigError, RequestError
+from segassess.rivals import RIVALS, build_rival
+from segassess.rivals.boundary_prior import MAX_DISTANCE, BoundaryPrior, distance_to_edge
+from tests.parity import rules
+
+
+def batch(mask: torch.Tensor, truth: torch.Tensor) -> Batch:
+    count = len(mask)
+    image = torch.zeros(count, 3, *mask.shape[-2:])
+    return Batch(image, mask, truth, torch.ones_like(mask, dtype=torch.bool), ["t"] * count, ["s"] * count)
+
+
+@pytest.fixture
+def eroded():
+    """Masks whose errors all lie within 2 px inside the edge of the mask."""
+    mask = rules.mask(64, 4, seed=5)
+    truth = 1 - torch.nn.functional.max_pool2d(1 - mask, 5, stride=1, padding=2)
+    return batch(mask, truth)
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_every_rival_answers_like_an_assessor(name, eroded):
+    rival = build_rival(name)
+    if rival.learns:
+        rival.fit_batch(eroded)
+        rival.finish_fit()
+    output = rival.assess(rival.encode_image(eroded.image[:1]), eroded.mask)
+    assert output.quality_logits.shape == (4, 4, 64, 64)
+    free = quality.decode(quality.probabilities(output.quality_logits, eroded.mask, "free"))
+    consistent = quality.decode(quality.probabilities(output.quality_logits, eroded.mask, "consistent"))
+    assert torch.equal(free, consistent)
+
+
+def test_always_right_calls_nothing_an_error(eroded):
+    rival = build_rival("always_right")
+    output = rival.assess(rival.encode_image(eroded.image), eroded.mask)
+    assert quality.error_map(quality.probabilities(output.quality_logits, eroded.mask, "free")).max() < 1e-6
+
+
+def test_boundary_prior_finds_the_band_that_errors_lie_in(eroded):
+    rival = BoundaryPrior()
+    rival.fit_batch(eroded)
+    rival.finish_fit()
+    outside, inside = rival.radius
+    assert outside == 0 and 2 <= inside <= 4
+    output = rival.assess(rival.encode_image(eroded.image), eroded.mask)
+    predicted = quality.decode(quality.probabilities(output.quality_logits, eroded.mask, "consistent"))
+    assert eroded.truth is not None
+    true = quality.encode(eroded.mask, eroded.truth)[:, 0]
+    both = ((predicted == quality.FP) & (true == quality.FP)).sum() / ((predicted == quality.FP) | (true == quality.FP)).sum()
+    assert both > 0.7
+    # The decision is exactly the band.
+    distance = np.stack([distance_to_edge(mask[0].numpy() > 0) for mask in eroded.mask])
+    band = (distance <= inside) & (eroded.mask[:, 0].numpy() > 0)
+    assert np.array_equal(predicted.numpy() == quality.FP, band)
+
+
+def test_distance_of_masks_without_an_edge():
+    assert (distance_to_edge(np.zeros((3, 4), bool)) == MAX_DISTANCE).all()
+    assert (distance_to_edge(np.ones((3, 4), bool)) == MAX_DISTANCE).all()
+
+
+def test_boundary_prior_must_have_learned():
+    with pytest.raises(RequestError, match="has seen no training mask"):
+        BoundaryPrior().finish_fit()
+
+
+def test_unknown_rival():
+    with pytest.raises(ConfigError, match=r"always_right.*'oracle'"):
+        build_rival("oracle")
