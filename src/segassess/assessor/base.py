@@ -131,6 +131,17 @@ class Assessor(nn.Module, ABC):
         return self.assess(self.encode_image(image), mask, **options)
 
 
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation of (B, C, H, W) over the channels of each pixel, as SAM's `LayerNorm2d`.
+
+    It is PyTorch's own kernel on the channels-last view, several times faster than a formula of elementary operations.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 def resize(tensor: Tensor, size: tuple[int, int], *, antialias: bool = False) -> Tensor:
     """Bilinear resize of (B, C, h, w) to `size` (align_corners=False); the same tensor if nothing changes."""
     if tuple(tensor.shape[-2:]) == size:

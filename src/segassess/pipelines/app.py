@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -13,7 +14,7 @@ from typing import NoReturn
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -71,5 +72,8 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, SegAssessError):
         return str(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and "object_type" not in line]
-    text = "; ".join(lines[:12])
-    return f"{text} (see --cfg job for all keys)."
+    if lines and (match := re.match(r"Could not override '([^']+)'", lines[0])):
+        return f"{match[1]} is not a key of this configuration; see --cfg job for all keys."
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read: {lines[0]}; quote values with special characters."
+    return f"{'; '.join(lines[:12])} (see --cfg job for all keys)."

@@ -2,11 +2,13 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
@@ -46,7 +48,7 @@ def make(node: Any, key: str, **options: Any) -> Any:
         return instantiate(node, **options)
     except InstantiationException as error:
         cause = error.__cause__ or error
-        raise ConfigError(f"{key} cannot be set up: {str(cause).splitlines()[0]}.") from error
+        raise ConfigError(f"{key} cannot be set up: {str(cause).splitlines()[0].rstrip('.')}.") from error
 
 
 def tileset(node: DictConfig) -> TileSet:
@@ -113,7 +115,12 @@ def loss(node: DictConfig, decoding: str) -> AssessorLoss:
 
 def optimizer(node: DictConfig) -> tuple[OptimizerFactory, Schedule]:
     """Optimizer factory and schedule of an `optimizer` node."""
-    return make(node.factory, "optimizer.factory"), Schedule(**plain(node.schedule))
+    factory: OptimizerFactory = make(node.factory, "optimizer.factory")
+    try:
+        factory([torch.nn.Parameter(torch.zeros(1))])
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"optimizer.factory cannot be set up: {error}.") from error
+    return factory, Schedule(**plain(node.schedule))
 
 
 def callbacks(node: DictConfig | None) -> list[L.Callback]:
@@ -138,6 +145,17 @@ def trainer(node: DictConfig, **options: Any) -> L.Trainer:
     _quieten_lightning()
     result: L.Trainer = make(node, "trainer", **options)
     return result
+
+
+@contextmanager
+def interruptible(trainer: L.Trainer) -> Iterator[None]:
+    """Turn the exit that Lightning makes of Ctrl-C back into a KeyboardInterrupt."""
+    try:
+        yield
+    except SystemExit as exit_:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from exit_
+        raise
 
 
 def _quieten_lightning() -> None:

@@ -27,8 +27,11 @@ def check_keys(config: DictConfig, hydra_config: Any, loader: ConfigLoader) -> N
         loader: Hydra's config loader.
 
     Raises:
-        ConfigError: if a key is unknown, or a value has another type than its default; names the key and a near match.
+        ConfigError: if a required key is not set, a key is unknown, or a value has another type than its default; names the
+            key and a near match.
     """
+    if missing := sorted(OmegaConf.missing_keys(config)):
+        raise ConfigError(f"{missing[0]} is not set; give {missing[0]}=VALUE (conf/ says what it means).")
     choices = hydra_config.runtime.choices
     overrides = [
         f"{group}={choice}"

@@ -96,7 +96,8 @@ def evaluate_methods(
     for name, method in methods.items():
         module = EvaluationModule(method, data.test_sources, decoding, config.protocol == "reference")
         trainer = build.trainer(config.trainer, logger=False, enable_checkpointing=False, callbacks=[])
-        trainer.test(module, datamodule=data, verbose=False)
+        with build.interruptible(trainer):
+            trainer.test(module, datamodule=data, verbose=False)
         results[name], rows[name] = module.results, [row.as_dict() for row in module.rows]
     return Evaluation(results, rows)
 

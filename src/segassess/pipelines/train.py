@@ -41,13 +41,14 @@ def run(config: DictConfig) -> float | None:
         config.trainer, callbacks=build.callbacks(config.callbacks), logger=build.loggers(config.logger), default_root_dir=folder
     )
     log.info("Training on %d tiles with masks of %s.", len(data.train_dataset()), ", ".join(sources))
-    trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-    if trainer.interrupted:
-        last = folder / "checkpoints" / "last.ckpt"
-        hint = f"; continue with resume={folder}" if last.is_file() else ""
-        log.warning("Interrupted after %d epochs%s.", trainer.current_epoch, hint)
-        raise KeyboardInterrupt
-    best = _best_weights(trainer, module)
+    try:
+        with build.interruptible(trainer):
+            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    except KeyboardInterrupt:
+        if (folder / "checkpoints" / "last.ckpt").is_file():
+            log.warning("Interrupted; the same command with resume=%s continues after the last validated epoch.", folder)
+        raise
+    best = _best_weights(trainer, module, resume)
     if trainer.is_global_zero:
         save_assessor(folder / "assessor.safetensors", module.assessor, description)
         log.info("Assessor: %s", folder / "assessor.safetensors")
@@ -100,11 +101,26 @@ def _module(config: DictConfig, data: AssessmentData, sources: list[str]) -> tup
     return AssessorModule(assessor, loss, optimizer, schedule, sources, description.as_dict()), description
 
 
-def _best_weights(trainer: L.Trainer, module: AssessorModule) -> float | None:
+def _best_weights(trainer: L.Trainer, module: AssessorModule, resumed: Path | None) -> float | None:
     """Put the best checkpoint's weights into the module; returns its score, or the last one without a checkpoint."""
     callback: Any = trainer.checkpoint_callback
-    if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
-        load_weights(module.assessor, read_tensors(callback.best_model_path), "own", file=callback.best_model_path)
-        return float(callback.best_model_score) if callback.best_model_score is not None else None
-    score = trainer.callback_metrics.get(MONITORED)
-    return float(score) if isinstance(score, torch.Tensor) else None
+    candidates = [_best_of_run(resumed)] if resumed else []
+    if isinstance(callback, ModelCheckpoint):
+        candidates.append((callback.best_model_score, callback.best_model_path))
+    scored = [(float(score), path) for score, path in candidates if score is not None and Path(path).is_file()]
+    if scored:
+        score, path = max(scored)
+        load_weights(module.assessor, read_tensors(path), "own", file=path)
+        return score
+    last = trainer.callback_metrics.get(MONITORED)
+    return float(last) if isinstance(last, torch.Tensor) else None
+
+
+def _best_of_run(checkpoint: Path) -> tuple[torch.Tensor | None, str]:
+    """Best score and its file, as a checkpoint remembers them.
+
+    Lightning forgets the score when a run goes on in another folder, and would call the first resumed epoch the best.
+    """
+    states = torch.load(checkpoint, map_location="cpu", weights_only=True)["callbacks"]
+    state: dict[str, Any] = next((state for name, state in states.items() if name.startswith("ModelCheckpoint")), {})
+    return state.get("best_model_score"), state.get("best_model_path", "")

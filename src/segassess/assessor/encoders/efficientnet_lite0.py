@@ -4,10 +4,9 @@ from typing import cast
 
 import timm
 import torch
-from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 
-from segassess.assessor.base import resize
+from segassess.assessor.base import ChannelNorm, resize
 from segassess.assessor.encoders.base import ImageEncoder
 
 
@@ -40,9 +39,9 @@ class EfficientNetLite0(ImageEncoder):
         self.lateral16 = nn.Conv2d(self.level_dims[2], embedding_dim, 1, bias=False)
         self.lateral32 = nn.Conv2d(self.level_dims[3], embedding_dim, 1, bias=False)
         self.smooth = nn.Sequential(
-            LayerNorm2d(embedding_dim),
+            ChannelNorm(embedding_dim),
             nn.Conv2d(embedding_dim, embedding_dim, 3, padding=1, bias=False),
-            LayerNorm2d(embedding_dim),
+            ChannelNorm(embedding_dim),
         )
 
     def _load_imagenet(self) -> None:

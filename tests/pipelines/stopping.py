@@ -1,0 +1,14 @@
+"""A callback that stops a run early, as a machine that is switched off would."""
+
+import lightning as L
+
+
+class StopAfterEpoch(L.Callback):
+    """Stop after an epoch (from 0); unlike `max_epochs` it does not shorten the learning-rate schedule."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        if trainer.current_epoch >= self.epoch:
+            trainer.should_stop = True

@@ -1,0 +1,200 @@
+"""Every config composes, every node can be set up, and a typo anywhere is an error that names it."""
+
+import inspect
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from segassess.assessor.registry import ASSESSORS, ENCODERS
+from segassess.errors import ConfigError
+from segassess.pipelines import build
+from segassess.pipelines.config_check import check_keys
+from tests.conftest import ROOT
+from tests.pipelines.scripts import error_of, run_script
+
+CONF = ROOT / "conf"
+OPTIONS = [
+    (path.parent.name, path.stem)
+    for path in sorted(CONF.glob("*/*.yaml"))
+    if path.parent.name not in ("hydra", "paths", "experiment", "debug")
+]
+NAMED = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name in ("experiment", "debug")]
+REQUIRED = {"predict": ["image=a.tif", "mask=b.tif", "output_dir=out"]}
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch):
+    monkeypatch.setenv("SEGASSESS_ROOT", str(ROOT))
+
+
+def composed(name: str, *overrides: str, config_dir: Path = CONF):
+    with initialize_config_dir(str(config_dir), version_base="1.3"):
+        config = compose(name, [*overrides, "hydra.runtime.output_dir=outputs"], return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        hydra_config = config.hydra
+        OmegaConf.set_struct(config, False)
+        config.pop("hydra")
+        OmegaConf.set_struct(config, True)
+        check_keys(config, hydra_config, GlobalHydra.instance().config_loader())
+    return config
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict"])
+def test_defaults_compose_and_know_their_own_keys(name):
+    composed(name, *REQUIRED.get(name, []))
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS + NAMED)
+def test_every_option_composes(group, option):
+    config = composed("train", f"{group}={option}")
+    OmegaConf.to_container(config, resolve=group != "dataset", throw_on_missing=False)
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "trainer"])
+def test_trainer_keys_are_lightning_s(option):
+    node = composed("train", f"trainer={option}").trainer
+    known = set(inspect.signature(get_class(node._target_)).parameters)
+    assert set(node) - {"_target_"} <= known
+
+
+@pytest.mark.parametrize("option", ["default", "none"])
+def test_callbacks_can_be_set_up(option):
+    assert build.callbacks(composed("train", f"callbacks={option}").callbacks)
+
+
+@pytest.mark.parametrize("option", ["adam", "adamw"])
+def test_optimizers_can_be_set_up(option):
+    import torch
+
+    factory, _ = build.optimizer(composed("train", f"optimizer={option}").optimizer)
+    assert factory([torch.nn.Parameter(torch.zeros(1))]).param_groups[0]["lr"] > 0
+
+
+@pytest.mark.parametrize("option", ["compact", "segassess"])
+def test_losses_can_be_set_up(option):
+    build.loss(composed("train", f"loss={option}").loss, "consistent")
+
+
+def test_every_encoder_and_assessor_has_a_config():
+    assert {path.stem for path in (CONF / "encoder").glob("*.yaml")} == set(ENCODERS)
+    assert {path.stem for path in (CONF / "assessor").glob("*.yaml")} == set(ASSESSORS)
+    for group, registry in (("encoder", ENCODERS), ("assessor", ASSESSORS)):
+        for name in registry:
+            node = OmegaConf.to_container(composed("train", f"{group}={name}")[group])
+            assert node["name"] == name
+
+
+@pytest.mark.parametrize("assessor", ASSESSORS)
+@pytest.mark.parametrize("encoder", ["efficientnet_lite0", "sam_vit_tiny"])
+def test_every_composition_can_be_built_from_its_config(assessor, encoder):
+    config = composed("train", f"assessor={assessor}", f"encoder={encoder}")
+    assessor_spec, encoder_spec, weights = build.architecture(config)
+    assert assessor_spec is not None and encoder_spec is not None
+    build.new_assessor(assessor_spec, encoder_spec, weights)
+
+
+def test_every_key_carries_a_comment():
+    for path in sorted(CONF.rglob("*.yaml")):
+        assert path.read_text().lstrip().startswith("#"), f"{path} does not say what it is"
+    for group in ("sampling", "dataset", "assessor", "encoder", "loss", "paths"):
+        for path in (CONF / group).glob("*.yaml"):
+            previous = ""
+            for line in path.read_text().splitlines():
+                if re.match(r"\s*[a-z_0-9]+: ", line) and not re.match(r"(name|_target_|weights): ", line.strip()):
+                    commented = previous.lstrip().startswith("#") or "#" in line
+                    assert commented, f"{path}: {line}"
+                previous = line
+
+
+@pytest.fixture
+def typo(tmp_path):
+    """A folder of experiments to be added to the search path."""
+
+    def write(text: str) -> list[str]:
+        folder = tmp_path / "experiment"
+        folder.mkdir(exist_ok=True)
+        (folder / "mine.yaml").write_text("# @package _global_\n" + text)
+        return [f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"]
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "hint"),
+    [
+        ("sed: 3\n", "sed", "seed"),
+        ("optimizer: {factory: {lrr: 5}}\n", "optimizer.factory.lrr", "optimizer.factory.lr"),
+        ("optimizer: {lr: 5}\n", "optimizer.lr", "optimizer.factory.lr"),
+        ("trainer: {max_epoch: 5}\n", "trainer.max_epoch", "trainer.max_epochs"),
+        ("loss: {weights: {dise: 5}}\n", "loss.weights.dise", "loss.weights.dice"),
+        ("callbacks: {checkpoint: {mod: max}}\n", "callbacks.checkpoint.mod", "callbacks.checkpoint.mode"),
+    ],
+)
+def test_a_typo_in_yaml_is_named_with_a_near_match(typo, text, name, hint):
+    with pytest.raises(ConfigError, match=rf"^{re.escape(name)} is not a key.*did you mean {re.escape(hint)}\?"):
+        composed("train", *typo(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("seed: many\n", "seed"), ("sampling: 3\n", "sampling"), ("optimizer: {factory: {lr: fast}}\n", r"lr")]
+)
+def test_a_value_of_another_kind_is_named(typo, text, name):
+    with pytest.raises(ConfigError, match=rf"{name} must be"):
+        composed("train", *typo(text))
+
+
+def test_what_experiments_may_do(typo):
+    config = composed(
+        "train",
+        *typo(
+            "defaults:\n  - override /dataset: shared_tiles\n"
+            "callbacks:\n  early_stopping: null\n  timer: {_target_: lightning.pytorch.callbacks.Timer, duration: 00:01:00:00}\n"
+            "held_out: [discriminant]\nsampling: {crop: 96}\n"
+        ),
+    )
+    assert config.callbacks.early_stopping is None and config.callbacks.timer and config.sampling.crop == 96
+
+
+def test_help_and_config_answer_at_once():
+    for script in ("train", "evaluate", "predict"):
+        for option in (["--help"], ["--cfg", "job"]):
+            started = time.monotonic()
+            result = run_script(script, *option)
+            # 0.6 s alone on two cores; the bound is the promise of 3 s.
+            assert time.monotonic() - started < 3
+            assert "checkpoint" in result.stdout
+    assert "conf/" in run_script("train", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["optimizer.factory.lrr=1"], "optimizer.factory.lrr"),
+        (["datset=folder"], "datset"),
+        (["encoder=resnet9"], "efficientnet_lite0"),
+        (["experiment=nothing"], "shared_tiles_quick"),
+        (["+sed=3"], "sed is not a key"),
+        (["dataset=folder"], "dataset.root"),
+        (["trainer.max_epochs=[1"], "max_epochs"),
+        (["optimizer.factory.lr=-1", "dataset.train=2"], "-1"),
+        (["trainer.accelerator=quantum", "dataset.train=2"], "quantum"),
+        (["sampling.crop=0"], "sampling.crop"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence_and_exit_code_2(arguments, words, tmp_path):
+    folders = f"paths.data_dir={tmp_path}", f"paths.output_root={tmp_path}"
+    assert words in error_of(run_script("train", *arguments, *folders, code=2))
+
+
+def test_no_environment_is_needed_to_compose(monkeypatch):
+    monkeypatch.delenv("SEGASSESS_ROOT")
+    assert "SEGASSESS_ROOT" not in os.environ
+    run_script("train", "--cfg", "job", "--resolve")

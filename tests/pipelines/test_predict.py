@@ -1,0 +1,191 @@
+"""`predict.py` as a user runs it, on good input and bad."""
+
+import csv
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from PIL import Image
+from rasterio.transform import from_origin
+
+from segassess.assessor.checkpoint import to_reference
+from segassess.assessor.registry import build_assessor
+from tests.conftest import save
+from tests.pipelines.scripts import error_of, run_script
+
+NAMES = {"quality.tif", "error.tif", "refined.tif", "panel.png", "scores.json"}
+
+
+def write_tif(path, pixels, **options):
+    """(bands, H, W) as GeoTIFF."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bands, height, width = pixels.shape
+    with rasterio.open(path, "w", driver="GTiff", count=bands, height=height, width=width, dtype=pixels.dtype, **options) as out:
+        out.write(pixels)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """A georeferenced image of odd size with a mask."""
+    folder = tmp_path_factory.mktemp("scene")
+    rng = np.random.default_rng(0)
+    place = {"crs": "EPSG:32736", "transform": from_origin(500000, 9000000, 0.5, 0.5)}
+    write_tif(folder / "image.tif", rng.integers(0, 255, (3, 75, 101)).astype(np.uint8), **place)
+    write_tif(folder / "mask.tif", (rng.random((1, 75, 101)) > 0.6).astype(np.uint8) * 255, **place)
+    return folder
+
+
+def test_files_keep_their_place_and_agree(scene, checkpoint, tmp_path):
+    arguments = f"image={scene}/image.tif", f"mask={scene}/mask.tif", f"checkpoint={checkpoint}", f"output_dir={tmp_path}/out"
+    run_script("predict", *arguments)
+    folder = tmp_path / "out" / "image"
+    assert {path.name for path in folder.iterdir()} == NAMES
+    with rasterio.open(folder / "quality.tif") as quality, rasterio.open(scene / "image.tif") as image:
+        assert quality.crs == image.crs and quality.transform == image.transform
+        assert quality.shape == (75, 101) and quality.nodata == 255 and quality.colormap(1)[1][:3] == (213, 94, 0)
+        codes = quality.read(1)
+        assert quality.tags()["SEGASSESS_DECODING"] == "consistent"
+    with rasterio.open(scene / "mask.tif") as file:
+        mask = file.read(1) > 0
+    assert set(np.unique(codes[mask])) <= {0, 1} and set(np.unique(codes[~mask])) <= {2, 3}
+    with rasterio.open(folder / "refined.tif") as file:
+        assert np.array_equal(file.read(1) == 1, (mask & (codes == 0)) | (codes == 3))
+    with rasterio.open(folder / "error.tif") as file:
+        error = file.read(1) * file.scales[0]
+    # Where decoding is consistent, the more probable of two classes decides.
+    assert np.array_equal(error > 0.502, np.isin(codes, (1, 3)) & (error > 0.502))
+    (row,) = csv.DictReader((tmp_path / "out" / "scores.csv").open())
+    assert row["name"] == "image" and 0 <= float(row["estimated_iou"]) <= 1
+    assert float(row["error_area_px"]) == pytest.approx(error.sum(), rel=0.01)
+    assert float(row["error_area_m2"]) == pytest.approx(error.sum() * 0.25, rel=0.02)
+    about = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert len(about["checkpoint_digest"]) == 16 and about["config"]["decoding"] is None
+    stamps = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    run_script("predict", *arguments)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == stamps, "a rerun must skip what is complete"
+    run_script("predict", *arguments, "decoding=free")
+    assert all(path.stat().st_mtime_ns != stamps[path.name] for path in folder.iterdir()), "another decoding is another result"
+
+
+def test_several_sources_of_one_image(scene, checkpoint, tmp_path):
+    for source in ("a", "b"):
+        (tmp_path / "masks" / source).mkdir(parents=True)
+        (tmp_path / "masks" / source / "image.tif").write_bytes((scene / "mask.tif").read_bytes())
+    run_script(
+        "predict",
+        f"image={scene}/image.tif",
+        f"mask={tmp_path}/masks/*/*.tif",
+        f"checkpoint={checkpoint}",
+        f"output_dir={tmp_path}/out",
+    )
+    rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
+    assert [row["source"] for row in rows] == ["a", "b"] and rows[0]["estimated_iou"] == rows[1]["estimated_iou"]
+    assert (tmp_path / "out" / "image" / "b" / "quality.tif").is_file()
+
+
+def test_bad_inputs_are_named_and_the_others_done(scene, checkpoint, tmp_path):
+    rng = np.random.default_rng(1)
+    size = (40, 56)
+    rgb = rng.integers(0, 255, (*size, 3)).astype(np.uint8)
+    good = rng.random(size) > 0.5
+    nan = rng.random((3, *size)).astype(np.float32)
+    nan[:, :10, :10] = np.nan
+    images, masks = tmp_path / "image", tmp_path / "mask"
+    fine = {"grey": rgb[..., 0], "rgba": np.dstack([rgb, np.full(size, 255, np.uint8)]), "plain": rgb}
+    for name, pixels in fine.items():
+        save(images / f"{name}.png", pixels)
+    write_tif(images / "deep.tif", rng.integers(200, 3000, (3, *size)).astype(np.uint16))
+    write_tif(images / "nan.tif", nan)
+    for name in (*fine, "deep", "nan", "empty", "labels", "size", "text", "cut", "crs"):
+        save(masks / f"{name}.png", good)
+    for name in ("empty", "labels", "size", "cut"):
+        save(images / f"{name}.png", rgb)
+    save(masks / "empty.png", np.zeros(size, bool))
+    Image.fromarray(np.where(good, 7, 3).astype(np.uint8) * good).save(masks / "labels.png")
+    save(masks / "size.png", good[:-1])
+    (images / "text.tif").write_text("not an image")
+    whole = (images / "cut.png").read_bytes()
+    (images / "cut.png").write_bytes(whole[: len(whole) // 2])
+    write_tif(images / "crs.tif", rgb.transpose(2, 0, 1), crs="EPSG:32736", transform=from_origin(0, 0, 1, 1))
+    (masks / "crs.png").unlink()
+    write_tif(masks / "crs.tif", good[None].astype(np.uint8), crs="EPSG:32737", transform=from_origin(0, 0, 1, 1))
+    save(images / "alone.png", rgb)
+    result = run_script(
+        "predict",
+        f"image={images}",
+        f"mask={masks}",
+        f"checkpoint={checkpoint}",
+        f"output_dir={tmp_path}/out",
+        "panel=false",
+        code=1,
+    )
+    done = {row["name"] for row in csv.DictReader((tmp_path / "out" / "scores.csv").open())}
+    assert done == {"grey", "rgba", "plain", "deep", "nan", "empty", "labels"}
+    for name, word in {"size": "39", "text": "image", "cut": "cut", "crs": "EPSG:32737", "alone": "no mask"}.items():
+        (line,) = [line for line in result.stdout.splitlines() if line.startswith(f"{name}: ")]
+        assert word in line, line
+        assert not (tmp_path / "out" / name).exists()
+    assert "5 of 12 inputs failed" in error_of(result)
+    with rasterio.open(tmp_path / "out" / "nan" / "quality.tif") as file:
+        codes = file.read(1)
+    assert (codes[:10, :10] == 255).all() and (codes != 255).sum() == codes.size - 100
+
+
+def test_wrong_requests_are_refused(scene, checkpoint, tmp_path):
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "broken.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00nonsense")
+    torch.save({"conv.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    good = {"image": f"{scene}/image.tif", "mask": f"{scene}/mask.tif", "checkpoint": checkpoint, "output_dir": tmp_path / "out"}
+    cases = [
+        ({"image": f"{scene}/nowhere.tif"}, "nowhere.tif does not exist"),
+        ({"image": tmp_path / "nothing"}, "no rasters"),
+        ({"mask": "null"}, "mask= is not set"),
+        ({"output_dir": tmp_path / "file" / "out"}, "cannot be written"),
+        ({"checkpoint": tmp_path / "none.ckpt"}, "does not exist"),
+        ({"checkpoint": tmp_path / "broken.safetensors"}, "cannot be read"),
+        ({"checkpoint": tmp_path / "other.pth"}, "does not say what it is"),
+        ({"checkpoint": tmp_path / "other.pth", "assessor": "segassess", "encoder": "sam_vit_tiny"}, "first: image_encoder"),
+        ({"assessor": "segassess"}, "does not fit"),
+        ({"trainer.devices": 2}, "one device"),
+        ({"decoding": "loose"}, "loose"),
+    ]
+    for change, words in cases:
+        arguments = [f"{key}={value}" for key, value in {**good, **change}.items()]
+        assert words in error_of(run_script("predict", *arguments, code=2)), change
+
+
+def test_the_authors_checkpoint_and_free_decoding(scene, tmp_path):
+    """A checkpoint laid out like the published ones, in the command that design and README give."""
+    model = build_assessor({"name": "segassess"}, {"name": "sam_vit_tiny"})
+    tensors = {to_reference(name): tensor for name, tensor in model.state_dict().items()}
+    doubled = {f"module.sam.{name}": tensor for name, tensor in tensors.items() if not name.startswith("TCCA")}
+    torch.save({f"module.{name}": tensor for name, tensor in tensors.items()} | doubled, tmp_path / "best.pkl")
+    run_script(
+        "predict",
+        "assessor=segassess",
+        "encoder=sam_vit_tiny",
+        "decoding=free",
+        f"checkpoint={tmp_path}/best.pkl",
+        f"image={scene}/image.tif",
+        f"mask={scene}/mask.tif",
+        f"output_dir={tmp_path}/out",
+    )
+    about = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert about["assessor"]["decoding"] == "free"
+
+
+def test_a_zipped_image(scene, checkpoint, tmp_path):
+    with zipfile.ZipFile(tmp_path / "scene.zip", "w") as archive:
+        archive.write(scene / "image.tif", "image.tif")
+    run_script(
+        "predict",
+        f"image=/vsizip/{tmp_path}/scene.zip/image.tif",
+        f"mask={scene}/mask.tif",
+        f"checkpoint={checkpoint}",
+        f"output_dir={tmp_path}/out",
+    )
+    assert (tmp_path / "out" / "image" / "quality.tif").is_file()
