@@ -133,6 +133,7 @@ def test_ctrl_c_stops_with_a_hint(tiny_folder, tmp_path):
     assert "resume=" in output and "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_wandb_offline_leaves_a_run(tiny_folder, tmp_path):
     pytest.importorskip("wandb")
     data = "dataset=folder", f"dataset.root={tiny_folder}", "evaluate=false", "logger=wandb_offline"
@@ -140,6 +141,7 @@ def test_wandb_offline_leaves_a_run(tiny_folder, tmp_path):
     assert list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
 
 
+@pytest.mark.slow
 def test_two_cpu_processes_train_and_evaluate_like_one(tiny_folder, tmp_path):
     """Terms that are plain means over pixels have the same gradients however a batch is shared."""
     common = (

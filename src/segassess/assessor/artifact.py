@@ -15,7 +15,7 @@ from torch import nn
 from segassess.assessor.base import Assessor
 from segassess.assessor.checkpoint import SAFETENSORS_SUFFIX, LoadReport, load_weights, read_tensors
 from segassess.assessor.registry import build_assessor
-from segassess.errors import CheckpointError
+from segassess.errors import CheckpointError, ConfigError
 from segassess.quality import DECODINGS, Decoding
 
 METADATA_KEY = "segassess"
@@ -134,8 +134,11 @@ def load_assessor(
         decoding: None takes the checkpoint's own, or "consistent" if it has none.
 
     Raises:
+        ConfigError: if there is no such decoding.
         CheckpointError: if the file cannot be read, does not say what it is and was not told, or does not fit.
     """
+    if decoding not in (None, *DECODINGS):
+        raise ConfigError(f"decoding must be one of {', '.join(DECODINGS)}, not {decoding!r}.")
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"The checkpoint {path} does not exist; check the path, or train one with train.py.")

@@ -54,8 +54,10 @@ class ScoreAgreement(Metric):
 
     def compute(self) -> dict[str, float]:
         """`iou_mae`, `iou_pearson`, `iou_spearman` (NaN where undefined) and `iou_images`, the number of images counted."""
-        empty = torch.empty(0)
-        estimated, true = dim_zero_cat(self.estimated or [empty]), dim_zero_cat(self.true or [empty])
+        # Lists before synchronisation, tensors after it.
+        if len(self.true) == 0:
+            self.update(torch.empty(0), torch.empty(0))
+        estimated, true = dim_zero_cat(self.estimated), dim_zero_cat(self.true)
         nan = float("nan")
         if true.numel() == 0:
             return {"iou_mae": nan, "iou_pearson": nan, "iou_spearman": nan, "iou_images": 0.0}

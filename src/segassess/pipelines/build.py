@@ -11,6 +11,7 @@ import lightning as L
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -140,10 +141,12 @@ def loggers(node: DictConfig | None) -> list[Logger]:
     return made
 
 
-def trainer(node: DictConfig, **options: Any) -> L.Trainer:
-    """Lightning's trainer."""
+def trainer(node: DictConfig, *, callbacks: list[L.Callback], **options: Any) -> L.Trainer:
+    """Lightning's trainer; a progress bar among the callbacks gives way to `trainer.enable_progress_bar=false`."""
     _quieten_lightning()
-    result: L.Trainer = make(node, "trainer", **options)
+    if not node.enable_progress_bar:
+        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
+    result: L.Trainer = make(node, "trainer", callbacks=callbacks, **options)
     return result
 
 
