@@ -65,6 +65,17 @@ class TileSampler(Sampler[TileKey]):
             yield TileKey(int(order[position % self.count]), self.epoch, filler)
 
 
+def _assessable(tiles: Sequence[Tile], sources: Sequence[MaskSource]) -> list[Tile]:
+    """Tiles with truth and a mask of at least one of the sources."""
+    found = [tile for tile in tiles if tile.truth is not None and any(source.covers(tile) for source in sources)]
+    if not found:
+        names = ", ".join(source.name for source in sources) or "none"
+        raise RequestError(
+            f"No tile has both truth and a mask of the sources {names}; check dataset.root, the split and the sources."
+        )
+    return found
+
+
 class _TileReader:
     """Reads tiles, and keeps them in memory if asked to."""
 
@@ -106,13 +117,7 @@ class AmsDataset(Dataset[list[Sample]]):
         seed: int = 0,
         cache: bool = True,
     ) -> None:
-        self.tiles = [tile for tile in tiles if tile.truth is not None and any(source.covers(tile) for source in sources)]
-        if not self.tiles:
-            names = ", ".join(source.name for source in sources) or "none"
-            raise RequestError(
-                f"No training tile has both truth and a mask of the training sources ({names}); "
-                "see dataset.root and sampling.sources."
-            )
+        self.tiles = _assessable(tiles, sources)
         self.sources = list(sources)
         self.views, self.crop, self.object_crops = views, crop, object_crops
         self.augmentation = augmentation
@@ -207,12 +212,7 @@ class EvaluationDataset(Dataset[list[Sample]]):
     """
 
     def __init__(self, tiles: Sequence[Tile], sources: Sequence[MaskSource], *, seed: int = 0, cache: bool = True) -> None:
-        self.tiles = [tile for tile in tiles if tile.truth is not None and any(source.covers(tile) for source in sources)]
-        if not self.tiles:
-            names = ", ".join(source.name for source in sources) or "none"
-            raise RequestError(
-                f"No tile has both truth and a mask of the sources ({names}); check dataset.root, split and source."
-            )
+        self.tiles = _assessable(tiles, sources)
         self.sources = list(sources)
         self.seed = seed
         self._read = _TileReader(self.tiles, cache)

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional import mean_absolute_error, pearson_corrcoef, spearman_corrcoef
-from torchmetrics.utilities import dim_zero_cat
 
 from segassess.quality import FN, FP, TP, encode
 
@@ -34,6 +33,13 @@ def true_iou(mask: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
     return hit / union
 
 
+def _concatenated(state: list[Tensor] | Tensor) -> Tensor:
+    """A "cat" state of torchmetrics: a list before synchronisation, one tensor after it."""
+    if isinstance(state, Tensor):
+        return state
+    return torch.cat(state) if state else torch.empty(0)
+
+
 class ScoreAgreement(Metric):
     """MAE, Pearson and Spearman correlation of estimated and true IoU over images, gathered from all ranks."""
 
@@ -54,10 +60,7 @@ class ScoreAgreement(Metric):
 
     def compute(self) -> dict[str, float]:
         """`iou_mae`, `iou_pearson`, `iou_spearman` (NaN where undefined) and `iou_images`, the number of images counted."""
-        # Lists before synchronisation, tensors after it.
-        if len(self.true) == 0:
-            self.update(torch.empty(0), torch.empty(0))
-        estimated, true = dim_zero_cat(self.estimated), dim_zero_cat(self.true)
+        estimated, true = _concatenated(self.estimated), _concatenated(self.true)
         nan = float("nan")
         if true.numel() == 0:
             return {"iou_mae": nan, "iou_pearson": nan, "iou_spearman": nan, "iou_images": 0.0}

@@ -26,8 +26,6 @@ from segassess.training.module import EvaluationModule, MaskAssessor
 
 log = logging.getLogger(__name__)
 PROTOCOLS = ("ours", "reference")
-# Enough tiles for rivals that only count pixels.
-FIT_TILES = 200
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def fit_rival(rival: Rival, data: AssessmentData) -> None:
     if not rival.learns:
         return
     dataset = data.evaluation_dataset("train", data.train_sources)
-    for index in track(range(min(len(dataset), FIT_TILES)), description=f"Fitting {rival.name}", transient=True):
+    for index in track(range(len(dataset)), description=f"Fitting {rival.name}", transient=True):
         rival.fit_batch(collate_tiles([dataset[TileKey(index)]]))
     rival.finish_fit()
 

@@ -14,7 +14,7 @@ from segassess import __version__
 from segassess.assessor.artifact import Description, load_assessor, save_assessor
 from segassess.assessor.checkpoint import load_weights, read_tensors
 from segassess.data.module import AssessmentData
-from segassess.errors import RequestError
+from segassess.errors import ConfigError, RequestError
 from segassess.metrics.evaluation import ALL
 from segassess.pipelines import build
 from segassess.pipelines.evaluate import evaluate_methods, report
@@ -22,9 +22,13 @@ from segassess.training.module import MONITORED, AssessorModule
 
 log = logging.getLogger(__name__)
 
+WEIGHTS_DTYPES = ("float32", "float16")
+
 
 def run(config: DictConfig) -> float | None:
     """Train; returns the best FP/FN mIoU on the validation tiles of the training sources (the objective of sweeps)."""
+    if config.weights_dtype not in WEIGHTS_DTYPES:
+        raise ConfigError(f"weights_dtype must be one of {', '.join(WEIGHTS_DTYPES)}, not {config.weights_dtype!r}.")
     L.seed_everything(config.seed, workers=True, verbose=False)
     folder = Path(HydraConfig.get().runtime.output_dir)
     data = build.data(
@@ -50,7 +54,8 @@ def run(config: DictConfig) -> float | None:
         raise
     best = _best_weights(trainer, module, resume)
     if trainer.is_global_zero:
-        save_assessor(folder / "assessor.safetensors", module.assessor, description)
+        half = config.weights_dtype == "float16"
+        save_assessor(folder / "assessor.safetensors", module.assessor, description, half=half)
         log.info("Assessor: %s", folder / "assessor.safetensors")
     if config.evaluate:
         method = str(config.assessor.name)

@@ -1,0 +1,31 @@
+"""The two commands of the README, as far as they can be checked without running them."""
+
+import re
+import subprocess
+
+from hydra import compose, initialize_config_dir
+
+from segassess.data.synthetic_tiles import SyntheticTiles
+from segassess.pipelines import build
+from tests.conftest import ROOT
+
+
+def dry_run(target: str) -> str:
+    return subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_demo_predicts_the_scenes_that_its_training_makes(monkeypatch):
+    monkeypatch.setenv("SEGASSESS_ROOT", str(ROOT))
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        tileset = build.tileset(compose("train", ["experiment=demo"]).dataset)
+    assert isinstance(tileset, SyntheticTiles)
+    image, mask = re.search(r"'image=(\S+)' \\?\s*'mask=(\S+)'", dry_run("demo")).groups()
+    scenes = tileset.root.relative_to(ROOT)
+    assert (image, mask) == (f"{scenes}/test/image", f"{scenes}/test/seg_preds/discriminant")
+
+
+def test_ci_runs_the_readme_s_test_command_last():
+    commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line.startswith("make")]
+    assert commands[-1] == "make test" and {"make lint", "make types"} <= set(commands)
+    readme = (ROOT / "README.md").read_text()
+    assert "make demo" in readme and "make test" in readme
