@@ -144,7 +144,13 @@ def test_a_typo_in_yaml_is_named_with_a_near_match(typo, text, name, hint):
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [("seed: many\n", "seed"), ("sampling: 3\n", "sampling"), ("optimizer: {factory: {lr: fast}}\n", r"lr")]
+    ("text", "name"),
+    [
+        ("seed: many\n", "seed"),
+        ("sampling: 3\n", "sampling"),
+        ("encoder: {pretrained: perhaps}\n", r"encoder\.pretrained"),
+        ("optimizer: {factory: {lr: fast}}\n", r"lr"),
+    ],
 )
 def test_a_value_of_another_kind_is_named(typo, text, name):
     with pytest.raises(ConfigError, match=rf"{name} must be"):

@@ -18,7 +18,7 @@ from tests.pipelines.scripts import QUICK, error_of, run_script
 
 
 def losses(folder) -> list[tuple[int, float]]:
-    with (folder / "metrics.csv").open() as file:
+    with (folder / "training" / "metrics.csv").open() as file:
         return [(int(row["step"]), float(row["train/loss_step"])) for row in csv.DictReader(file) if row.get("train/loss_step")]
 
 

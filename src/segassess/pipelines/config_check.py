@@ -67,8 +67,8 @@ def _compatible(value: Any, default: Any) -> bool:
     if default is None or value is None or _interpolated(value) or _interpolated(default):
         return True
     if isinstance(default, bool):
-        # Some switches also take a number or a word (fast_dev_run: 3, deterministic: warn).
-        return isinstance(value, bool | int | str) and value not in ("True", "False", "yes", "no")
+        # Some of Lightning's switches also take a number or a word (fast_dev_run: 3, deterministic: warn).
+        return isinstance(value, bool | int) or value == "warn"
     if isinstance(default, int | float):
         # Numbers of Lightning's trainer may be words or lists as well (devices: auto, limit_val_batches: 0.5).
         return isinstance(value, int | float | list) or value == "auto"
