@@ -12,6 +12,10 @@ from tests.pipelines.scripts import QUICK, run_script
 PAGES = [ROOT / "README.md", ROOT / "checkpoints" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+# What needs GPUs or public weights that are not here.
+COMPOSED_ONLY = r"trainer=ddp|trainer=gpu|experiment=paper|sam_vit_b|best\.pkl"
+
+
 def commands() -> list[str]:
     found = []
     for page in PAGES:
@@ -39,7 +43,13 @@ def test_there_are_commands_for_every_script():
     assert {command.split()[1] for command in commands()} == {"train.py", "evaluate.py", "predict.py"}
 
 
-@pytest.mark.parametrize("command", commands())
+def trains(command: str) -> bool:
+    return command.startswith("python train.py") and not re.search(r"--help|--cfg|" + COMPOSED_ONLY, command)
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(command, marks=pytest.mark.slow if trains(command) else ()) for command in commands()]
+)
 def test_documented_command(command, places, tmp_path):
     here, names = places
     _, script, *arguments = shlex.split(command)
@@ -48,8 +58,7 @@ def test_documented_command(command, places, tmp_path):
     if "--help" in arguments or "--cfg" in arguments:
         run_script(name, *arguments)
         return
-    # What needs GPUs or public weights that are not here is composed only.
-    if re.search(r"trainer=ddp|trainer=gpu|experiment=paper|sam_vit_b|best\.pkl", command):
+    if re.search(COMPOSED_ONLY, command):
         run_script(name, *arguments, "--cfg", "job")
         return
     if "shared_tiles" in command and not (SHARED / "data").is_dir():

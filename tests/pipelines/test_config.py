@@ -54,7 +54,7 @@ def test_defaults_compose_and_know_their_own_keys(name):
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS + NAMED)
 def test_every_option_composes(group, option):
-    config = composed("train", f"{group}={option}")
+    config = composed("train", f"{group}={option}", *(["dataset.root=DIR"] if option == "folder" else []))
     OmegaConf.to_container(config, resolve=group != "dataset", throw_on_missing=False)
 
 

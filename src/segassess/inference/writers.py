@@ -164,13 +164,14 @@ def _write_cog(
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         layout = {"height": height, "width": width, "count": 1, "dtype": "uint8", "nodata": NODATA, **place}
         with plain.open(driver="GTiff", tiled=True, compress="deflate", zlevel=1, bigtiff="if_safer", **layout) as dataset:
-            dataset.write(data.astype(np.uint8), 1)
-            dataset.set_band_description(1, description)
-            dataset.update_tags(**tags)
+            # Pixels come last: a TIFF's palette cannot be declared once pixels are written.
             if palette is not None:
                 dataset.write_colormap(1, palette)
             if scale is not None:
                 dataset.scales, dataset.offsets = (scale,), (0.0,)
+            dataset.set_band_description(1, description)
+            dataset.update_tags(**tags)
+            dataset.write(data.astype(np.uint8), 1)
         with plain.open() as dataset:
             # Differences of neighbours help smooth probabilities, but only lengthen runs of equal codes.
             predictor = "NO" if palette is not None else "YES"
