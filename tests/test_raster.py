@@ -195,6 +195,13 @@ class TestMask:
         np.testing.assert_array_equal(raster.pixels, self.values > 0)
         assert raster.pixels.dtype == bool and raster.valid.all() and raster.notes == ()
 
+    @pytest.mark.parametrize("values", [(0.1, 0.8), (-1.0, 1.0), (1.0, 2.0)])
+    def test_two_values_that_leave_doubt_are_noted(self, tmp_path, values):
+        low, high = values
+        pixels = np.where(self.values > 0, np.float32(high), np.float32(low))
+        raster = read_mask(tif(tmp_path / "a.tif", pixels[None]))
+        assert raster.notes == (f"the mask has 2 values ({low:g}, {high:g}); any value > 0 is used as foreground.",)
+
     def test_several_values_are_noted(self, tmp_path):
         values = RGB[0] % 8
         raster = read_mask(png(tmp_path / "a.png", values))

@@ -375,7 +375,8 @@ def _to_unit_range(data: NDArray[Any], valid: NDArray[np.bool_], bits: int, note
 def _describe_mask(band: NDArray[Any], pixels: NDArray[np.bool_], valid: NDArray[np.bool_], nodata: float | None) -> list[str]:
     notes = []
     values = np.unique(band[valid])
-    if values.size > 2:
+    # 0 and one positive number leave no doubt; probabilities, labels and -1/1 do.
+    if (values < 0).any() or np.count_nonzero(values > 0) > 1:
         shown = ", ".join(f"{value:g}" for value in values[:6]) + (", ..." if values.size > 6 else "")
         notes.append(f"the mask has {values.size} values ({shown}); any value > 0 is used as foreground.")
     if not valid.any():

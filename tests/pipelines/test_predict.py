@@ -64,10 +64,19 @@ def test_files_keep_their_place_and_agree(scene, checkpoint, tmp_path):
     about = json.loads((tmp_path / "out" / "run.json").read_text())
     assert len(about["checkpoint_digest"]) == 16 and about["config"]["decoding"] is None
     stamps = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    run_script("predict", *arguments)
+    assert "1 of 1 were complete" in run_script("predict", *arguments).stdout
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == stamps, "a rerun must skip what is complete"
     run_script("predict", *arguments, "decoding=free")
     assert all(path.stat().st_mtime_ns != stamps[path.name] for path in folder.iterdir()), "another decoding is another result"
+
+
+def test_a_failed_rerun_is_not_taken_for_complete(scene, checkpoint, tmp_path):
+    (tmp_path / "mask.tif").write_bytes((scene / "mask.tif").read_bytes())
+    inputs = f"image={scene}/image.tif", f"mask={tmp_path}/mask.tif", f"checkpoint={checkpoint}", f"output_dir={tmp_path}/out"
+    run_script("predict", *inputs)
+    write_tif(tmp_path / "mask.tif", np.zeros((1, 7, 7), np.uint8))
+    run_script("predict", *inputs, code=1)
+    assert not (tmp_path / "out" / "image" / "scores.json").exists()
 
 
 def test_several_sources_of_one_image(scene, checkpoint, tmp_path):
@@ -145,6 +154,7 @@ def test_wrong_requests_are_refused(scene, checkpoint, tmp_path):
         ({"image": tmp_path / "nothing"}, "no rasters"),
         ({"mask": "null"}, "mask= is not set"),
         ({"output_dir": tmp_path / "file" / "out"}, "cannot be written"),
+        ({"output_dir": ""}, "output_dir is empty"),
         ({"checkpoint": tmp_path / "none.ckpt"}, "does not exist"),
         ({"checkpoint": tmp_path / "broken.safetensors"}, "cannot be read"),
         ({"checkpoint": tmp_path / "other.pth"}, "does not say what it is"),

@@ -143,6 +143,7 @@ def load_assessor(
     if not path.is_file():
         raise CheckpointError(f"The checkpoint {path} does not exist; check the path, or train one with train.py.")
     own = read_description(path)
+    tensors = read_tensors(path)
     if own is None and (assessor is None or encoder is None):
         raise CheckpointError(
             f"{path} does not say what it is; give assessor= and encoder= (for example assessor=segassess encoder=sam_vit_b)."
@@ -154,7 +155,7 @@ def load_assessor(
         training=own.training if own else {},
     )
     model = build_assessor(chosen.assessor, _without_pretrained(chosen.encoder))
-    report = load_weights(model, read_tensors(path), "own" if own else None, file=path)
+    report = load_weights(model, tensors, "own" if own else None, file=path)
     # Only a whole model can judge; SAM's own weights are where training starts.
     if random := [name for name in report.missing if name in dict(model.named_parameters())]:
         raise CheckpointError(

@@ -3,6 +3,7 @@
 Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
 """
 
+import logging
 import os
 import re
 import sys
@@ -43,6 +44,8 @@ def run_script(task: str, script: str) -> NoReturn:
 
     @hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name=task)
     def main(config: DictConfig) -> float | None:
+        # GDAL's own words about bad files; ours follow.
+        logging.getLogger("rasterio").setLevel(logging.CRITICAL)
         try:
             check_keys(config, HydraConfig.get(), GlobalHydra.instance().config_loader())
             run: Callable[[DictConfig], float | None] = import_module(f"segassess.pipelines.{task}").run
@@ -74,6 +77,9 @@ def _sentence(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and "object_type" not in line]
     if lines and (match := re.match(r"Could not override '([^']+)'", lines[0])):
         return f"{match[1]} is not a key of this configuration; see --cfg job for all keys."
+    if "Config search path:" in lines:
+        options = ", ".join(lines[2 : lines.index("Config search path:")])
+        return f"{lines[0].rpartition(': ')[2].rstrip('.')}; choose one of {options}."
     if isinstance(error, OverrideParseException):
         return f"{error.override} cannot be read: {lines[0]}; quote values with special characters."
     return f"{'; '.join(lines[:12])} (see --cfg job for all keys)."

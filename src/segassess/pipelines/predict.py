@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ def run(config: DictConfig) -> None:
     Raises:
         SomeInputsFailed: at the end, if some inputs failed; all others are done.
     """
+    if not str(config.output_dir):
+        raise ConfigError("output_dir is empty; give the folder that results go to.")
     found = find_pairs(config.image, config.mask)
     loaded = build.stored_assessor(config)
     judge = Judge(loaded, _device(config.trainer), bool(config.panel))
@@ -91,25 +94,28 @@ def _judge_all(
 ) -> tuple[list[dict[str, Any]], list[FailedInput]]:
     rows: list[dict[str, Any]] = []
     failures: list[FailedInput] = []
+    skipped = 0
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns) as progress:
         task = progress.add_task("Judging masks", total=len(pairs))
         for pair in pairs:
             progress.update(task, description=f"Judging {pair.name}")
             done = progress.tasks[0].completed
+            folder = output / pair.name
             try:
                 fingerprint = _fingerprint(pair, judge)
-                record = None if overwrite else _complete(output / pair.name, fingerprint)
-                rows += (
-                    judge_pair(pair, judge, output / pair.name, fingerprint, lambda share: progress.advance(task, share))
-                    if record is None
-                    else record
-                )
+                judged = None if overwrite else _complete(folder, fingerprint)
+                skipped += judged is not None
+                if judged is None:
+                    judged = judge_pair(pair, judge, folder, fingerprint, lambda share: progress.advance(task, share))
+                rows += judged
             except InputError as error:
                 failures.append(FailedInput(pair.name, str(error)))
             except MemoryError:
                 failures.append(FailedInput(pair.name, f"{pair.image} does not fit into memory; cut it into smaller rasters."))
             progress.update(task, completed=round(done) + 1)
+    if skipped:
+        log.info("%d of %d were complete from an earlier run and skipped; overwrite=true judges them anew.", skipped, len(pairs))
     return rows, failures
 
 
@@ -126,6 +132,8 @@ def judge_pair(
     Raises:
         InputError: if image or mask cannot be used; nothing of this pair is written then.
     """
+    # From here on until its end, what an earlier run left is not a complete result of this request.
+    (folder / RECORD).unlink(missing_ok=True)
     image = read_image(pair.image)
     masks = {source: read_mask(path) for source, path in pair.masks.items()}
     for mask in masks.values():
@@ -140,12 +148,12 @@ def judge_pair(
     results = assess_raster(
         judge.loaded.assessor, image.pixels, [mask.pixels for mask in masks.values()], decoding, judge.device, on_window
     )
-    (folder / RECORD).unlink(missing_ok=True)
     rows = []
     for (source, mask), probabilities in zip(masks.items(), results, strict=True):
         place = folder if len(masks) == 1 else folder / source
         rows.append(_write_mask(pair.name, source, image, mask, probabilities, judge, place))
-    _write_json(folder / RECORD, {"fingerprint": fingerprint, "rows": rows})
+    stored = [{name: None if value != value else value for name, value in row.items()} for row in rows]
+    _write_json(folder / RECORD, {"fingerprint": fingerprint, "rows": stored})
     return rows
 
 
@@ -200,7 +208,9 @@ def _complete(folder: Path, fingerprint: str) -> list[dict[str, Any]] | None:
         content: Mapping[str, Any] = json.loads(record.read_text(encoding="utf-8"))
     except ValueError:
         return None
-    return list(content["rows"]) if content.get("fingerprint") == fingerprint else None
+    if content.get("fingerprint") != fingerprint:
+        return None
+    return [{name: math.nan if value is None else value for name, value in row.items()} for row in content["rows"]]
 
 
 def _device(trainer: DictConfig) -> torch.device:
