@@ -121,8 +121,13 @@ def test_pretrained_weights_land_where_they_belong():
         assert torch.equal(tensor, source), ours
 
 
-def test_batch_statistics_stay_frozen():
-    model = build_assessor({"name": "compact"}, {"name": "efficientnet_lite0", "pretrained": False}).train()
+@pytest.mark.parametrize("switched", [False, True], ids=["new", "switched"])
+def test_batch_statistics_stay_frozen_if_asked(switched):
+    """Also in a new module, whose mode nobody set: Lightning does not."""
+    model = build_assessor({"name": "compact"}, {"name": "efficientnet_lite0", "pretrained": False, "freeze_norm": True})
+    if switched:
+        model.eval().train()
+    assert model.training
     before = {name: value.clone() for name, value in model.named_buffers() if "running" in name}
     model(*inputs(64, 64, batch=2))
     assert before and all(torch.equal(value, dict(model.named_buffers())[name]) for name, value in before.items())

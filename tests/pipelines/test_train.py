@@ -148,6 +148,7 @@ def test_two_cpu_processes_train_and_evaluate_like_one(tiny_folder, tmp_path):
         "dataset=folder",
         f"dataset.root={tiny_folder}",
         *QUICK,
+        "encoder.freeze_norm=true",
         # Adam would turn rounding errors of tiny gradients into whole steps.
         "optimizer.factory._target_=torch.optim.SGD",
         "optimizer.factory.lr=0.001",
@@ -169,8 +170,9 @@ def test_two_cpu_processes_train_and_evaluate_like_one(tiny_folder, tmp_path):
     )
     assert (two - one).norm() < 0.01 * (one - start).norm(), "both went the same way"
     first, second = (json.loads((tmp_path / name / "metrics.json").read_text())["results"] for name in ("one", "two"))
-    # Rivals do not depend on training: pooled metrics must be the same to the last pixel.
-    assert first["boundary_prior"] == second["boundary_prior"]
+    # Rivals do not depend on training: pooled metrics are the same (means over tiles up to the order of summation).
+    for source, metrics in first["boundary_prior"].items():
+        assert metrics == pytest.approx(second["boundary_prior"][source], abs=1e-5), source
     assert first["compact"]["all"]["pixels"] == second["compact"]["all"]["pixels"]
     assert first["compact"]["all"]["iou_mae"] == pytest.approx(second["compact"]["all"]["iou_mae"], abs=5e-3)
     rows = [list(csv.DictReader((tmp_path / name / "tiles.csv").open())) for name in ("one", "two")]

