@@ -116,9 +116,16 @@ def test_nothing_to_resume(tmp_path):
 
 
 def test_ctrl_c_stops_with_a_hint(tiny_folder, tmp_path):
-    arguments = "dataset=folder", f"dataset.root={tiny_folder}", *QUICK, "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}"
+    endless = "trainer.max_epochs=1000", "callbacks.early_stopping=null"
+    arguments = "dataset=folder", f"dataset.root={tiny_folder}", *QUICK, *endless, f"hydra.run.dir={tmp_path}"
     process = subprocess.Popen(
-        [sys.executable, ROOT / "train.py", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+        [sys.executable, ROOT / "train.py", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        # A shell that runs the tests in the background has switched Ctrl-C off, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         deadline = time.monotonic() + 120
