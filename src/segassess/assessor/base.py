@@ -134,7 +134,7 @@ class Assessor(nn.Module, ABC):
 class ChannelNorm(nn.LayerNorm):
     """Layer normalisation of (B, C, H, W) over the channels of each pixel, as SAM's `LayerNorm2d`.
 
-    It is PyTorch's own kernel on the channels-last view, several times faster than a formula of elementary operations.
+    It is PyTorch's own kernel on the channels-last view instead of a formula of elementary operations with its temporaries.
     """
 
     def forward(self, input: Tensor) -> Tensor:
