@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from segassess.quality import CLASS_COLOURS, FN, FP, NOT_ASSESSED, TN, TP
-from segassess.reporting.panel import ERROR_SCALE, render_panel, render_sheet
+from segassess.reporting.panel import ERROR_SCALE, render_panel
 
 PAPER = (255, 255, 255)
 
@@ -137,13 +137,3 @@ def test_shapes_are_checked():
             render_panel(*wrong, title="t")
     with pytest.raises(ValueError, match="everything else"):
         render_panel(*inputs(0, 0), title="t")
-
-
-def test_sheet_stacks_panels():
-    panels = [render_panel(*inputs(64, 64), title="a"), render_panel(*inputs(320, 640), title="b")]
-    sheet = render_sheet(iter(panels))
-    assert sheet.width == max(panel.width for panel in panels)
-    assert sheet.height == sum(panel.height for panel in panels) + 1
-    np.testing.assert_array_equal(np.asarray(sheet)[-panels[1].height :], np.asarray(panels[1]))
-    with pytest.raises(ValueError, match="at least one panel"):
-        render_sheet([])

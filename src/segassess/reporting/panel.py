@@ -4,7 +4,7 @@ Only Pillow and numpy are needed, and Pillow's own font, so that panels look the
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,25 +124,6 @@ def render_panel(
     if true_codes is not None:
         pictures.append(_Picture("Quality map (true)", _quality_over(photo, true_codes, size)))
     return _composed(pictures, title, notes, estimated_iou, _legend(codes, true_codes))
-
-
-def render_sheet(panels: Iterable[Image.Image]) -> Image.Image:
-    """Several panels below one another, aligned left, with a rule between them.
-
-    Raises:
-        ValueError: if there are none.
-    """
-    stack = list(panels)
-    if not stack:
-        raise ValueError("A sheet needs at least one panel.")
-    sheet = Image.new("RGB", (max(panel.width for panel in stack), sum(panel.height + 1 for panel in stack) - 1), _PAPER)
-    draw, top = ImageDraw.Draw(sheet), 0
-    for panel in stack:
-        if top:
-            draw.line([(_MARGIN, top - 1), (sheet.width - _MARGIN - 1, top - 1)], fill=_RULE)
-        sheet.paste(panel, (0, top))
-        top += panel.height + 1
-    return sheet
 
 
 def _display_size(height: int, width: int) -> tuple[int, int]:
