@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from segassess.artifact import read_metadata, write_artifact
 from segassess.assessor.artifact import Description, load_assessor, read_description, save_assessor
 from segassess.assessor.registry import build_assessor
+from segassess.calibration import Calibration
 from segassess.errors import CheckpointError
 from tests.conftest import ROOT
 
@@ -30,6 +32,28 @@ def test_round_trip(model, tmp_path, half):
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(loaded.assessor.state_dict()[name], tensor, atol=tolerance, rtol=tolerance)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_calibration_is_stored(model, tmp_path):
+    calibration = Calibration((0.5, 0.1), (0.7, -1.0))
+    for name, stored in (("plain", Calibration()), ("calibrated", calibration)):
+        save_assessor(tmp_path / f"{name}.safetensors", model, Description(ASSESSOR, ENCODER, "free", calibration=stored))
+        assert load_assessor(tmp_path / f"{name}.safetensors").description.calibration == stored
+
+
+@pytest.mark.parametrize(("stored", "message"), [(None, ""), ({"fp": [0.0, 1.0]}, "positive scale"), ([1.0], "calibration")])
+def test_other_calibrations(model, tmp_path, stored, message):
+    """Files from before there was one have none; what is none is refused."""
+    path = tmp_path / "a.safetensors"
+    content = Description(ASSESSOR, ENCODER, "free").as_dict()
+    del content["calibration"]
+    write_artifact(path, model.state_dict(), content if stored is None else {**content, "calibration": stored})
+    if stored is None:
+        assert "calibration" not in read_metadata(path)
+        assert load_assessor(path).description.calibration == Calibration()
+    else:
+        with pytest.raises(CheckpointError, match=message):
+            read_description(path)
 
 
 def test_the_digest_names_the_file(model, tmp_path):

@@ -1,24 +1,20 @@
-"""A trained assessor as one file that describes itself: safetensors, with its architecture and origin in the metadata."""
+"""A trained assessor as one file that describes itself."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import nn
 
+from segassess.artifact import file_digest, read_metadata, without_pretrained, write_artifact
 from segassess.assessor.base import Assessor
 from segassess.assessor.checkpoint import SAFETENSORS_SUFFIX, LoadReport, load_weights, read_tensors
 from segassess.assessor.registry import build_assessor
+from segassess.calibration import Calibration
 from segassess.errors import CheckpointError, ConfigError
 from segassess.quality import DECODINGS, Decoding
-
-METADATA_KEY = "segassess"
 
 
 @dataclass(frozen=True)
@@ -30,12 +26,14 @@ class Description:
         encoder: specification of the encoder.
         decoding: the decoding it was trained with.
         training: where it comes from: data set, sources, seed, version.
+        calibration: of its probabilities; the identity where none was fitted.
     """
 
     assessor: Mapping[str, Any]
     encoder: Mapping[str, Any]
     decoding: Decoding
     training: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Calibration)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries."""
@@ -44,6 +42,7 @@ class Description:
             "encoder": dict(self.encoder),
             "decoding": self.decoding,
             "training": dict(self.training),
+            "calibration": self.calibration.as_dict(),
         }
 
     @classmethod
@@ -51,11 +50,16 @@ class Description:
         """Rebuild from `as_dict`.
 
         Raises:
-            CheckpointError: if something needed is missing.
+            CheckpointError: if something needed is missing, or the calibration makes no sense.
         """
         if not {"assessor", "encoder", "decoding"} <= content.keys() or content["decoding"] not in DECODINGS:
             raise CheckpointError(f"{file} does not describe an assessor; give assessor= and encoder= that it was trained with.")
-        return cls(content["assessor"], content["encoder"], content["decoding"], content.get("training", {}))
+        try:
+            # Files from before there was a calibration have none.
+            calibration = Calibration.from_dict(content.get("calibration", {}))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{file} has a calibration that is none ({error}); train or calibrate it anew.") from error
+        return cls(content["assessor"], content["encoder"], content["decoding"], content.get("training", {}), calibration)
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,7 @@ def save_assessor(path: Path, assessor: nn.Module, description: Description, *, 
         description: what it is.
         half: store floating-point tensors as float16, which halves the file.
     """
-    tensors = {
-        name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
-        for name, tensor in assessor.state_dict().items()
-    }
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(save(tensors, metadata={METADATA_KEY: json.dumps(description.as_dict(), sort_keys=True)}))
-    temporary.replace(path)
+    write_artifact(path, assessor.state_dict(), description.as_dict(), half=half)
 
 
 def read_description(path: Path) -> Description | None:
@@ -100,16 +98,8 @@ def read_description(path: Path) -> Description | None:
         CheckpointError: if the file cannot be read.
     """
     if path.suffix == SAFETENSORS_SUFFIX:
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(
-                f"{path} cannot be read as a safetensors file: it is damaged or another kind of file."
-            ) from error
-        if METADATA_KEY not in metadata:
-            return None
-        return Description.from_dict(json.loads(metadata[METADATA_KEY]), path)
+        metadata = read_metadata(path)
+        return None if metadata is None else Description.from_dict(metadata, path)
     if path.suffix != ".ckpt":
         return None
     read_tensors(path)  # says in one sentence what is wrong with a file that cannot be read
@@ -153,8 +143,9 @@ def load_assessor(
         encoder=encoder if encoder is not None else own.encoder,  # type: ignore[union-attr]
         decoding=decoding or (own.decoding if own else "consistent"),
         training=own.training if own else {},
+        calibration=own.calibration if own else Calibration(),
     )
-    model = build_assessor(chosen.assessor, _without_pretrained(chosen.encoder))
+    model = build_assessor(chosen.assessor, without_pretrained(chosen.encoder))
     report = load_weights(model, tensors, "own" if own else None, file=path)
     # Only a whole model can judge; SAM's own weights are where training starts.
     if random := [name for name in report.missing if name in dict(model.named_parameters())]:
@@ -162,13 +153,4 @@ def load_assessor(
             f"{path} holds only a part of an assessor (missing first: {random[0]}); "
             "it can start a training (encoder.weights=), not judge masks."
         )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return LoadedAssessor(model.eval(), chosen, digest, report)
-
-
-def _without_pretrained(encoder: Mapping[str, Any]) -> dict[str, Any]:
-    """Loading fills every tensor, so the encoder's public weights need not be read first."""
-    spec = dict(encoder)
-    if "pretrained" in spec:
-        spec["pretrained"] = False
-    return spec
+    return LoadedAssessor(model.eval(), chosen, file_digest(path), report)

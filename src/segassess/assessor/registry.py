@@ -5,6 +5,7 @@ checkpoint chose (docs/decisions/0002).
 """
 
 import inspect
+import pkgutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from segassess.assessor.encoders.base import ImageEncoder
 from segassess.assessor.encoders.efficientnet_lite0 import EfficientNetLite0
 from segassess.assessor.encoders.sam_vit import SamVitEncoder
 from segassess.assessor.segassess import SegAssess
-from segassess.errors import ConfigError
+from segassess.registry import check_options, choose
 
 ENCODERS: dict[str, Callable[..., ImageEncoder]] = {
     "efficientnet_lite0": EfficientNetLite0,
@@ -25,9 +26,12 @@ ENCODERS: dict[str, Callable[..., ImageEncoder]] = {
     # The same architecture small enough for tests and debugging; nobody publishes weights for it.
     "sam_vit_tiny": partial(SamVitEncoder, 192, 8, 4, (1, 3, 5, 7)),
 }
-ASSESSORS: dict[str, Callable[..., Assessor]] = {
+ASSESSORS: dict[str, Callable[..., Assessor] | str] = {
     "segassess": SegAssess,
     "compact": CompactAssessor,
+    # Rivals that are trained like an assessor. They live on a floor above, so they are named and imported when one is built.
+    "concat_unet": "segassess.rivals.concat_unet:ConcatUnet",
+    "aqsnet": "segassess.rivals.aqsnet:AqsNet",
 }
 
 
@@ -46,17 +50,12 @@ def build_assessor(assessor: Mapping[str, Any], encoder: Mapping[str, Any]) -> A
     return model
 
 
-def _build(kind: str, registry: Mapping[str, Callable[..., Any]], spec: Mapping[str, Any], *args: Any) -> Any:
+def _build(kind: str, registry: Mapping[str, Callable[..., Any] | str], spec: Mapping[str, Any], *args: Any) -> Any:
     options = dict(spec)
     name = options.pop("name", None)
-    if name not in registry:
-        raise ConfigError(f"{kind}.name must be one of {', '.join(registry)}, not {name!r}.")
-    build = registry[name]
-    allowed = [
-        parameter.name
-        for parameter in inspect.signature(build).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
-    if unknown := [option for option in options if option not in allowed]:
-        raise ConfigError(f"{kind}.{unknown[0]} is not an option of {name}; it has {', '.join(allowed) or 'none'}.")
+    choice = choose(f"{kind}.name", registry, name)
+    build = pkgutil.resolve_name(choice) if isinstance(choice, str) else choice
+    parameters = inspect.signature(build).parameters.values()
+    allowed = [parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+    check_options(kind, name, allowed, options)
     return build(*args, **options)

@@ -3,12 +3,8 @@
 Rasters are Cloud Optimized GeoTIFFs: tiled, compressed, with overviews, on the grid of the image.
 """
 
-import errno
-import os
-import secrets
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,54 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
-from segassess.errors import RequestError
+from segassess.files import atomic_path
 from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, NOT_ASSESSED, NUM_CLASSES
 from segassess.raster import Georeference
 
 NODATA = NOT_ASSESSED
 
-# P(error) = value / 250: a step of exactly 0.004, and 255 stays free for nodata.
-ERROR_STEPS = 250
+# P = value / 250: a step of exactly 0.004, and 255 stays free for nodata.
+PROBABILITY_STEPS = 250
 
 _TILE = 256
-_FAULTS_OF_THE_FOLDER = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EISDIR)
-
-
-@contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A path beside `path` to write to; when the block ends well the file is flushed to disk and renamed to `path`.
-
-    If the block raises, `path` stays as it was and nothing is left beside it. Missing folders are made.
-
-    Args:
-        path: where the file is to appear.
-
-    Yields:
-        Path of an empty file in the same folder, with the same suffix.
-
-    Raises:
-        RequestError: if the folder cannot be made or written to, if the disk is full, or if `path` is a folder.
-    """
-    path = Path(path)
-    beside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Not tempfile, whose files only their owner may read, which the rename would keep.
-        beside.touch(exist_ok=False)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        yield beside
-        with beside.open("rb+") as written:
-            os.fsync(written.fileno())
-        beside.replace(path)
-    except OSError as error:
-        if error.errno not in _FAULTS_OF_THE_FOLDER:
-            raise
-        raise _unwritable(path, error) from error
-    finally:
-        beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
 
 
 def write_quality(
@@ -113,11 +71,7 @@ def write_error(
     Raises:
         RequestError: if the folder cannot be written to.
     """
-    probability = np.asarray(error, dtype=np.float32)
-    known = np.asarray(valid, dtype=bool) & ~np.isnan(probability)
-    steps = np.rint(np.clip(np.where(known, probability, 0), 0, 1) * ERROR_STEPS)
-    data = np.where(known, steps, NODATA)
-    _write_cog(path, data, georeference, tags or {}, description="P(error)", scale=1 / ERROR_STEPS, resampling="AVERAGE")
+    _write_steps(path, error, valid, georeference, tags, "P(error)")
 
 
 def write_refined(
@@ -144,6 +98,61 @@ def write_refined(
     _write_cog(path, data, georeference, tags or {}, description="refined mask", palette=palette, resampling="MODE")
 
 
+def write_mask(
+    path: str | Path, mask: ArrayLike, georeference: Georeference | None = None, tags: Mapping[str, str] | None = None
+) -> None:
+    """Write a segmenter's mask as masks lie beside data sets: uint8, 0 background, 255 foreground, no nodata.
+
+    Args:
+        path: the GeoTIFF to write.
+        mask: bool (H, W).
+        georeference: of the image, or None.
+        tags: metadata of the file.
+
+    Raises:
+        RequestError: if the folder cannot be written to.
+    """
+    data = np.where(np.asarray(mask, dtype=bool), 255, 0)
+    _write_cog(path, data, georeference, tags or {}, description="mask", resampling="MODE", nodata=None)
+
+
+def write_probability(
+    path: str | Path,
+    probability: ArrayLike,
+    valid: ArrayLike,
+    georeference: Georeference | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write a segmenter's probability: uint8, P(object) = value * 0.004 (declared as the band's scale), nodata 255.
+
+    Args:
+        path: the GeoTIFF to write.
+        probability: float (H, W) in [0, 1]; anything where not valid.
+        valid: bool (H, W); pixels that are not valid or NaN become nodata.
+        georeference: of the image, or None.
+        tags: metadata of the file.
+
+    Raises:
+        RequestError: if the folder cannot be written to.
+    """
+    _write_steps(path, probability, valid, georeference, tags, "P(object)")
+
+
+def _write_steps(
+    path: str | Path,
+    probability: ArrayLike,
+    valid: ArrayLike,
+    georeference: Georeference | None,
+    tags: Mapping[str, str] | None,
+    description: str,
+) -> None:
+    values = np.asarray(probability, dtype=np.float32)
+    known = np.asarray(valid, dtype=bool) & ~np.isnan(values)
+    steps = np.rint(np.clip(np.where(known, values, 0), 0, 1) * PROBABILITY_STEPS)
+    data = np.where(known, steps, NODATA)
+    _write_cog(path, data, georeference, tags or {}, description=description, scale=1 / PROBABILITY_STEPS, resampling="AVERAGE")
+
+
 def _write_cog(
     path: str | Path,
     data: NDArray[Any],
@@ -154,6 +163,7 @@ def _write_cog(
     resampling: str,
     palette: Mapping[int, tuple[int, int, int, int]] | None = None,
     scale: float | None = None,
+    nodata: int | None = NODATA,
 ) -> None:
     """Write one uint8 band (H, W). GDAL works in memory, so that a full disk is an error and never half a file."""
     if data.ndim != 2:
@@ -162,7 +172,7 @@ def _write_cog(
     place = {} if georeference is None else {"crs": georeference.crs, "transform": georeference.transform}
     with warnings.catch_warnings(), MemoryFile(ext=".tif") as plain, MemoryFile(ext=".tif") as optimized:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        layout = {"height": height, "width": width, "count": 1, "dtype": "uint8", "nodata": NODATA, **place}
+        layout = {"height": height, "width": width, "count": 1, "dtype": "uint8", "nodata": nodata, **place}
         with plain.open(driver="GTiff", tiled=True, compress="deflate", zlevel=1, bigtiff="if_safer", **layout) as dataset:
             # Pixels come last: a TIFF's palette cannot be declared once pixels are written.
             if palette is not None:
@@ -174,23 +184,8 @@ def _write_cog(
             dataset.write(data.astype(np.uint8), 1)
         with plain.open() as dataset:
             # Differences of neighbours help smooth probabilities, but only lengthen runs of equal codes.
-            predictor = "NO" if palette is not None else "YES"
+            predictor = "NO" if scale is None else "YES"
             options = {"BLOCKSIZE": _TILE, "COMPRESS": "DEFLATE", "PREDICTOR": predictor, "BIGTIFF": "IF_SAFER"}
             rasterio.shutil.copy(dataset, optimized.name, driver="COG", OVERVIEW_RESAMPLING=resampling, **options)
         with atomic_path(path) as beside:
             beside.write_bytes(optimized.getbuffer())
-
-
-def _unwritable(path: Path, error: OSError) -> RequestError:
-    return RequestError(f"{path} cannot be written ({error.strerror}); set output_dir to a folder that you may write to.")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system can."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

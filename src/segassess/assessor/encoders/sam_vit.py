@@ -6,7 +6,7 @@ window attention cost no linear layer. Papers: SAM (arXiv 2304.02643), ViTDet (a
 """
 
 from functools import partial
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 import torch
 from segment_anything.modeling import ImageEncoderViT
@@ -14,7 +14,7 @@ from segment_anything.modeling.image_encoder import Block, get_rel_pos, window_p
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segassess.assessor.encoders.base import ImageEncoder
+from segassess.assessor.encoders.base import ImageEncoder, zero_convolution
 from segassess.errors import ConfigError
 
 PATCH = 16
@@ -153,16 +153,23 @@ class SamVitEncoder(ImageEncoder):
             raise ConfigError(f"encoder={name!r} is not a SAM encoder; choose one of {', '.join(SIZES)}.")
         return cls(*SIZES[name])
 
-    def forward(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def extra_stem(self, channels: int) -> nn.Conv2d:
+        """See `ImageEncoder.extra_stem`: (B, channels, h, w) -> (B, D, h//16, w//16)."""
+        return zero_convolution(cast(nn.Conv2d, self.patch_embed.proj), channels)
+
+    def forward(self, image: Tensor, extra: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Encode images.
 
         Args:
             image: float (B, 3, h, w), h and w >= 16; what exceeds a multiple of 16 at the bottom and right is not seen.
+            extra: float (B, D, h//16, w//16) or None, see `ImageEncoder.forward`.
 
         Returns:
             The embedding (B, C, h//16, w//16) and one level (B, D, h//16, w//16) per global block.
         """
         tokens = self.patch_embed(image)  # (B, gh, gw, D)
+        if extra is not None:
+            tokens = tokens + extra.permute(0, 2, 3, 1)
         tokens = tokens + self._positions((tokens.shape[1], tokens.shape[2]))
         levels: list[Tensor] = []
         for index, block in enumerate(self.blocks):

@@ -1,0 +1,60 @@
+"""A network as one file that describes itself: safetensors, with a description of architecture and origin in the metadata."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from segassess.errors import CheckpointError
+
+METADATA_KEY = "segassess"
+
+
+def write_artifact(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any], *, half: bool = False) -> None:
+    """Write tensors and a description to a `.safetensors` file, whole or not at all.
+
+    Args:
+        path: the file; its folder must exist.
+        tensors: by name.
+        description: nested dictionaries of primitives.
+        half: store floating-point tensors as float16, which halves the file.
+    """
+    stored = {
+        name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        for name, tensor in tensors.items()
+    }
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(save(stored, metadata={METADATA_KEY: json.dumps(description, sort_keys=True)}))
+    temporary.replace(path)
+
+
+def read_metadata(path: Path) -> dict[str, Any] | None:
+    """The description in a `.safetensors` file; None in files of others.
+
+    Raises:
+        CheckpointError: if the file cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read as a safetensors file: it is damaged or another kind of file.") from error
+    if METADATA_KEY not in metadata:
+        return None
+    description: dict[str, Any] = json.loads(metadata[METADATA_KEY])
+    return description
+
+
+def file_digest(path: Path) -> str:
+    """First 16 hexadecimal digits of the file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def without_pretrained(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A specification whose public weights are not read, because loading fills every tensor."""
+    return {**spec, "pretrained": False} if "pretrained" in spec else dict(spec)
