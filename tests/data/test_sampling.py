@@ -128,6 +128,14 @@ def test_held_out_sources_cannot_be_trained_on(tiny_folder):
         _ = AssessmentData(FolderTiles(tiny_folder), held_out=["alpha", "beta", "ocrnet"]).train_sources
 
 
+def test_a_segmenter_that_would_judge_what_it_learned_from_is_refused(tiny_folder):
+    data = module(tiny_folder, made=["perturbed", "discriminant"])
+    with pytest.raises(RequestError, match=r"discriminant learns from the training tiles.*held_out"):
+        data.train_dataset()
+    held_out = AssessmentData(FolderTiles(tiny_folder), made=["perturbed", "discriminant"], held_out=["discriminant"])
+    assert "discriminant" not in held_out.train_sources and len(held_out.train_dataset()) == 8
+
+
 @pytest.mark.parametrize("options", [{"crop": 0}, {"views": 0}, {"photometric": 1.5}, {"object_crops": -0.1}])
 def test_wrong_settings_name_the_key(options):
     with pytest.raises(RequestError, match=rf"sampling\.{next(iter(options))}"):

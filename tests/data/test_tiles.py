@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from segassess.data.sources import available_sources, make_sources
+from segassess.data.module import AssessmentData
+from segassess.data.sources import available_sources
 from segassess.data.synthetic_tiles import SyntheticTiles
-from segassess.data.tiles import FolderTiles, SharedTiles
+from segassess.data.tiles import FolderTiles, SharedTiles, sources_on_disk
 from segassess.errors import ConfigError, InputError, RequestError
 from tests.conftest import save
 
@@ -32,6 +33,15 @@ def test_human_masks_checked_labels_and_renamed_splits(tmp_path):
     assert tile.read().truth.sum() == 8
 
 
+def test_names_may_repeat_in_another_split_and_keys_do_not(tmp_path):
+    for split in ("train", "val"):
+        save(tmp_path / split / "image" / "0001.png", np.zeros((8, 8, 3), np.uint8))
+    tileset = FolderTiles(tmp_path, {"valid": "val"})
+    (train,), (valid,), (same) = (tileset.tiles(split) for split in ("train", "valid", "val"))
+    assert (train.name, train.key, valid.key) == ("0001", "train/0001", "val/0001")
+    assert same[0].key == valid.key, "one folder by two names"
+
+
 def test_missing_folder_says_what_is_wanted(tmp_path):
     with pytest.raises(RequestError, match=r"No images found in .*dataset\.root must hold"):
         FolderTiles(tmp_path).tiles("train")
@@ -56,23 +66,32 @@ def manifest(folder, rows):
 
 def test_manifest(tmp_path):
     manifest(tmp_path, ["north,a,train,g1,", "south,b,train,g1,", "south,c,test,g2,1"])
-    assert [tile.name for tile in SharedTiles(tmp_path).tiles("train")] == ["north_a", "south_b"]
-    assert [tile.region for tile in SharedTiles(tmp_path, ["south"]).tiles("train")] == ["south"]
-    assert SharedTiles(tmp_path).file_sources("test") == ["pred"]
+    assert [tile.name for tile in SharedTiles(tmp_path, tmp_path / "drawn").tiles("train")] == ["north_a", "south_b"]
+    assert [tile.region for tile in SharedTiles(tmp_path, tmp_path / "drawn", ["south"]).tiles("train")] == ["south"]
+    assert sources_on_disk(SharedTiles(tmp_path, tmp_path / "drawn").tiles("test")) == ["pred"]
     with pytest.raises(RequestError, match=r"no tile of the split 'valid'.*test, train"):
-        SharedTiles(tmp_path).tiles("valid")
+        SharedTiles(tmp_path, tmp_path / "drawn").tiles("valid")
     with pytest.raises(RequestError, match=r"manifest\.csv does not exist"):
-        SharedTiles(tmp_path / "nowhere").tiles("train")
+        SharedTiles(tmp_path / "nowhere", tmp_path).tiles("train")
 
 
 def test_a_group_in_two_splits_is_refused(tmp_path):
     manifest(tmp_path, ["north,a,train,g1,", "north,b,test,g1,"])
     with pytest.raises(RequestError, match="group g1 of north lies in several splits"):
-        SharedTiles(tmp_path).tiles("train")
+        SharedTiles(tmp_path, tmp_path / "drawn").tiles("train")
+
+
+def test_a_group_in_two_folders_is_refused(tmp_path):
+    for split, group in (("train", "g1"), ("val", "g1"), ("train_again", "g1")):
+        save(tmp_path / split / "image" / f"{split}.png", np.zeros((8, 8, 3), np.uint8))
+        (tmp_path / split / "tiles.csv").write_text(f"name,group,region\n{split},{group},here\n")
+    assert FolderTiles(tmp_path).tiles("train"), "val is not one of its splits"
+    with pytest.raises(RequestError, match=r"group g1 of here lies in several splits \(train, valid\); mend .*val.tiles\.csv"):
+        FolderTiles(tmp_path, {"valid": "val"}).tiles("valid")
 
 
 def test_shared_tiles_are_split_by_group(shared_data):
-    tileset = SharedTiles(shared_data)
+    tileset = SharedTiles(shared_data, shared_data / "nothing")
     groups = {split: {tile.group for tile in tileset.tiles(split)} for split in ("train", "valid", "test")}
     assert not groups["train"] & groups["valid"] and not groups["train"] & groups["test"]
     assert {tile.region for tile in tileset.tiles("test")} == {"hot_catanduanes"}
@@ -97,13 +116,14 @@ def test_synthetic_tiles_are_written_once(tmp_path):
 
 def test_sources_on_disk_and_made(tiny_folder):
     tileset = FolderTiles(tiny_folder)
-    assert available_sources(tileset, "train", ["perturbed", "alpha"]) == ["alpha", "beta", "ocrnet", "perturbed"]
+    assert available_sources(tileset.tiles("train"), ["perturbed", "alpha"]) == ["alpha", "beta", "ocrnet", "perturbed"]
+    data = AssessmentData(tileset)
     tile = tileset.tiles("test")[0]
     pixels = tile.read()
     masks = {}
-    for source in make_sources(["alpha", "perturbed", "discriminant"], tileset, "test"):
+    for source in data.sources(["alpha", "perturbed", "discriminant"], tileset.tiles("test")):
         masks[source.name] = source.mask(tile, pixels, np.random.default_rng(0))
         assert masks[source.name].shape == (96, 96) and masks[source.name].dtype == np.bool_
     assert np.array_equal(masks["alpha"], tile.read_mask("alpha"))
-    with pytest.raises(RequestError, match=r"'gamma' does not exist.*alpha, beta, ocrnet, perturbed"):
-        make_sources(["gamma"], tileset, "test")
+    with pytest.raises(RequestError, match=r"source 'gamma'; there are alpha, beta, ocrnet, perturbed"):
+        data.sources(["gamma"], tileset.tiles("test"))

@@ -1,4 +1,4 @@
-"""The LightningDataModule: which tiles, which sources, in which batches."""
+"""The LightningDataModules: which tiles, which sources, in which batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,11 @@ import lightning as L
 from torch.utils.data import DataLoader
 
 from segassess.data.batch import Batch
+from segassess.data.folds import divide
+from segassess.data.mask_records import refuse_seen
 from segassess.data.sampling import AmsDataset, EvaluationDataset, MixedCollate, TileSampler, collate_tiles
-from segassess.data.sources import MaskSource, available_sources, make_sources
-from segassess.data.tiles import TileSet
+from segassess.data.sources import DISCRIMINANT, FileSource, MaskSource, TruthSource, available_sources, make_source
+from segassess.data.tiles import Tile, TileSet, sources_on_disk
 from segassess.data.transforms import build_augmentation
 from segassess.errors import RequestError
 
@@ -24,7 +26,10 @@ class SamplingSettings:
     object_crops: float = 0.5
     photometric: float = 0.0
     geometric: float = 0.0
+    cross_fit: bool = True
+    online: bool = False
     cache: bool = True
+    selection_share: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("images_per_batch", "views", "crop"):
@@ -34,104 +39,41 @@ class SamplingSettings:
         for name in ("object_crops", "photometric", "geometric"):
             if not 0 <= getattr(self, name) <= 1:
                 raise RequestError(f"sampling.{name} must lie in [0, 1], not {getattr(self, name)}.")
+        if not 0 <= self.selection_share <= 0.5:
+            raise RequestError(f"sampling.selection_share must lie in [0, 0.5], not {self.selection_share}.")
 
 
-class AssessmentData(L.LightningDataModule):
-    """Masks to learn from and to be evaluated on.
+class TileData(L.LightningDataModule):
+    """What both data modules share: how views are drawn, and how batches are dealt to ranks.
 
     Args:
-        tileset: the data set.
-        made: names of sources that are made rather than read (recipes of perturbations, "discriminant").
-        train_sources: sources to train and validate on; None is all available but the held-out ones.
-        held_out: unseen sources; never used in training or selection.
-        test_sources: sources to evaluate with `test_dataloader`; None is all available.
-        test_split: split of `test_dataloader`.
         sampling: how training views are drawn.
         num_workers: loader processes; 0 loads in the main process.
         seed: of all random choices.
     """
 
-    def __init__(
-        self,
-        tileset: TileSet,
-        *,
-        made: Sequence[str] = (),
-        train_sources: Sequence[str] | None = None,
-        held_out: Sequence[str] = (),
-        test_sources: Sequence[str] | None = None,
-        test_split: str = "test",
-        sampling: SamplingSettings | None = None,
-        num_workers: int = 0,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, *, sampling: SamplingSettings | None = None, num_workers: int = 0, seed: int = 0) -> None:
         super().__init__()
-        self.tileset = tileset
-        self.made = tuple(made)
-        self.wanted_sources = train_sources
-        self.held_out = tuple(held_out)
-        self.test_sources = test_sources
-        self.test_split = test_split
         self.sampling = sampling or SamplingSettings()
         self.num_workers = num_workers
         self.seed = seed
-        self._sources: dict[tuple[str, str], MaskSource] = {}
-        self._train: AmsDataset | None = None
 
-    @property
-    def train_sources(self) -> list[str]:
-        """Names of the sources that training sees: the wanted ones, none of them held out.
-
-        Raises:
-            RequestError: if a wanted source is held out, or none is left.
-        """
-        available = available_sources(self.tileset, "train", self.made)
-        wanted = (
-            [name for name in available if name not in self.held_out]
-            if self.wanted_sources is None
-            else list(self.wanted_sources)
-        )
-        if both := sorted(set(wanted) & set(self.held_out)):
-            raise RequestError(
-                f"The source {both[0]} is in sampling.sources and in held_out; an unseen source must not be trained on."
-            )
-        if not wanted:
-            raise RequestError(
-                f"No training source is left: {self.tileset.root} offers {', '.join(available) or 'none'}, all held out."
-            )
-        return wanted
-
-    def sources(self, names: Sequence[str], split: str) -> list[MaskSource]:
-        """Build sources by name, each once."""
-        for name in names:
-            if (name, split) not in self._sources:
-                self._sources[name, split] = make_sources([name], self.tileset, split, self.seed)[0]
-        return [self._sources[name, split] for name in names]
-
-    def train_dataset(self) -> AmsDataset:
-        """The training views (built once)."""
-        if self._train is None:
-            settings = self.sampling
-            self._train = AmsDataset(
-                self.tileset.tiles("train"),
-                self.sources(self.train_sources, "train"),
-                views=settings.views,
-                crop=settings.crop,
-                object_crops=settings.object_crops,
-                augmentation=build_augmentation(settings.photometric, settings.geometric),
-                seed=self.seed,
-                cache=settings.cache,
-            )
-        return self._train
-
-    def evaluation_dataset(self, split: str, sources: Sequence[str]) -> EvaluationDataset:
-        """Whole tiles of a split with the masks of the named sources."""
-        return EvaluationDataset(
-            self.tileset.tiles(split), self.sources(sources, split), seed=self.seed, cache=self.sampling.cache
+    def _views(self, tiles: Sequence[Tile], sources: Sequence[MaskSource], *, views: int | None, turn: bool = True) -> AmsDataset:
+        settings = self.sampling
+        return AmsDataset(
+            tiles,
+            sources,
+            views=views,
+            crop=settings.crop,
+            object_crops=settings.object_crops,
+            augmentation=build_augmentation(settings.photometric, settings.geometric),
+            turn=turn,
+            seed=self.seed,
+            cache=settings.cache,
         )
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def _training_loader(self, dataset: AmsDataset) -> DataLoader[Batch]:
         """Shuffled AMS batches; the last incomplete one is dropped unless it is the only one."""
-        dataset = self.train_dataset()
         rank, world = self._rank_and_world()
         sampler = TileSampler(len(dataset), shuffle=True, seed=self.seed, rank=rank, world=world)
         size = self.sampling.images_per_batch
@@ -145,17 +87,8 @@ class AssessmentData(L.LightningDataModule):
             persistent_workers=self.num_workers > 0,
         )
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """The validation split with the TRAINING sources, the only data that selects anything."""
-        return self._evaluation_loader("valid", self.train_sources)
-
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """The test split with the sources under evaluation."""
-        names = available_sources(self.tileset, self.test_split, self.made) if self.test_sources is None else self.test_sources
-        return self._evaluation_loader(self.test_split, names)
-
-    def _evaluation_loader(self, split: str, sources: Sequence[str]) -> DataLoader[Batch]:
-        dataset = self.evaluation_dataset(split, sources)
+    def _evaluation_loader(self, dataset: EvaluationDataset) -> DataLoader[Batch]:
+        """Tiles one by one, each with all of its masks."""
         rank, world = self._rank_and_world()
         sampler = TileSampler(len(dataset), shuffle=False, rank=rank, world=world)
         return DataLoader(
@@ -169,3 +102,177 @@ class AssessmentData(L.LightningDataModule):
     def _rank_and_world(self) -> tuple[int, int]:
         trainer = self.trainer
         return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+
+
+class SegmentationData(TileData):
+    """Images and truth for a segmenter.
+
+    Args:
+        train_tiles: tiles to learn from.
+        valid_tiles: tiles that select the checkpoint.
+        **options: see `TileData`.
+    """
+
+    def __init__(self, train_tiles: Sequence[Tile], valid_tiles: Sequence[Tile], **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self.train_tiles, self.valid_tiles = list(train_tiles), list(valid_tiles)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled views whose mask is the truth."""
+        return self._training_loader(self._views(self.train_tiles, [TruthSource()], views=1))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Whole tiles whose mask is the truth."""
+        return self._evaluation_loader(EvaluationDataset(self.valid_tiles, [TruthSource()], cache=self.sampling.cache))
+
+
+class AssessmentData(TileData):
+    """Masks to learn from and to be evaluated on.
+
+    Args:
+        tileset: the data set.
+        made: names of sources that are made rather than read (recipes of perturbations, "discriminant").
+        train_sources: sources to train and validate on; None is all available but the held-out ones.
+        held_out: unseen sources; never used in training or selection.
+        test_sources: sources to evaluate with `test_dataloader`; None is all available.
+        test_split: split, or splits, of `test_dataloader`.
+        **options: see `TileData`.
+    """
+
+    def __init__(
+        self,
+        tileset: TileSet,
+        *,
+        made: Sequence[str] = (),
+        train_sources: Sequence[str] | None = None,
+        held_out: Sequence[str] = (),
+        test_sources: Sequence[str] | None = None,
+        test_split: str | Sequence[str] = "test",
+        **options: object,
+    ) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self.tileset = tileset
+        self.made = tuple(made)
+        self.wanted_sources = train_sources
+        self.held_out = tuple(held_out)
+        self.test_sources = test_sources
+        self.test_split = test_split
+        self._made_sources: dict[str, MaskSource] = {}
+        self._train: AmsDataset | None = None
+
+    @property
+    def train_sources(self) -> list[str]:
+        """Names of the sources that training sees: the wanted ones, none of them held out.
+
+        Raises:
+            RequestError: if a wanted source is held out, or none is left.
+        """
+        if self.wanted_sources is None:
+            available = available_sources(self.training_tiles(), self.made)
+            wanted = [name for name in available if name not in self.held_out]
+        else:
+            available = wanted = list(self.wanted_sources)
+        if both := sorted(set(wanted) & set(self.held_out)):
+            raise RequestError(
+                f"The source {both[0]} is in sampling.sources and in held_out; an unseen source must not be trained on."
+            )
+        if not wanted:
+            raise RequestError(
+                f"No training source is left: {self.tileset.root} offers {', '.join(available) or 'none'}, all held out."
+            )
+        return wanted
+
+    def sources(self, names: Sequence[str], tiles: Sequence[Tile]) -> list[MaskSource]:
+        """Build the sources of these tiles by name; those that must learn are kept."""
+        on_disk = sources_on_disk(tiles)
+        sources: list[MaskSource] = []
+        for name in names:
+            if name in on_disk:
+                sources.append(FileSource(name))
+                continue
+            if name not in self._made_sources:
+                self._made_sources[name] = make_source(name, self.training_tiles, on_disk, self.seed)
+            sources.append(self._made_sources[name])
+        return sources
+
+    def training_tiles(self) -> list[Tile]:
+        """Tiles whose pixels are learned from."""
+        tiles, selection = self.tileset.learning_tiles("train"), self._selection_part()
+        return [tile for tile in tiles if tile.name not in selection]
+
+    def selection_tiles(self) -> list[Tile]:
+        """Tiles that choose the checkpoint and calibrate it: the validation split, or a part of the training split.
+
+        With `sampling.selection_share` the validation split takes no part in training, and may be reported.
+        """
+        selection = self._selection_part()
+        if not selection:
+            return self.tileset.learning_tiles("valid")
+        return [tile for tile in self.tileset.learning_tiles("train") if tile.name in selection]
+
+    def _selection_part(self) -> set[str]:
+        """Names of the tiles of the training split that select."""
+        share = self.sampling.selection_share
+        if not share:
+            return set()
+        # The division belongs to the data and is the same for all seeds.
+        return {tile.name for tile in divide(self.tileset.selectable_tiles(), round(1 / share), seed=0)[0]}
+
+    def train_dataset(self) -> AmsDataset:
+        """The training views (built once).
+
+        Raises:
+            RequestError: if masks were, or would be, drawn by segmenters that had seen the image, and `cross_fit` is on.
+        """
+        if self._train is None:
+            tiles = self.training_tiles()
+            if self.sampling.online:
+                # One view per image that nobody has segmented yet: `training.online_ams` does, on the device.
+                self._train = self._views(tiles, [TruthSource()], views=1, turn=False)
+            else:
+                names = self.train_sources
+                if self.sampling.cross_fit:
+                    for name in names:
+                        refuse_seen(name, tiles)
+                    if DISCRIMINANT in set(names) - set(sources_on_disk(tiles)):
+                        raise RequestError(
+                            f"The source {DISCRIMINANT} learns from the training tiles and would draw masks of the same images; "
+                            "name it in held_out, or set sampling.cross_fit=false."
+                        )
+                self._train = self._views(tiles, self.sources(names, tiles), views=self.sampling.views)
+        return self._train
+
+    def evaluation_dataset(self, tiles: Sequence[Tile], sources: Sequence[str]) -> EvaluationDataset:
+        """Whole tiles with the masks of the named sources."""
+        return EvaluationDataset(tiles, self.sources(sources, tiles), seed=self.seed, cache=self.sampling.cache)
+
+    def test_tiles(self) -> list[Tile]:
+        """Tiles of the split, or splits, under evaluation.
+
+        Raises:
+            RequestError: if two splits hold tiles of one name.
+        """
+        splits = [self.test_split] if isinstance(self.test_split, str) else list(self.test_split)
+        tiles = [tile for split in splits for tile in self.tileset.tiles(split)]
+        names = [tile.name for tile in tiles]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise RequestError(f"The tile {twice} lies in several of the splits {', '.join(splits)}; evaluate them one by one.")
+        return tiles
+
+    def test_source_names(self) -> list[str]:
+        """All sources with masks of the tiles under evaluation."""
+        return available_sources(self.test_tiles(), self.made)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled AMS batches; the last incomplete one is dropped unless it is the only one."""
+        return self._training_loader(self.train_dataset())
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The selection tiles with the TRAINING sources, the only data that selects anything."""
+        return self._evaluation_loader(self.evaluation_dataset(self.selection_tiles(), self.train_sources))
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """The tiles under evaluation with the masks of the sources under evaluation."""
+        names = self.test_source_names() if self.test_sources is None else self.test_sources
+        return self._evaluation_loader(self.evaluation_dataset(self.test_tiles(), names))

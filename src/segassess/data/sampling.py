@@ -97,10 +97,12 @@ class AmsDataset(Dataset[list[Sample]]):
     Args:
         tiles: training tiles with truth.
         sources: training sources; a tile uses those that cover it.
-        views: views per image; None is one per source, fewer draws that many sources without replacement.
+        views: views per image; None is one per source, fewer draws that many sources without replacement, more goes round the
+            sources again.
         crop: side of the square views in pixels; None keeps whole tiles (which then must all have one size).
         object_crops: share in [0, 1] of crops that are centred on an object of mask or truth; the rest is uniform.
         augmentation: photometric and geometric augmentation, or None.
+        turn: turn and mirror each view; off where that happens later (`training.online_ams`).
         seed: of all random choices.
         cache: keep tiles in memory.
     """
@@ -114,6 +116,7 @@ class AmsDataset(Dataset[list[Sample]]):
         crop: int | None = None,
         object_crops: float = 0.5,
         augmentation: Augmentation | None = None,
+        turn: bool = True,
         seed: int = 0,
         cache: bool = True,
     ) -> None:
@@ -121,6 +124,7 @@ class AmsDataset(Dataset[list[Sample]]):
         self.sources = list(sources)
         self.views, self.crop, self.object_crops = views, crop, object_crops
         self.augmentation = augmentation
+        self.turn = turn
         self.seed = seed
         self._read = _TileReader(self.tiles, cache)
 
@@ -132,8 +136,9 @@ class AmsDataset(Dataset[list[Sample]]):
         rng = np.random.default_rng([self.seed, key.epoch, key.index])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         sources = [source for source in self.sources if source.covers(tile)]
-        if self.views is not None and self.views < len(sources):
-            sources = [sources[index] for index in sorted(rng.permutation(len(sources))[: self.views])]
+        if self.views is not None:
+            rounds, rest = divmod(self.views, len(sources))
+            sources = sources * rounds + [sources[index] for index in sorted(rng.permutation(len(sources))[:rest])]
         return [self._view(tile, pixels, source, rng, generator) for source in sources]
 
     def _view(
@@ -151,7 +156,8 @@ class AmsDataset(Dataset[list[Sample]]):
             planes = self.augmentation(planes, int(rng.integers(2**31)))
         if self.crop is not None:
             planes = self._cropped(planes, self.crop, rng)
-        planes = _turned(planes, Dihedral.draw(generator))
+        if self.turn:
+            planes = _turned(planes, Dihedral.draw(generator))
         return Sample(planes["image"], planes["mask"] > 0, planes["truth"] > 0, planes["valid"] > 0, tile.name, source.name)
 
     def _cropped(

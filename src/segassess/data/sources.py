@@ -5,13 +5,13 @@ so that a training run, its resumption and an evaluation are each reproducible.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segassess.data.perturbations import RECIPES, Recipe, perturb
-from segassess.data.tiles import Tile, TilePixels, TileSet
+from segassess.data.tiles import Tile, TilePixels, sources_on_disk
 from segassess.errors import InputError, RequestError
 from segassess.segmenters.discriminant import DiscriminantSegmenter
 
@@ -70,6 +70,18 @@ class PerturbedSource(MaskSource):
         return perturb(pixels.truth, pixels.image, rng, self.recipe)
 
 
+class TruthSource(MaskSource):
+    """The truth itself: what a segmenter learns."""
+
+    name = "truth"
+
+    def mask(self, tile: Tile, pixels: TilePixels, rng: np.random.Generator) -> NDArray[np.bool_]:
+        """The truth of the tile."""
+        if pixels.truth is None:
+            raise InputError(f"{tile.name} has no truth to learn from.")
+        return pixels.truth
+
+
 class DiscriminantSource(MaskSource):
     """Masks of the classical segmenter, fitted on the training tiles; the same at every call."""
 
@@ -101,28 +113,32 @@ def fit_discriminant(tiles: Iterable[Tile], seed: int = 0) -> DiscriminantSegmen
     return segmenter
 
 
-def available_sources(tileset: TileSet, split: str, made: Sequence[str]) -> list[str]:
-    """Names of all sources of a data set: those on disk, then those that are made (`made`, from the config)."""
-    on_disk = tileset.file_sources(split)
+def available_sources(tiles: Sequence[Tile], made: Sequence[str]) -> list[str]:
+    """Names of all sources of these tiles: those on disk, then those that are made (`made`, from the config)."""
+    on_disk = sources_on_disk(tiles)
     return [*on_disk, *(name for name in made if name not in on_disk)]
 
 
-def make_sources(names: Sequence[str], tileset: TileSet, split: str, seed: int = 0) -> list[MaskSource]:
-    """Build sources by name: a recipe's name, "discriminant", or the name of masks on disk.
+def make_source(
+    name: str, learning_tiles: Callable[[], Sequence[Tile]], on_disk: Sequence[str] = (), seed: int = 0
+) -> MaskSource:
+    """Build a source that is made rather than read: a recipe's name, or "discriminant".
+
+    Args:
+        name: of the source.
+        learning_tiles: the training tiles, asked for only where a source must learn.
+        on_disk: sources that could have been read instead, for the error.
+        seed: of what a source learns.
 
     Raises:
-        RequestError: if a name is none of these.
+        RequestError: if nothing of that name can be made.
     """
-    on_disk = tileset.file_sources(split)
-    sources: list[MaskSource] = []
-    for name in names:
-        if name in on_disk:
-            sources.append(FileSource(name))
-        elif name in RECIPES:
-            sources.append(PerturbedSource(name, RECIPES[name]))
-        elif name == DISCRIMINANT:
-            sources.append(DiscriminantSource(fit_discriminant(tileset.tiles("train"), seed)))
-        else:
-            known = ", ".join([*on_disk, *RECIPES, DISCRIMINANT])
-            raise RequestError(f"The source {name!r} does not exist in the split {split!r} of {tileset.root}; there are {known}.")
-    return sources
+    if name in RECIPES:
+        return PerturbedSource(name, RECIPES[name])
+    if name == DISCRIMINANT:
+        return DiscriminantSource(fit_discriminant(learning_tiles(), seed))
+    known = ", ".join([*on_disk, *RECIPES, DISCRIMINANT])
+    raise RequestError(
+        f"No tile has a mask of the source {name!r}; there are {known}. "
+        f"A segmenter's masks are drawn by train.py task=crossfit or predict.py task=segmenter."
+    )

@@ -2,7 +2,7 @@
 
 import csv
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from segassess.errors import InputError, RequestError
 from segassess.raster import RASTER_SUFFIXES, read_image, read_mask
 
 RAW = "raw"
+# No group of tiles may lie in two of them.
+SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,13 @@ class Tile:
     """One image with its truth and masks on disk.
 
     Attributes:
-        name: unique within the data set.
+        name: unique within its split.
         image: path of the image.
         truth: path of the truth, or None.
         masks: path of the mask of each source that was drawn over this tile.
         group: what must never be divided between splits (a parent tile or scene).
         region: where it lies; results are also reported per region.
+        key: unique over all splits of the data set, by which networks remember what they have seen; "" takes the name.
     """
 
     name: str
@@ -43,6 +46,11 @@ class Tile:
     masks: Mapping[str, Path] = field(default_factory=dict)
     group: str = ""
     region: str = ""
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", self.name)
 
     def read(self) -> TilePixels:
         """Read image and truth.
@@ -73,77 +81,147 @@ class Tile:
 
 
 class TileSet(ABC):
-    """A data set: tiles by split, and the names of the sources whose masks lie beside them."""
+    """A data set: tiles by split, and the masks of sources beside them.
 
-    root: Path
+    Args:
+        root: the data set's folder.
+        train_regions: only tiles of these regions are learned from and select checkpoints (None: all).
+    """
+
+    def __init__(self, root: str | Path, train_regions: Sequence[str] | None = None) -> None:
+        self.root = Path(root)
+        self.train_regions = None if train_regions is None else set(train_regions)
 
     @abstractmethod
     def tiles(self, split: str) -> list[Tile]:
         """All tiles of a split ("train", "valid", "test", ...), in a fixed order.
 
         Raises:
-            RequestError: if the folder or the split is missing; the sentence says what to do.
+            RequestError: if the folder or the split is missing, or a group lies in several splits; the sentence says what to do.
         """
 
-    def file_sources(self, split: str) -> list[str]:
-        """Sources that have a mask on disk for at least one tile of the split."""
-        return sorted({source for tile in self.tiles(split) for source in tile.masks})
+    @abstractmethod
+    def mask_folder(self, split: str, source: str) -> Path:
+        """Folder of a source's masks of a split: `<tile name>.tif` each, and the record of who drew them."""
+
+    def learning_tiles(self, split: str) -> list[Tile]:
+        """Tiles of a split that may be learned from: those of `train_regions`.
+
+        Raises:
+            RequestError: if the split is missing, or has no tile of these regions.
+        """
+        tiles = self.tiles(split)
+        if self.train_regions is None:
+            return tiles
+        if kept := [tile for tile in tiles if tile.region in self.train_regions]:
+            return kept
+        regions = ", ".join(sorted({tile.region for tile in tiles}))
+        raise RequestError(
+            f"dataset.train_regions ({', '.join(sorted(self.train_regions))}) leaves no tile of the split {split!r}; "
+            f"it has the regions {regions}."
+        )
+
+    def selectable_tiles(self) -> list[Tile]:
+        """Training tiles of which a part may be set aside to select and calibrate (`sampling.selection_share`)."""
+        return self.learning_tiles("train")
+
+
+def sources_on_disk(tiles: Sequence[Tile]) -> list[str]:
+    """Sources that have a mask on disk for at least one of the tiles."""
+    return sorted({source for tile in tiles for source in tile.masks})
 
 
 class FolderTiles(TileSet):
     """The reference's layout.
 
     `<root>/<split>/image/<stem>.*`, `binary_map/<stem>.*` or `label_checked/<stem>.*` (truth), `label_uncheck/<stem>.*`
-    (source "raw"), `seg_preds/<source>/<stem>.*`.
+    (source "raw"), `seg_preds/<source>/<stem>.*`, and optionally `tiles.csv` with the columns name (the stem), group and
+    region; without it every tile is its own group. Stems may repeat in other splits.
 
     Args:
         root: the data set's folder.
         splits: folder name of each split, where it differs from the split's own name.
+        advice: a sentence that says how to get the data, for when they are not there.
+        train_regions: see `TileSet`.
     """
 
-    def __init__(self, root: str | Path, splits: Mapping[str, str] | None = None) -> None:
-        self.root = Path(root)
+    def __init__(
+        self,
+        root: str | Path,
+        splits: Mapping[str, str] | None = None,
+        advice: str = "",
+        train_regions: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(root, train_regions)
         self.splits = dict(splits or {})
+        self.advice = advice or "dataset.root must hold <split>/image, <split>/binary_map and <split>/seg_preds/<source>."
 
     def tiles(self, split: str) -> list[Tile]:
         """See `TileSet.tiles`."""
-        folder = self.root / self.splits.get(split, split)
+        folder = self._folder(split)
         images = _by_stem(folder / "image")
         if not images:
-            raise RequestError(
-                f"No images found in {folder / 'image'}; "
-                "dataset.root must hold <split>/image, <split>/binary_map and <split>/seg_preds/<source>."
-            )
+            raise RequestError(f"No images found in {folder / 'image'}; {self.advice}")
         truths = _by_stem(folder / "label_checked") or _by_stem(folder / "binary_map")
-        masks = {path.name: _by_stem(path) for path in sorted((folder / "seg_preds").glob("*")) if path.is_dir()}
+        masks = _masks_by_source(folder / "seg_preds")
         if raw := _by_stem(folder / "label_uncheck"):
             masks[RAW] = raw
+        origins = self._origins(split)
         return [
             Tile(
                 name=stem,
                 image=path,
                 truth=truths.get(stem),
                 masks={source: found[stem] for source, found in masks.items() if stem in found},
-                group=stem,
-                region=self.root.name,
+                group=origins[stem]["group"] if stem in origins else f"{split}/{stem}",
+                region=origins[stem]["region"] if stem in origins else self.root.name,
+                key=f"{Path(self.splits.get(split, split)).as_posix()}/{stem}",
             )
             for stem, path in images.items()
         ]
+
+    def mask_folder(self, split: str, source: str) -> Path:
+        """See `TileSet.mask_folder`; beside the data."""
+        return self._folder(split) / ("label_uncheck" if source == RAW else f"seg_preds/{source}")
+
+    def _folder(self, split: str) -> Path:
+        return self.root / self.splits.get(split, split)
+
+    def _origins(self, split: str) -> dict[str, dict[str, str]]:
+        """Rows of the split's `tiles.csv` by name; empty if there is none."""
+        # Several splits may be one folder, by the user's choice.
+        files = {self._folder(each) / "tiles.csv": each for each in (*SPLITS, split)}
+        found = {file: _origins(file) for file in files}
+        _refuse_divided_groups(
+            [(row["region"], row["group"], files[file]) for file, rows in found.items() for row in rows.values()],
+            self._folder(split) / "tiles.csv",
+        )
+        return found[self._folder(split) / "tiles.csv"]
 
 
 class SharedTiles(TileSet):
     """Tiles described by a `manifest.csv` with the columns source, name, split and group.
 
     Files lie at `<root>/<source>/image/<name>.png`, `mask/<name>.png` (truth) and `pred/<name>.png` (a real model's mask, here
-    the source "pred"). The manifest's `source` column is where the imagery comes from, and so the region.
+    the source "pred"). The manifest's `source` column is where the imagery comes from, and so the region. The folder is only
+    read; masks of segmenters lie elsewhere, at `<masks_root>/<split>/seg_preds/<source>/<tile name>.*`.
 
     Args:
         root: folder of the manifest.
+        masks_root: folder of the masks that segmenters drew over these tiles.
         regions: keep only these regions (None: all).
+        train_regions: see `TileSet`.
     """
 
-    def __init__(self, root: str | Path, regions: Sequence[str] | None = None) -> None:
-        self.root = Path(root)
+    def __init__(
+        self,
+        root: str | Path,
+        masks_root: str | Path,
+        regions: Sequence[str] | None = None,
+        train_regions: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(root, train_regions)
+        self.masks_root = Path(masks_root)
         self.regions = None if regions is None else set(regions)
 
     def tiles(self, split: str) -> list[Tile]:
@@ -153,37 +231,60 @@ class SharedTiles(TileSet):
             raise RequestError(f"{manifest} does not exist; set dataset.root to the folder that holds manifest.csv.")
         with manifest.open(newline="", encoding="utf-8") as lines:
             rows = list(csv.DictReader(lines))
-        _refuse_divided_groups(rows, manifest)
+        _refuse_divided_groups([(row["source"], row["group"], row["split"]) for row in rows], manifest)
         chosen = [row for row in rows if row["split"] == split and (self.regions is None or row["source"] in self.regions)]
         if not chosen:
             splits = ", ".join(sorted({row["split"] for row in rows}))
             raise RequestError(
                 f"{manifest} has no tile of the split {split!r} in the chosen regions; it has the splits {splits}."
             )
-        return [self._tile(row) for row in chosen]
+        drawn = _masks_by_source(self.masks_root / split / "seg_preds")
+        return [self._tile(row, drawn) for row in chosen]
 
-    def _tile(self, row: Mapping[str, str]) -> Tile:
+    def mask_folder(self, split: str, source: str) -> Path:
+        """See `TileSet.mask_folder`; under `masks_root`."""
+        return self.masks_root / split / "seg_preds" / source
+
+    def _tile(self, row: Mapping[str, str], drawn: Mapping[str, Mapping[str, Path]]) -> Tile:
         folder, file = self.root / row["source"], f"{row['name']}.png"
-        prediction = folder / "pred" / file
+        name = f"{row['source']}_{row['name']}"
+        masks = {source: found[name] for source, found in drawn.items() if name in found}
+        if row.get("pred"):
+            masks["pred"] = folder / "pred" / file
         return Tile(
-            name=f"{row['source']}_{row['name']}",
+            name=name,
             image=folder / "image" / file,
             truth=folder / "mask" / file,
-            masks={"pred": prediction} if row.get("pred") else {},
+            masks=masks,
             group=f"{row['source']}/{row['group']}",
             region=row["source"],
         )
 
 
-def _refuse_divided_groups(rows: Sequence[Mapping[str, str]], manifest: Path) -> None:
+def _refuse_divided_groups(places: Iterable[tuple[str, str, str]], file: Path) -> None:
+    """Refuse (region, group, split) of which one group lies in several splits; `file` is where to mend it."""
     splits: dict[tuple[str, str], set[str]] = {}
-    for row in rows:
-        splits.setdefault((row["source"], row["group"]), set()).add(row["split"])
-    for (source, group), found in splits.items():
+    for region, group, split in places:
+        splits.setdefault((region, group), set()).add(split)
+    for (region, group), found in splits.items():
         if len(found) > 1:
-            raise RequestError(
-                f"The group {group} of {source} lies in several splits ({', '.join(sorted(found))}); mend {manifest}."
-            )
+            raise RequestError(f"The group {group} of {region} lies in several splits ({', '.join(sorted(found))}); mend {file}.")
+
+
+def _origins(file: Path) -> dict[str, dict[str, str]]:
+    """Rows of a `tiles.csv` by name; empty if it does not exist."""
+    if not file.is_file():
+        return {}
+    with file.open(newline="", encoding="utf-8") as lines:
+        table = csv.DictReader(lines)
+        if not {"name", "group", "region"} <= set(table.fieldnames or ()):
+            raise RequestError(f"{file} must have the columns name, group and region.")
+        return {row["name"]: row for row in table}
+
+
+def _masks_by_source(folder: Path) -> dict[str, dict[str, Path]]:
+    """Masks by source and stem: each subfolder is a source."""
+    return {path.name: _by_stem(path) for path in sorted(folder.glob("*")) if path.is_dir()}
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
