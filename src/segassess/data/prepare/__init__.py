@@ -1,0 +1,1 @@
+"""From the official download of a published data set to the native folder layout (docs/datasets.md)."""
