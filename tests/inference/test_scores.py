@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from segassess.inference.scores import SCORE_COLUMNS, ExpectedCounts, estimated_scores, write_scores
-from segassess.metrics.scores import expected_iou
+from segassess.inference.scores import SCORE_COLUMNS, estimated_scores, write_scores
+from segassess.metrics.scores import ExpectedCounts
 
 VALID = np.ones((2, 5), bool)
 
@@ -55,11 +55,13 @@ def test_nothing_to_count():
     assert math.isnan(estimated_scores(certain(CODES), ~VALID)["error_share"])
 
 
-def test_tensors_and_agreement_with_the_metric():
+def test_tensors_and_the_formula():
     probabilities = torch.randn(4, 30, 40, generator=torch.Generator().manual_seed(0)).softmax(0)
     valid = torch.rand(30, 40, generator=torch.Generator().manual_seed(1)) > 0.3
     scores = estimated_scores(probabilities.clone().requires_grad_(), valid)
-    assert scores["estimated_iou"] == pytest.approx(float(expected_iou(probabilities[None], valid[None, None])), abs=1e-6)
+    tp, fp, _, fn = (probabilities.double() * valid).sum(dim=(1, 2)).tolist()
+    assert scores["estimated_iou"] == pytest.approx(tp / (tp + fp + fn), abs=1e-6)
+    assert scores["error_area_px"] == pytest.approx(fp + fn)
     assert estimated_scores(probabilities.bfloat16(), valid)["estimated_iou"] == pytest.approx(scores["estimated_iou"], abs=1e-3)
 
 
@@ -67,8 +69,8 @@ def test_parts_add_up():
     probabilities = np.random.default_rng(0).dirichlet(np.ones(4), (6, 5)).transpose(2, 0, 1)
     valid = np.random.default_rng(1).random((6, 5)) > 0.2
     top, bottom = (ExpectedCounts.of(probabilities[:, rows], valid[rows]) for rows in (slice(0, 2), slice(2, 6)))
-    whole, parts = estimated_scores(probabilities, valid, 2.0), (ExpectedCounts() + top + bottom).scores(2.0)
-    assert parts == pytest.approx(whole)
+    whole, parts = ExpectedCounts.of(probabilities, valid), ExpectedCounts() + top + bottom
+    assert vars(parts) == pytest.approx(vars(whole)) and parts.iou == pytest.approx(whole.iou)
 
 
 @pytest.mark.parametrize(("probabilities", "valid"), [((3, 2, 5), (2, 5)), ((4, 2, 5), (5, 2)), ((1, 4, 2, 5), (2, 5))])

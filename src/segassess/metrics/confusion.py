@@ -1,8 +1,7 @@
-"""Pooled metrics of quality maps: one 4x4 confusion matrix over the whole data set and all ranks."""
+"""Pooled metrics of quality maps: one 4x4 confusion matrix over all masks of a group."""
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from segassess.quality import CLASS_NAMES, FN, FP, NUM_CLASSES, TN, TP
 
@@ -34,7 +33,8 @@ def quality_metrics(confusion: Tensor) -> dict[str, float]:
     Returns:
         `<class>_<score>` for the four classes and iou, f1, precision, recall, accuracy (each in [0, 1]; NaN where a class
         occurs neither in truth nor in prediction), `mean_<score>` over the classes that occur, `fp_fn_miou` (mean of FP and FN
-        IoU over those that occur), `error_<score>` of the binary error map (FP or FN against the rest), and `pixels`.
+        IoU over those that occur), `error_<score>` of the binary error map (FP or FN against the rest), `mask_iou` of the masks
+        themselves against the truth, and `pixels`.
     """
     counts = confusion.double()
     total = counts.sum()
@@ -53,24 +53,7 @@ def quality_metrics(confusion: Tensor) -> dict[str, float]:
     hit = counts[wrong][:, wrong].sum()
     error = binary_scores(hit, counts[right][:, wrong].sum(), counts[wrong][:, right].sum(), total)
     result |= {f"error_{score}": float(value) for score, value in error.items()}
+    occurs = counts.sum(dim=1)
+    result["mask_iou"] = float(occurs[TP] / (occurs[TP] + occurs[FP] + occurs[FN]))
     result["pixels"] = float(total)
     return result
-
-
-class QualityConfusion(Metric):
-    """Confusion matrix of quality maps as a torchmetrics metric, summed over batches and ranks."""
-
-    full_state_update = False
-    confusion: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("confusion", default=torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.long), dist_reduce_fx="sum")
-
-    def update(self, predicted: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Count a batch: quality codes (B, H, W) int64, twice, and valid (B, H, W) bool."""
-        self.confusion += confusion_matrix(predicted, target, valid)
-
-    def compute(self) -> dict[str, float]:
-        """See `quality_metrics`."""
-        return quality_metrics(self.confusion)

@@ -1,96 +1,202 @@
-"""All metrics of an evaluation: pooled, per source, and a row per mask."""
+"""All metrics of an evaluation: pooled, per source, per region, and a row per mask."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
 from segassess import quality
-from segassess.metrics.confusion import QualityConfusion, confusion_matrix, quality_metrics
+from segassess.metrics.confusion import confusion_matrix, quality_metrics
+from segassess.metrics.objects import MIN_AREA, MaskObjects, estimated_object_iou, true_object_iou
 from segassess.metrics.reference import ReferenceProtocol
-from segassess.metrics.scores import ScoreAgreement, expected_iou, true_iou
+from segassess.metrics.reliability import Reliability
+from segassess.metrics.review import review_metrics
+from segassess.metrics.scores import ExpectedCounts, score_agreement
+from segassess.quality import FN, FP, NUM_CLASSES, TP
 
 ALL = "all"
 
 
 @dataclass(frozen=True)
 class MaskRow:
-    """Metrics of one mask; all but the names are in [0, 1], NaN where undefined."""
+    """Metrics of one mask, in [0, 1] or in pixels, NaN where undefined; and what groups of masks are pooled from.
+
+    Attributes:
+        name: of the tile.
+        source: of the mask.
+        estimated_iou: from calibrated probabilities; 1 where neither mask nor errors are expected at all.
+        true_iou: of the mask with the truth. F1, precision and recall likewise.
+        refined_iou: of the refined mask with the truth.
+        fp_iou: of the class FP of the quality map; `fn_iou` likewise.
+        error_f1: of the binary error map.
+        error_share: true share of wrong pixels.
+        expected_errors: sum of P(error) over the valid pixels.
+        true_errors: number of wrong pixels.
+        confusion: 4 x 4 pixel counts, row by row; rows are the true classes.
+        reliability: pixels by P(error).
+        objects: estimated and true IoU of each object of the mask (`metrics.objects`), if they were asked for.
+    """
 
     name: str
     source: str
     estimated_iou: float
     true_iou: float
+    estimated_f1: float
+    true_f1: float
+    estimated_precision: float
+    true_precision: float
+    estimated_recall: float
+    true_recall: float
     refined_iou: float
     fp_iou: float
     fn_iou: float
     error_f1: float
     error_share: float
+    expected_errors: float
+    true_errors: float
+    confusion: tuple[int, ...]
+    reliability: Reliability
+    objects: tuple[tuple[float, float], ...]
 
     def as_dict(self) -> dict[str, str | float]:
-        """The row as a plain dictionary."""
-        return asdict(self)
+        """Names and metrics as a plain dictionary."""
+        return {name: value for name, value in vars(self).items() if name not in ("confusion", "reliability", "objects")}
+
+    def reliability_bins(self) -> NDArray[Any]:
+        """float64 (3, bins) of all pixels by P(error): their number, sum of P(error), and number of wrong ones."""
+        return self.reliability.everywhere
 
 
-class EvaluationMetrics(nn.Module):
+def pooled_metrics(rows: Sequence[MaskRow]) -> dict[str, float]:
+    """Metrics of any group of masks, pooled over their pixels.
+
+    Args:
+        rows: one per mask; none gives NaN and zero counts.
+
+    Returns:
+        All of `quality_metrics`; `refined_iou`, of the refined masks with the truth, and `refined_iou_gain` over `mask_iou`;
+        `iou_mae`, `iou_pearson`, `iou_spearman` of estimated and true IoU over the `iou_images` masks that have one, where truth
+        or mask is not empty; `object_iou_mae`, `object_iou_pearson`, `object_iou_spearman` over `object_iou_objects` objects of
+        at least 25 pixels; `ece`, `ece_fp`, `ece_fn` (`metrics.reliability`); `review_area`, `review_area_oracle`,
+        `review_found_20` (`metrics.review`, masks sorted by their expected number of wrong pixels).
+    """
+    confusion = torch.tensor([row.confusion for row in rows], dtype=torch.long).reshape(-1, NUM_CLASSES, NUM_CLASSES).sum(dim=0)
+    metrics = quality_metrics(confusion)
+    metrics["refined_iou"] = refined_counts(confusion).iou
+    metrics["refined_iou_gain"] = metrics["refined_iou"] - metrics["mask_iou"]
+    images = score_agreement([row.estimated_iou for row in rows], [row.true_iou for row in rows])
+    pairs = [pair for row in rows for pair in row.objects]
+    objects = score_agreement([estimated for estimated, _ in pairs], [true for _, true in pairs])
+    for name, agreement, counted in (("iou", images, "images"), ("object_iou", objects, "objects")):
+        metrics |= {f"{name}_{counted if score == 'number' else score}": value for score, value in agreement.items()}
+    metrics |= sum((row.reliability for row in rows), start=Reliability.none()).errors()
+    return metrics | review_metrics([row.expected_errors for row in rows], [row.true_errors for row in rows])
+
+
+def true_counts(confusion: Tensor) -> ExpectedCounts:
+    """True counts of a mask from its confusion matrix (4, 4), whose rows are the true classes."""
+    occurs = confusion.sum(dim=1).double().tolist()
+    return ExpectedCounts(occurs[TP], occurs[FP], occurs[FN], int(sum(occurs)))
+
+
+def refined_counts(confusion: Tensor) -> ExpectedCounts:
+    """Counts of a refined mask (see `quality.refine`) from the confusion matrix (4, 4) of its mask; rows are the true classes."""
+    codes = torch.arange(NUM_CLASSES)
+    true, predicted = codes.unsqueeze(1), codes.unsqueeze(0)
+    # What is inside the mask says the true class; it can only be TP or FP there.
+    inside, truth = (true == TP) | (true == FP), (true == TP) | (true == FN)
+    refined = quality.refine(inside.expand(NUM_CLASSES, -1), predicted)
+    hits, false_alarms, misses = (
+        int(confusion.cpu()[chosen.expand(NUM_CLASSES, NUM_CLASSES)].sum())
+        for chosen in (refined & truth, refined & ~truth, ~refined & truth)
+    )
+    return ExpectedCounts(hits, false_alarms, misses, int(confusion.sum()))
+
+
+def all_ranks(rows: Sequence[MaskRow]) -> list[MaskRow]:
+    """Rows of all processes."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return list(rows)
+    gathered: list[list[MaskRow]] = [[] for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(gathered, list(rows))
+    return [row for part in gathered for row in part]
+
+
+def metrics_by_region(rows: Sequence[MaskRow], regions: Mapping[str, str]) -> dict[str, dict[str, dict[str, float]]]:
+    """Pooled metrics of each region, by source, and under "all" of all its sources together.
+
+    Args:
+        rows: one per mask.
+        regions: region of each tile, by the tile's name.
+    """
+    groups: dict[str, dict[str, list[MaskRow]]] = {}
+    for row in rows:
+        for source in (row.source, ALL):
+            groups.setdefault(regions[row.name], {}).setdefault(source, []).append(row)
+    return {
+        region: {source: pooled_metrics(by_source[source]) for source in sorted(by_source, key=lambda name: name == ALL)}
+        for region, by_source in sorted(groups.items())
+    }
+
+
+class EvaluationMetrics:
     """Accumulates batches; computes for each source and for all of them together.
 
     Args:
         sources: names of all sources that can occur (the same on every rank).
         reference_protocol: also score the way the published implementation does (single process only).
+        objects: also compare estimated and true IoU of objects (some 20 ms per mask of 512 px).
+
+    Attributes:
+        rows: one per mask that this process has seen.
     """
 
-    def __init__(self, sources: Sequence[str], reference_protocol: bool = False) -> None:
-        super().__init__()
+    def __init__(self, sources: Sequence[str], reference_protocol: bool = False, objects: bool = False) -> None:
         self.sources = list(sources)
-        # One per source, the last one for all of them together.
-        self.confusions = nn.ModuleList(QualityConfusion() for _ in (*self.sources, ALL))
-        self.agreements = nn.ModuleList(ScoreAgreement() for _ in (*self.sources, ALL))
+        self.objects = objects
         self.reference = {name: ReferenceProtocol() for name in (*self.sources, ALL)} if reference_protocol else {}
         self.rows: list[MaskRow] = []
 
     def update(
-        self, probabilities: Tensor, mask: Tensor, truth: Tensor, valid: Tensor, names: Sequence[str], sources: Sequence[str]
+        self,
+        probabilities: Tensor,
+        mask: Tensor,
+        truth: Tensor,
+        valid: Tensor,
+        names: Sequence[str],
+        sources: Sequence[str],
+        calibrated: Tensor | None = None,
     ) -> None:
         """Add a batch.
 
         Args:
-            probabilities: float (B, 4, H, W), decoded quality probabilities.
+            probabilities: float (B, 4, H, W), quality probabilities, from which decisions are taken.
             mask: (B, 1, H, W) in {0, 1}.
             truth: (B, 1, H, W) in {0, 1}.
             valid: bool (B, 1, H, W); masks without a valid pixel are fillers and ignored.
             names: B tile names.
             sources: B source names.
+            calibrated: the probabilities from which scores are estimated; None takes `probabilities`.
         """
+        if calibrated is None:
+            calibrated = probabilities
         predicted, target = quality.decode(probabilities), quality.encode(mask, truth).squeeze(1)
-        estimated, true = expected_iou(probabilities, valid), true_iou(mask, truth, valid)
-        refined = true_iou(quality.refine(mask.squeeze(1), predicted).unsqueeze(1), truth, valid)
         flat_valid = valid.squeeze(1)
         for index, (name, source) in enumerate(zip(names, sources, strict=True)):
-            one = slice(index, index + 1)
-            if not bool(flat_valid[one].any()):
-                continue
-            arguments = predicted[one], target[one], flat_valid[one]
-            position = self.sources.index(source)
-            for place in (position, -1):
-                self._confusion(place).update(*arguments)
-                self._agreement(place).update(estimated[one], true[one])
-            metrics = quality_metrics(confusion_matrix(*arguments))
-            share = float((target[one][flat_valid[one]] % 2 == 1).float().mean())
-            self.rows.append(
-                MaskRow(
-                    name=name,
-                    source=source,
-                    estimated_iou=float(estimated[index]),
-                    true_iou=float(true[index]),
-                    refined_iou=float(refined[index]),
-                    fp_iou=metrics["fp_iou"],
-                    fn_iou=metrics["fn_iou"],
-                    error_f1=metrics["error_f1"],
-                    error_share=share,
-                )
-            )
+            if source not in self.sources:
+                raise ValueError(f"The source {source!r} is none of {', '.join(self.sources)}.")
+            if bool(flat_valid[index].any()):
+                confusion = confusion_matrix(predicted[index], target[index], flat_valid[index]).cpu()
+                one = slice(index, index + 1)
+                reliability = Reliability.of(calibrated[one], mask[one], truth[one], valid[one])
+                estimated = ExpectedCounts.of(calibrated[index], flat_valid[index])
+                planes = predicted[index], mask[index, 0], truth[index, 0], flat_valid[index]
+                objects = _object_pairs(calibrated[index], *planes) if self.objects else ()
+                self.rows.append(_row(name, source, estimated, confusion, reliability, objects))
         if self.reference:
             self.reference[ALL].update(predicted, target, flat_valid)
             for source in set(sources):
@@ -98,35 +204,61 @@ class EvaluationMetrics(nn.Module):
                 self.reference[source].update(predicted[chosen], target[chosen], flat_valid[chosen])
 
     def compute(self) -> dict[str, dict[str, float]]:
-        """Metrics by source, and under "all" pooled over the sources; synchronised over ranks."""
-        # A rank that saw no mask of a source must take part in its synchronisation all the same.
-        nothing = torch.empty(0, device=self._confusion(-1).device)
-        codes = nothing.long().reshape(0, 1, 1)
-        for index in range(len(self.confusions)):
-            self._confusion(index).update(codes, codes, codes.bool())
-            self._agreement(index).update(nothing, nothing)
-        result = {
-            source: {**self._confusion(index).compute(), **self._agreement(index).compute()}
-            for index, source in enumerate((*self.sources, ALL))
-        }
+        """Metrics by source, and under "all" pooled over the sources, from the masks of all processes."""
+        rows = all_ranks(self.rows)
+        result = {source: pooled_metrics([row for row in rows if row.source == source]) for source in self.sources}
+        result[ALL] = pooled_metrics(rows)
         for source, protocol in self.reference.items():
             result[source] |= {f"reference_{name}": value for name, value in protocol.compute().items()}
         return result
 
     def reset(self) -> None:
         """Forget everything."""
-        for index in range(len(self.confusions)):
-            self._confusion(index).reset()
-            self._agreement(index).reset()
         self.reference = {name: ReferenceProtocol() for name in self.reference}
         self.rows = []
 
-    def _confusion(self, index: int) -> QualityConfusion:
-        metric = self.confusions[index]
-        assert isinstance(metric, QualityConfusion)
-        return metric
 
-    def _agreement(self, index: int) -> ScoreAgreement:
-        metric = self.agreements[index]
-        assert isinstance(metric, ScoreAgreement)
-        return metric
+def _row(
+    name: str,
+    source: str,
+    estimated: ExpectedCounts,
+    confusion: Tensor,
+    reliability: Reliability,
+    objects: tuple[tuple[float, float], ...],
+) -> MaskRow:
+    metrics, true = quality_metrics(confusion), true_counts(confusion)
+    return MaskRow(
+        name=name,
+        source=source,
+        estimated_iou=1.0 if math.isnan(estimated.iou) else estimated.iou,
+        true_iou=true.iou,
+        estimated_f1=estimated.f1,
+        true_f1=true.f1,
+        estimated_precision=estimated.precision,
+        true_precision=true.precision,
+        estimated_recall=estimated.recall,
+        true_recall=true.recall,
+        refined_iou=refined_counts(confusion).iou,
+        fp_iou=metrics["fp_iou"],
+        fn_iou=metrics["fn_iou"],
+        error_f1=metrics["error_f1"],
+        error_share=true.error_share,
+        expected_errors=estimated.errors,
+        true_errors=true.errors,
+        confusion=tuple(confusion.flatten().tolist()),
+        reliability=reliability,
+        objects=objects,
+    )
+
+
+def _object_pairs(
+    calibrated: Tensor, predicted: Tensor, mask: Tensor, truth: Tensor, valid: Tensor
+) -> tuple[tuple[float, float], ...]:
+    """Estimated and true IoU of the objects of one mask; (4, H, W), then (H, W) each."""
+    probabilities, codes, inside, true, counted = (
+        plane.cpu().numpy() for plane in (calibrated.float(), predicted, mask > 0, truth > 0, valid)
+    )
+    objects = MaskObjects.of(inside, counted)
+    large = objects.area >= MIN_AREA
+    estimated = estimated_object_iou(objects, probabilities, codes, counted)[large]
+    return tuple(zip(estimated.tolist(), true_object_iou(objects, true, counted)[large].tolist(), strict=True))

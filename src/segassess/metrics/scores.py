@@ -1,73 +1,114 @@
-"""How well scores predicted for whole images agree with the true ones."""
+"""Scores of whole masks: estimated from quality probabilities, true, and how well the two agree."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.functional import mean_absolute_error, pearson_corrcoef, spearman_corrcoef
 
-from segassess.quality import FN, FP, TP, encode
+from segassess.quality import FN, FP, NUM_CLASSES, TP
 
 
-def expected_iou(probabilities: Tensor, valid: Tensor) -> Tensor:
-    """Estimated IoU of each mask from its quality probabilities: sum P(TP) / sum (P(TP) + P(FP) + P(FN)).
+@dataclass(frozen=True)
+class ExpectedCounts:
+    """Expected numbers of pixels; counts of parts of an image add up to those of the image.
+
+    The one definition of estimated scores: each is the score of the expected counts, NaN where there is nothing to count.
+
+    Attributes:
+        true_positive: sum of P(TP) over valid pixels.
+        false_positive: sum of P(FP).
+        false_negative: sum of P(FN).
+        valid: number of valid pixels.
+    """
+
+    true_positive: float = 0.0
+    false_positive: float = 0.0
+    false_negative: float = 0.0
+    valid: int = 0
+
+    @classmethod
+    def of(cls, probabilities: Any, valid: Any) -> "ExpectedCounts":
+        """Count one image or part of one.
+
+        Args:
+            probabilities: float (4, H, W) in [0, 1], torch tensor or array; a pixel with NaN does not count.
+            valid: bool (H, W), torch tensor or array.
+
+        Raises:
+            ValueError: if the shapes do not fit.
+        """
+        classes, counted = torch.as_tensor(probabilities).detach(), torch.as_tensor(valid).bool()
+        if classes.ndim != 3 or classes.shape != (NUM_CLASSES, *counted.shape):
+            shapes = f"{tuple(classes.shape)} and {tuple(counted.shape)}"
+            raise ValueError(f"probabilities must be ({NUM_CLASSES}, H, W) and valid (H, W), not {shapes}.")
+        counted = counted & ~classes.isnan().any(dim=0)
+        hits, false_alarms, misses = (float(classes[code][counted].sum(dtype=torch.float64)) for code in (TP, FP, FN))
+        return cls(hits, false_alarms, misses, int(counted.sum()))
+
+    def __add__(self, other: "ExpectedCounts") -> "ExpectedCounts":
+        return ExpectedCounts(
+            self.true_positive + other.true_positive,
+            self.false_positive + other.false_positive,
+            self.false_negative + other.false_negative,
+            self.valid + other.valid,
+        )
+
+    @property
+    def errors(self) -> float:
+        """Expected number of wrong pixels."""
+        return self.false_positive + self.false_negative
+
+    @property
+    def iou(self) -> float:
+        """TP / (TP + FP + FN), in [0, 1]."""
+        return _ratio(self.true_positive, self.true_positive + self.errors)
+
+    @property
+    def f1(self) -> float:
+        """2 TP / (2 TP + FP + FN), in [0, 1]."""
+        return _ratio(2 * self.true_positive, 2 * self.true_positive + self.errors)
+
+    @property
+    def precision(self) -> float:
+        """TP / (TP + FP), in [0, 1]."""
+        return _ratio(self.true_positive, self.true_positive + self.false_positive)
+
+    @property
+    def recall(self) -> float:
+        """TP / (TP + FN), in [0, 1]."""
+        return _ratio(self.true_positive, self.true_positive + self.false_negative)
+
+    @property
+    def error_share(self) -> float:
+        """Errors per valid pixel, in [0, 1]."""
+        return _ratio(self.errors, self.valid)
+
+
+def score_agreement(estimated: Sequence[float], true: Sequence[float]) -> dict[str, float]:
+    """How well estimated scores agree with the true ones.
 
     Args:
-        probabilities: float (B, 4, H, W).
-        valid: bool (B, 1, H, W).
+        estimated: N scores.
+        true: N scores; those that are NaN (undefined, as the IoU where neither truth nor mask is) are left out.
 
     Returns:
-        float64 (B,) in [0, 1]; 1 where neither mask nor errors are expected at all.
+        `mae`, `pearson`, `spearman` (NaN where undefined) and `number`, of those that were counted.
     """
-    sums = (probabilities * valid).double().sum(dim=(2, 3))
-    union = sums[:, TP] + sums[:, FP] + sums[:, FN]
-    return torch.where(union > 0, sums[:, TP] / union.clamp(min=1e-12), 1.0)
+    pairs = torch.tensor([pair for pair in zip(estimated, true, strict=True) if not math.isnan(pair[1])])
+    if len(pairs) == 0:
+        return {"mae": math.nan, "pearson": math.nan, "spearman": math.nan, "number": 0.0}
+    first, second = pairs.T.contiguous()
+    related = len(pairs) > 1 and bool(first.std() > 0) and bool(second.std() > 0)
+    return {
+        "mae": float(mean_absolute_error(first, second)),
+        "pearson": float(pearson_corrcoef(first, second)) if related else math.nan,
+        "spearman": float(spearman_corrcoef(first, second)) if related else math.nan,
+        "number": float(len(pairs)),
+    }
 
 
-def true_iou(mask: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
-    """IoU of each mask with its truth, all (B, 1, H, W): float64 (B,), NaN where both are empty."""
-    quality = encode(mask, truth).masked_fill(~valid, -1).flatten(1)
-    hit = (quality == TP).sum(dim=1).double()
-    union = hit + ((quality == FP) | (quality == FN)).sum(dim=1)
-    return hit / union
-
-
-def _concatenated(state: list[Tensor] | Tensor) -> Tensor:
-    """A "cat" state of torchmetrics: a list before synchronisation, one tensor after it."""
-    if isinstance(state, Tensor):
-        return state
-    return torch.cat(state) if state else torch.empty(0)
-
-
-class ScoreAgreement(Metric):
-    """MAE, Pearson and Spearman correlation of estimated and true IoU over images, gathered from all ranks."""
-
-    full_state_update = False
-    estimated: list[Tensor]
-    true: list[Tensor]
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.add_state("estimated", default=[], dist_reduce_fx="cat")
-        self.add_state("true", default=[], dist_reduce_fx="cat")
-
-    def update(self, estimated: Tensor, true: Tensor) -> None:
-        """Add images: estimated IoU (B,) and true IoU (B,); images whose true IoU is NaN are left out."""
-        known = ~true.isnan()
-        self.estimated.append(estimated[known].float())
-        self.true.append(true[known].float())
-
-    def compute(self) -> dict[str, float]:
-        """`iou_mae`, `iou_pearson`, `iou_spearman` (NaN where undefined) and `iou_images`, the number of images counted."""
-        estimated, true = _concatenated(self.estimated), _concatenated(self.true)
-        nan = float("nan")
-        if true.numel() == 0:
-            return {"iou_mae": nan, "iou_pearson": nan, "iou_spearman": nan, "iou_images": 0.0}
-        related = true.numel() > 1 and bool(true.std() > 0) and bool(estimated.std() > 0)
-        return {
-            "iou_mae": float(mean_absolute_error(estimated, true)),
-            "iou_pearson": float(pearson_corrcoef(estimated, true)) if related else nan,
-            "iou_spearman": float(spearman_corrcoef(estimated, true)) if related else nan,
-            "iou_images": float(true.numel()),
-        }
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else math.nan

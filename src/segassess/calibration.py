@@ -1,0 +1,178 @@
+"""Calibration: from what an assessor says of a pixel to how often it is right about it.
+
+The training loss gives the rare error classes more weight. That makes the most probable class a good decision, and the
+probabilities biased: errors come out as more probable than they are. So the two uses are kept apart. Decisions (the quality map
+and the refined mask) are taken from the probabilities as the network gives them; everything that is read as a probability or
+summed up (the error map, estimated scores of masks and objects) from the calibrated ones. A pixel with a calibrated P(error)
+below one half can therefore be called an error.
+
+Calibrated is, apart for the two error classes, the log-odds of an error given what the pixel can be: log P(FP) / P(TP) and
+log P(FN) / P(TN), each by a scale (one over the temperature) and a shift. With the shift at zero this is temperature scaling
+(arXiv 1706.04599), with it Platt scaling. Log-odds of a pair do not depend on the other pair, so a calibration holds for both
+decodings.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+from torch import Tensor
+
+from segassess.errors import ConfigError
+from segassess.quality import FN, FP, TN, TP
+
+# Scale and shift of log-odds.
+Affine: TypeAlias = tuple[float, float]
+Kind: TypeAlias = Literal["temperature", "affine"]
+KINDS: tuple[Kind, ...] = ("temperature", "affine")
+IDENTITY: Affine = (1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Maps quality probabilities to calibrated ones; the identity by default.
+
+    Attributes:
+        fp: scale and shift of log P(FP) / P(TP).
+        fn: scale and shift of log P(FN) / P(TN).
+
+    Raises:
+        ValueError: if a scale is not positive, or a number not finite.
+    """
+
+    fp: Affine = IDENTITY
+    fn: Affine = IDENTITY
+
+    def __post_init__(self) -> None:
+        for name, (scale, shift) in asdict(self).items():
+            if not (math.isfinite(scale) and scale > 0 and math.isfinite(shift)):
+                raise ValueError(f"calibration.{name} needs a positive scale and a finite shift, not {(scale, shift)}.")
+
+    def as_dict(self) -> dict[str, list[float]]:
+        """Scale and shift by class, primitives only."""
+        return {"fp": list(self.fp), "fn": list(self.fn)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Calibration":
+        """Rebuild from `as_dict`; a class that is missing is left as it is.
+
+        Raises:
+            ValueError: if a class is not a pair of numbers, or not allowed.
+        """
+        (fp_scale, fp_shift), (fn_scale, fn_shift) = (content.get(name, IDENTITY) for name in ("fp", "fn"))
+        return cls((float(fp_scale), float(fp_shift)), (float(fn_scale), float(fn_shift)))
+
+    def __call__(self, probabilities: Tensor) -> Tensor:
+        """Calibrated probabilities.
+
+        P(TP) + P(FP) and P(TN) + P(FN) stay what they are; so does what is certain (0 or 1 within its pair).
+
+        Args:
+            probabilities: float (B, 4, H, W) in [0, 1]; NaN stays NaN.
+
+        Returns:
+            The same shape and dtype; a pair whose map is the identity is returned unchanged.
+        """
+        result = probabilities.clone()
+        for right, wrong, (scale, shift) in ((TP, FP, self.fp), (TN, FN, self.fn)):
+            if (scale, shift) == IDENTITY:
+                continue
+            pair = probabilities[:, right] + probabilities[:, wrong]
+            odds = scale * _log_odds(probabilities, right, wrong) + shift
+            # What the pair cannot be at all has no odds (0 / 0).
+            possible = pair != 0
+            result[:, wrong] = torch.where(possible, pair * odds.sigmoid(), 0).to(result.dtype)
+            result[:, right] = torch.where(possible, pair * (-odds).sigmoid(), 0).to(result.dtype)
+        return result
+
+
+class CalibrationFit:
+    """Counts right and wrong pixels by log-odds, batch after batch, and fits a `Calibration` to them.
+
+    Memory does not grow: log-odds are counted in bins of 1/32 from -20 to 20, what is beyond in the first and the last.
+    """
+
+    _LIMIT = 20
+    _BINS = 2 * _LIMIT * 32
+
+    def __init__(self) -> None:
+        # FP, then FN; last axis: right, wrong.
+        self._counts = torch.zeros(2, self._BINS, 2, dtype=torch.int64)
+
+    def update(self, probabilities: Tensor, mask: Tensor, truth: Tensor, valid: Tensor) -> None:
+        """Count a batch.
+
+        Args:
+            probabilities: float (B, 4, H, W), not calibrated; a pixel with NaN, or whose own pair is impossible, does not count.
+            mask: (B, 1, H, W), > 0 is foreground.
+            truth: the same.
+            valid: bool (B, 1, H, W), pixels that count.
+        """
+        inside, true, counted = mask[:, 0] > 0, truth[:, 0] > 0, valid[:, 0]
+        sides = (TP, FP, inside), (TN, FN, ~inside)
+        for counts, (right, wrong, side) in zip(self._counts, sides, strict=True):
+            odds = _log_odds(probabilities, right, wrong)
+            known = side & counted & ~odds.isnan()
+            bins = ((odds[known] + self._LIMIT) * (self._BINS / (2 * self._LIMIT))).clamp(0, self._BINS - 1).long()
+            index = bins * 2 + (inside != true)[known]
+            counts += torch.bincount(index, minlength=counts.numel()).reshape(counts.shape).cpu()
+
+    def fit(self, kind: Kind = "affine") -> Calibration:
+        """The calibration under which what was counted is most likely (least negative log-likelihood per pixel).
+
+        A class keeps the identity if there is nothing to learn it from: no pixel of its side, none wrong, or none right.
+
+        Args:
+            kind: "temperature" fits the scale of each class, "affine" scale and shift.
+
+        Raises:
+            ConfigError: if there is no such kind.
+        """
+        if kind not in KINDS:
+            raise ConfigError(f"The kind of calibration must be one of {', '.join(KINDS)}, not {kind!r}.")
+        fp, fn = (_fit_side(self._centres(), counts.numpy().astype(np.float64), kind) for counts in self._counts)
+        return Calibration(fp, fn)
+
+    def _centres(self) -> NDArray[np.float64]:
+        edges = np.linspace(-self._LIMIT, self._LIMIT, self._BINS + 1, dtype=np.float64)
+        return (edges[:-1] + edges[1:]) / 2
+
+
+def _log_odds(probabilities: Tensor, right: int, wrong: int) -> Tensor:
+    """Log of P(wrong) / P(right), (B, H, W), at least float32; infinite where certain, NaN where neither is possible."""
+    chosen = probabilities[:, [wrong, right]]
+    odds = (chosen if chosen.dtype == torch.float64 else chosen.float()).log()
+    return odds[:, 0] - odds[:, 1]
+
+
+def _fit_side(odds: NDArray[np.float64], counts: NDArray[np.float64], kind: Kind) -> Affine:
+    """Scale and shift by maximum likelihood; a convex problem of one or two unknowns.
+
+    Args:
+        odds: (N,) log-odds of the bins.
+        counts: (N, 2) right and wrong pixels.
+        kind: what is fitted.
+    """
+    right, wrong = counts.T
+    if not right.any() or not wrong.any():
+        return IDENTITY
+    every = right + wrong
+    total = every.sum()
+
+    def loss(unknown: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scale, shift = unknown
+        mapped = scale * odds + shift
+        value = (wrong @ np.logaddexp(0, -mapped) + right @ np.logaddexp(0, mapped)) / total
+        slope = (every * expit(mapped) - wrong) / total
+        return value, np.array([slope @ odds, slope.sum()])
+
+    # Counts that a threshold separates, or that contradict the odds, have no finite positive optimum.
+    bounds = [(1e-2, 1e2), (0.0, 0.0) if kind == "temperature" else (-20.0, 20.0)]
+    scale, shift = minimize(loss, np.array(IDENTITY), jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14}).x
+    return float(scale), float(shift)
