@@ -2,18 +2,29 @@
 
 import re
 import shlex
+import shutil
 
 import pytest
+import torch
 
+from segassess.data.tiles import FolderTiles
+from segassess.inference.drawing import draw_masks
+from segassess.segmenters.artifact import SegmenterDescription, save_segmenter
+from segassess.segmenters.fitted import FULL, FittedSegmenter, fold_file
+from segassess.segmenters.registry import build_segmenter, resolved_spec
 from tests.conftest import ROOT, SHARED
+from tests.data.prepare.archives import make_all
 from tests.pipelines.conftest import *  # noqa: F403 - the fixtures checkpoint and trained
 from tests.pipelines.scripts import QUICK, run_script
 
 PAGES = [ROOT / "README.md", ROOT / "checkpoints" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-# What needs GPUs or public weights that are not here.
-COMPOSED_ONLY = r"trainer=ddp|trainer=gpu|experiment=paper|sam_vit_b|best\.pkl"
+# What needs GPUs, public weights or data that are not here, or trains several times.
+COMPOSED_ONLY = (
+    r"trainer=ddp|trainer=gpu|experiment=paper|sam_vit_b|best\.pkl|train\.py experiment=(matrix|transfer|ams_)|experiment=matrix$"
+    r"|experiment=shared_tiles_(ams|segmenters)|experiment=benchmark"
+)
 
 
 def commands() -> list[str]:
@@ -28,7 +39,10 @@ def commands() -> list[str]:
 def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     """What stands for the documentation's placeholders."""
     here = tmp_path_factory.mktemp("docs")
-    test = tiny_folder / "test"
+    data = here / "data"
+    shutil.copytree(tiny_folder, data)
+    network = segmenter(data, here / "segmenters" / "folder" / "unetformer")
+    test = data / "test"
     (here / "images").symlink_to(test / "image")
     (here / "masks").symlink_to(test / "seg_preds" / "alpha")
     (here / "pairs.csv").write_text(f"image,mask\n{test}/image/test_0.png,{test}/seg_preds/alpha/test_0.png\n")
@@ -36,38 +50,67 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     (here / "b.tif").write_bytes((test / "seg_preds" / "alpha" / "test_0.png").read_bytes())
     for script in ("train", "evaluate", "predict"):
         (here / f"{script}.py").symlink_to(ROOT / f"{script}.py")
-    return here, {"DIR": str(tiny_folder), "FILE": str(checkpoint), "RUN": str(trained)}
+    stand_ins = {"root=DIR": data, "checkpoint=FILE": checkpoint, "networks=FILE": network, "resume=RUN": trained}
+    stand_ins["segmenters DIR"] = network.parent
+    stand_ins |= {f"{name} download=DIR": folder for name, folder in make_all(here / "downloads").items()}
+    return here, stand_ins
+
+
+def segmenter(data, folder):
+    """A segmenter fitted in two folds, and its masks; gives the file of its first network."""
+    spec = resolved_spec({"name": "unetformer", "size": "small", "pretrained": False, "width": 24})
+    network = build_segmenter(spec).eval()
+    names = [tile.key for tile in FolderTiles(data).tiles("train")]
+    for file, seen in ((FULL, names), (fold_file(0), names[::2]), (fold_file(1), names[1::2])):
+        save_segmenter(folder / file, network, SegmenterDescription(spec, 0.5, tuple(seen)))
+    for split in ("train", "valid", "test"):
+        draw_masks(FittedSegmenter.load(folder, "unetformer"), FolderTiles(data), split, device=torch.device("cpu"))
+    return folder / FULL
 
 
 def test_there_are_commands_for_every_script():
-    assert {command.split()[1] for command in commands()} == {"train.py", "evaluate.py", "predict.py"}
+    programs = {re.sub(r"python (-m )?(\S+).*", r"\2", command) for command in commands()}
+    assert programs == {"train.py", "evaluate.py", "predict.py", "segassess.prepare", "segassess.segmenters"}
 
 
-def trains(command: str) -> bool:
-    return command.startswith("python train.py") and not re.search(r"--help|--cfg|" + COMPOSED_ONLY, command)
+def composes(command: str) -> bool:
+    return re.search(r"--help|--cfg|" + COMPOSED_ONLY, command) is not None
 
 
 @pytest.mark.parametrize(
-    "command", [pytest.param(command, marks=pytest.mark.slow if trains(command) else ()) for command in commands()]
+    "command", [pytest.param(command, marks=() if composes(command) else pytest.mark.slow) for command in commands()]
 )
 def test_documented_command(command, places, tmp_path):
-    here, names = places
-    _, script, *arguments = shlex.split(command)
-    arguments = [re.sub(r"(?<==)(DIR|FILE|RUN)\b", lambda match: names[match[0]], argument) for argument in arguments]
+    here, stand_ins = places
+    for place, path in stand_ins.items():
+        command = re.sub(rf"{place}\b", place.removesuffix(re.split("[ =]", place)[-1]) + str(path), command)
+    _, script, *arguments = shlex.split(command.replace("python -m ", "python "))
     name = script.removesuffix(".py")
+    if name.startswith("segassess."):
+        roots = ["paths.data_dir=."] if name == "segassess.prepare" else []
+        run_script(name, *arguments, *roots, cwd=tmp_path)
+        return
     if "--help" in arguments or "--cfg" in arguments:
         run_script(name, *arguments)
         return
     if re.search(COMPOSED_ONLY, command):
-        run_script(name, *arguments, "--cfg", "job")
+        # Hydra shows the config of one run: of a sweep, the first.
+        first = [re.sub(r"=([^,\[]+),.*", r"=\1", argument) for argument in arguments if argument != "-m"]
+        run_script(name, *first, "--cfg", "job")
         return
     if "shared_tiles" in command and not (SHARED / "data").is_dir():
         pytest.skip("the folder ../shared/data with real tiles is missing")
     arguments = [f"output_dir={tmp_path}/out" if argument == "output_dir=out" else argument for argument in arguments]
-    if name != "predict":
+    segments = "task=segmenter" in arguments or "task=crossfit" in arguments
+    if (name == "predict" and segments) or "sampling=ams_online" in arguments:
+        arguments += [f"paths.segmenters={here / 'segmenters'}"]
+    if name != "predict" and not segments:
         arguments += ["trainer.enable_progress_bar=false", "trainer.limit_test_batches=2", "rivals=[always_right]"]
     if name == "train":
-        arguments += [*QUICK[:-2], "trainer.limit_train_batches=2", "trainer.limit_val_batches=2"]
+        arguments += ["sampling.crop=64", "sampling.images_per_batch=2"] if segments else QUICK[:-2]
+        if "assessor=" in command:
+            arguments.remove("assessor.depth=1")  # of the default assessor
+        arguments += ["trainer.limit_train_batches=2", "trainer.limit_val_batches=2"]
         arguments += ["trainer.max_epochs=2" if "resume=" in command else "trainer.max_epochs=1"]
         if "dataset=" not in command and "shared_tiles" not in command:
             arguments += ["dataset.train=3", "dataset.valid=2", "dataset.test=2", f"paths.data_dir={tmp_path}"]

@@ -19,8 +19,9 @@ QUICK = (
 
 
 def run_script(script: str, *arguments: str | Path, cwd: Path | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run `python <script>.py ...` and check its exit code."""
-    command = [sys.executable, str(ROOT / f"{script}.py"), *map(str, arguments)]
+    """Run `python <script>.py ...`, or `python -m <script> ...` for a module, and check its exit code."""
+    program = ["-m", script] if "." in script else [str(ROOT / f"{script}.py")]
+    command = [sys.executable, *program, *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "COLUMNS": "160"}
     result = subprocess.run(command, cwd=cwd or ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == code, f"exit code {result.returncode}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"

@@ -27,7 +27,20 @@ OPTIONS = [
     if path.parent.name not in ("hydra", "paths", "experiment", "debug")
 ]
 NAMED = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name in ("experiment", "debug")]
-REQUIRED = {"predict": ["image=a.tif", "mask=b.tif", "output_dir=out"]}
+SCRIPTS = [path.stem for path in sorted(CONF.glob("*.yaml"))]
+REQUIRED = {
+    "predict": ["image=a.tif", "mask=b.tif", "output_dir=out"],
+    "predict_segmenter": ["segmenter=hrnet", "dataset=synthetic"],
+}
+# What belongs to the configs of segmenters.
+OF_SEGMENTERS = {("loss", "segmentation"), ("experiment", "shared_tiles_segmenters"), ("experiment", "paper_segmenters")}
+
+
+def script_of(group: str, option: str) -> str:
+    """A config that has this option."""
+    if option == "benchmark":
+        return "evaluate"
+    return "train_segmenter" if group == "segmenter" or (group, option) in OF_SEGMENTERS else "train"
 
 
 @pytest.fixture(autouse=True)
@@ -47,14 +60,15 @@ def composed(name: str, *overrides: str, config_dir: Path = CONF):
     return config
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict"])
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_defaults_compose_and_know_their_own_keys(name):
     composed(name, *REQUIRED.get(name, []))
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS + NAMED)
 def test_every_option_composes(group, option):
-    config = composed("train", f"{group}={option}", *(["dataset.root=DIR"] if option == "folder" else []))
+    script = script_of(group, option)
+    config = composed(script, f"{group}={option}", *(["dataset.root=DIR"] if option == "folder" else []))
     OmegaConf.to_container(config, resolve=group != "dataset", throw_on_missing=False)
 
 
@@ -104,8 +118,8 @@ def test_every_composition_can_be_built_from_its_config(assessor, encoder):
 def test_every_key_carries_a_comment():
     for path in sorted(CONF.rglob("*.yaml")):
         assert path.read_text().lstrip().startswith("#"), f"{path} does not say what it is"
-    for group in ("sampling", "dataset", "assessor", "encoder", "loss", "paths"):
-        for path in (CONF / group).glob("*.yaml"):
+    for folder in ("sampling", "dataset", "assessor", "encoder", "segmenter", "loss", "paths"):
+        for path in (CONF / folder).glob("*.yaml"):
             previous = ""
             for line in path.read_text().splitlines():
                 if re.match(r"\s*[a-z_0-9]+: ", line) and not re.match(r"(name|_target_|weights): ", line.strip()):

@@ -3,6 +3,7 @@
 import csv
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,12 +12,17 @@ import torch
 from PIL import Image
 from rasterio.transform import from_origin
 
+from segassess.assessor.artifact import load_assessor
 from segassess.assessor.checkpoint import to_reference
 from segassess.assessor.registry import build_assessor
+from segassess.calibration import Calibration
+from segassess.inference.objects import OBJECT_COLUMNS
+from segassess.inference.pairs import Pair
+from segassess.pipelines.predict import Judge, judge_pair
 from tests.conftest import save
 from tests.pipelines.scripts import error_of, run_script
 
-NAMES = {"quality.tif", "error.tif", "refined.tif", "panel.png", "scores.json"}
+NAMES = {"quality.tif", "error.tif", "refined.tif", "panel.png", "objects.csv", "scores.json"}
 
 
 def write_tif(path, pixels, **options):
@@ -68,6 +74,28 @@ def test_files_keep_their_place_and_agree(scene, checkpoint, tmp_path):
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == stamps, "a rerun must skip what is complete"
     run_script("predict", *arguments, "decoding=free")
     assert all(path.stat().st_mtime_ns != stamps[path.name] for path in folder.iterdir()), "another decoding is another result"
+
+
+def test_calibration_moves_probabilities_and_no_decision(scene, checkpoint, tmp_path):
+    plain = load_assessor(checkpoint)
+    calibration = Calibration(fp=(0.5, -1.0), fn=(0.5, 1.0))
+    calibrated = replace(plain, description=replace(plain.description, calibration=calibration))
+    pair = Pair("image", str(scene / "image.tif"), {"s": str(scene / "mask.tif")})
+    rows, maps = [], []
+    for name, loaded in (("plain", plain), ("calibrated", calibrated)):
+        folder = tmp_path / name
+        rows += judge_pair(pair, Judge(loaded, torch.device("cpu"), panel=False), folder, "x")
+        maps.append([rasterio.open(folder / f"{kind}.tif").read(1) for kind in ("quality", "refined", "error")])
+        objects = list(csv.DictReader((folder / "objects.csv").open()))
+        assert tuple(objects[0]) == OBJECT_COLUMNS and float(objects[0]["area_m2"]) == pytest.approx(
+            0.25 * float(objects[0]["area_px"]), rel=0.01
+        )
+    (quality, refined, error), (same_quality, same_refined, other_error) = maps
+    assert np.array_equal(quality, same_quality) and np.array_equal(refined, same_refined)
+    inside = np.isin(quality, (0, 1))
+    assert other_error[~inside].mean() > error[~inside].mean()
+    assert rows[1]["error_area_px"] == pytest.approx(other_error.sum() * 0.004, rel=0.01)
+    assert rows[1]["estimated_iou"] != pytest.approx(rows[0]["estimated_iou"], abs=0.01)
 
 
 def test_a_failed_rerun_is_not_taken_for_complete(scene, checkpoint, tmp_path):
@@ -143,6 +171,7 @@ def test_bad_inputs_are_named_and_the_others_done(scene, checkpoint, tmp_path):
     assert (codes[:10, :10] == 255).all() and (codes != 255).sum() == codes.size - 100
 
 
+@pytest.mark.slow
 def test_wrong_requests_are_refused(scene, checkpoint, tmp_path):
     (tmp_path / "nothing").mkdir()
     (tmp_path / "file").write_text("")

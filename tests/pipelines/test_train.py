@@ -82,7 +82,7 @@ def test_evaluation_without_a_train_split_leaves_out_what_must_learn(checkpoint,
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["source=gamma"], "'gamma' does not exist"),
+        (["source=gamma"], "source 'gamma'; there are alpha"),
         (["split=nowhere"], "No images found"),
         (["decoding=loose"], "loose"),
         (["rivals=[oracle]"], "oracle"),
@@ -108,6 +108,14 @@ def test_a_resumed_run_continues_exactly(tiny_folder, tmp_path):
     whole, first, second = (losses(tmp_path / name) for name in ("whole", "first", "second"))
     assert len(first) == 8 and len(second) == 4
     assert first + second == whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["checkpoint={}/assessor.safetensors", "resume={}"])
+def test_weights_that_learned_from_a_held_out_source_are_no_start(start, trained, tiny_folder, tmp_path):
+    data = "dataset=folder", f"dataset.root={tiny_folder}", *QUICK, "held_out=[beta]", f"hydra.run.dir={tmp_path}"
+    error = error_of(run_script("train", *data, start.format(trained), code=2))
+    assert "has learned from masks of beta, which is in held_out" in error
 
 
 def test_nothing_to_resume(tmp_path):
@@ -186,14 +194,6 @@ def test_two_cpu_processes_train_and_evaluate_like_one(tiny_folder, tmp_path):
     assert sorted((r["method"], r["name"], r["source"]) for r in rows[0]) == sorted(
         (r["method"], r["name"], r["source"]) for r in rows[1]
     )
-
-
-@pytest.mark.slow
-def test_the_reference_composition_trains_with_its_own_recipe(tiny_folder, tmp_path):
-    data = "dataset=folder", f"dataset.root={tiny_folder}", "evaluate=false"
-    paper = "experiment=paper", "trainer=cpu", "encoder=sam_vit_tiny", "trainer.max_epochs=2", "sampling.crop=64"
-    run_script("train", *data, *paper, "trainer.enable_progress_bar=false", f"hydra.run.dir={tmp_path}")
-    assert load_assessor(tmp_path / "assessor.safetensors").description.decoding == "free"
 
 
 @pytest.mark.slow

@@ -5,9 +5,11 @@ import torch
 from segassess import quality
 from segassess.data.batch import Batch
 from segassess.errors import ConfigError, RequestError
-from segassess.rivals import RIVALS, build_rival
+from segassess.rivals import RIVALS, RivalContext, build_rival
 from segassess.rivals.boundary_prior import MAX_DISTANCE, BoundaryPrior, distance_to_edge
 from tests.parity import rules
+from tests.rivals.stubs import tiny_sam
+from tests.segmenters.stubs import fitted, stored
 
 
 def batch(mask: torch.Tensor, truth: torch.Tensor) -> Batch:
@@ -24,13 +26,24 @@ def eroded():
     return batch(mask, truth)
 
 
+@pytest.fixture
+def context(tmp_path, tiny_sam_type):
+    """All that a rival may ask for."""
+    checkpoint = tmp_path / "sam.pth"
+    torch.save(tiny_sam().state_dict(), checkpoint)
+    networks = {"s": fitted(stored(0.5, name="s")), "other": fitted(stored(0.4, name="other"))}
+    return RivalContext(networks, ["s", "other"], {"t": "t"}, (), checkpoint, tiny_sam_type)
+
+
+@pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("name", RIVALS)
-def test_every_rival_answers_like_an_assessor(name, eroded):
-    rival = build_rival(name)
+def test_every_rival_answers_like_an_assessor(name, shared, eroded, context):
+    rival = build_rival(name, context)
     if rival.learns:
         rival.fit_batch(eroded)
         rival.finish_fit()
-    output = rival.assess(rival.encode_image(eroded.image[:1]), eroded.mask)
+    features = rival.encode_image(eroded.image[:1] if shared else eroded.image)
+    output = rival.assess(features, eroded.mask, sources=eroded.source)
     assert output.quality_logits.shape == (4, 4, 64, 64)
     free = quality.decode(quality.probabilities(output.quality_logits, eroded.mask, "free"))
     consistent = quality.decode(quality.probabilities(output.quality_logits, eroded.mask, "consistent"))
@@ -69,6 +82,19 @@ def test_distance_of_masks_without_an_edge():
 def test_boundary_prior_must_have_learned():
     with pytest.raises(RequestError, match="has seen no training mask"):
         BoundaryPrior().finish_fit()
+
+
+@pytest.mark.parametrize("name", ["disagreement_best", "disagreement_ensemble", "confidence", "entropy", "sam_agreement"])
+def test_a_rival_that_lacks_something_says_so(name):
+    wanted = "sam.checkpoint=FILE" if name == "sam_agreement" else "task=crossfit"
+    with pytest.raises(RequestError, match=rf"^{name} .*{wanted}"):
+        build_rival(name)
+
+
+def test_a_network_that_has_seen_the_tiles_under_evaluation_is_refused():
+    networks = {"s": fitted(stored(0.5, name="s", trained_on=["a", "b"]), stored(0.5, name="s", trained_on=["b"]))}
+    with pytest.raises(RequestError, match="network of s that disagreement_ensemble asks has learned from a, which"):
+        build_rival("disagreement_ensemble", RivalContext(networks, ["s"], judged_keys=["x", "a"]))
 
 
 def test_unknown_rival():

@@ -16,10 +16,11 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from segassess.errors import SegAssessError, SomeInputsFailed
+from segassess.errors import ConfigError, SegAssessError, SomeInputsFailed
 from segassess.pipelines.config_check import check_keys
 
 EXIT_SOME_FAILED = 1
@@ -31,18 +32,18 @@ def run_script(task: str, script: str) -> NoReturn:
     """Run `python <task>.py`; never returns.
 
     Args:
-        task: "train", "evaluate" or "predict": name of the config `conf/<task>.yaml` and of the pipeline
-            `segassess.pipelines.<task>.run(config)`.
-        script: path of the script; `conf/` lies beside it.
+        task: "train", "evaluate", "predict" or "prepare": name of the config `conf/<task>.yaml` and of the pipeline
+            `segassess.pipelines.<task>.run(config)`; `task=NAME` on the command line takes `conf/<task>_NAME.yaml` instead.
+        script: path of the script, or of a module of the package (`python -m segassess.<task>`).
 
     Exit codes: 0 done; 1 some inputs failed and the others are done; 2 the request itself is wrong; 130 interrupted.
     """
-    root = Path(script).resolve().parent
+    root, configs = _places(Path(script).resolve().parent)
     os.environ.setdefault("SEGASSESS_ROOT", str(root))
     # Lets Hydra raise its errors instead of printing them and exiting with 1, so that one place decides.
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
-    @hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name=task)
+    @hydra.main(version_base="1.3", config_path=str(configs), config_name=_config_name(task, configs))
     def main(config: DictConfig) -> float | None:
         # GDAL's own words about bad files; ours follow.
         logging.getLogger("rasterio").setLevel(logging.CRITICAL)
@@ -51,7 +52,8 @@ def run_script(task: str, script: str) -> NoReturn:
             run: Callable[[DictConfig], float | None] = import_module(f"segassess.pipelines.{task}").run
             return run(config)
         except (SegAssessError, OmegaConfBaseException) as error:
-            if config.traceback:
+            # What a sweep does with a failed run: see `segassess.pipelines.sweep`.
+            if config.traceback or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             _stop(error)
 
@@ -65,12 +67,38 @@ def run_script(task: str, script: str) -> NoReturn:
     sys.exit(0)
 
 
+def _config_name(script: str, configs: Path) -> str:
+    """`<script>`, or `<script>_<task>` where the command line says `task=` and there is such a config.
+
+    Tasks differ in the groups that they have, and Hydra lets no key choose groups.
+    """
+    tasks = {"assessor": script}
+    tasks |= {path.stem.removeprefix(f"{script}_"): path.stem for path in sorted(configs.glob(f"{script}_*.yaml"))}
+    wanted = [argument.removeprefix("task=") for argument in sys.argv[1:] if argument.startswith("task=")]
+    if wanted and len(tasks) > 1 and wanted[-1] not in tasks:
+        _stop(ConfigError(f"task must be one of {', '.join(tasks)}, not {wanted[-1]!r}."))
+    return tasks.get(wanted[-1], script) if wanted else script
+
+
+def _places(folder: Path) -> tuple[Path, Path]:
+    """The project's folder, which paths start from, and the folder of its configs.
+
+    Args:
+        folder: of the script. In a clone `conf/` lies beside it or, for a module of the package, beside `src/`; in a wheel
+            the package has a copy, and paths start from the working folder.
+    """
+    if (folder / "__init__.py").is_file():
+        packaged = folder / "conf"
+        return (Path.cwd(), packaged) if packaged.is_dir() else (folder.parents[1], folder.parents[1] / "conf")
+    return folder, folder / "conf"
+
+
 def _stop(error: Exception) -> NoReturn:
-    print(f"Error: {_sentence(error)}", file=sys.stderr)
+    print(f"Error: {sentence(error)}", file=sys.stderr)
     sys.exit(EXIT_SOME_FAILED if isinstance(error, SomeInputsFailed) else EXIT_WRONG_REQUEST)
 
 
-def _sentence(error: BaseException) -> str:
+def sentence(error: BaseException) -> str:
     """One line; Hydra's and OmegaConf's messages span several, of which the first ones name key and value."""
     if isinstance(error, SegAssessError):
         return str(error)
@@ -83,3 +111,12 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override} cannot be read: {lines[0]}; quote values with special characters."
     return f"{'; '.join(lines[:12])} (see --cfg job for all keys)."
+
+
+def script_command(task: str) -> list[str]:
+    """The command line that runs `python <task>.py` in a process of its own, wherever the package lies."""
+    return [sys.executable, "-m", "segassess.pipelines.app", task]
+
+
+if __name__ == "__main__":
+    run_script(sys.argv.pop(1), str(Path(__file__).parents[1] / "__init__.py"))

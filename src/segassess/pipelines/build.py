@@ -1,17 +1,20 @@
 """From config nodes to objects: the only module that calls Hydra's `instantiate`."""
 
+import inspect
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from lightning.pytorch.callbacks import ProgressBar
+from hydra.utils import get_class, instantiate
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -21,11 +24,14 @@ from segassess.assessor.checkpoint import load_checkpoint
 from segassess.assessor.registry import build_assessor
 from segassess.data.module import AssessmentData, SamplingSettings
 from segassess.data.tiles import TileSet
-from segassess.errors import ConfigError
+from segassess.errors import ConfigError, RequestError
 from segassess.training.losses import AssessorLoss, LossWeights
 from segassess.training.module import OptimizerFactory, Schedule
+from segassess.training.segmenter_module import SegmentationLoss
 
 log = logging.getLogger(__name__)
+
+Weights = TypeVar("Weights", LossWeights, SegmentationLoss)
 
 
 def plain(node: Any) -> Any:
@@ -52,11 +58,25 @@ def make(node: Any, key: str, **options: Any) -> Any:
         raise ConfigError(f"{key} cannot be set up: {str(cause).splitlines()[0].rstrip('.')}.") from error
 
 
+# Keys of a `dataset` node that say something of the data, and need not be options of its class.
+ABOUT_DATASET = ("name", "made", "held_out", "object", "url", "licence", "recipe", "prepare")
+
+
 def tileset(node: DictConfig) -> TileSet:
     """The data set of a `dataset` node."""
-    options = {key: value for key, value in plain(node).items() if key not in ("made", "held_out")}
-    result: TileSet = make(options, "dataset")
+    result: TileSet = make(_tileset_options(plain(node)), "dataset")
     return result
+
+
+def _tileset_options(value: Any) -> Any:
+    """A `dataset` node, or one within it, without what only describes the data."""
+    if not isinstance(value, dict):
+        return value
+    options = {key: _tileset_options(child) for key, child in value.items()}
+    if "_target_" not in options:
+        return options
+    taken = inspect.signature(get_class(options["_target_"])).parameters
+    return {key: child for key, child in options.items() if key in taken or key not in ABOUT_DATASET}
 
 
 def data(config: DictConfig, *, sampling: SamplingSettings | None = None, num_workers: int = 0, **options: Any) -> AssessmentData:
@@ -74,7 +94,8 @@ def data(config: DictConfig, *, sampling: SamplingSettings | None = None, num_wo
 
 def sampling(node: DictConfig) -> SamplingSettings:
     """Settings of a `sampling` node."""
-    return SamplingSettings(**{key: value for key, value in plain(node).items() if key not in ("sources", "num_workers")})
+    elsewhere = ("sources", "num_workers", "networks")
+    return SamplingSettings(**{key: value for key, value in plain(node).items() if key not in elsewhere})
 
 
 def architecture(config: DictConfig) -> tuple[dict[str, Any] | None, dict[str, Any] | None, Path | None]:
@@ -109,9 +130,43 @@ def stored_assessor(config: DictConfig) -> LoadedAssessor:
 
 
 def loss(node: DictConfig, decoding: str) -> AssessorLoss:
-    """The loss of a `loss` node."""
+    """The loss of an assessor, from a `loss` node."""
     options = plain(node)
-    return AssessorLoss(LossWeights(**options["weights"]), options["class_weights"], decoding)  # type: ignore[arg-type]
+    weights = _loss_weights(LossWeights, options["weights"])
+    return AssessorLoss(weights, options.get("class_weights", "reference"), decoding)  # type: ignore[arg-type]
+
+
+def segmentation_loss(node: DictConfig) -> SegmentationLoss:
+    """The loss of a segmenter, from a `loss` node."""
+    return _loss_weights(SegmentationLoss, plain(node)["weights"])
+
+
+def _loss_weights(kind: type[Weights], weights: dict[str, float]) -> Weights:
+    terms = [field.name for field in fields(kind)]
+    if set(weights) != set(terms):
+        raise ConfigError(f"loss.weights has {', '.join(weights)}, but this task needs {', '.join(terms)}; choose another loss=.")
+    return kind(**weights)
+
+
+def device(trainer: DictConfig, *, first: bool = False) -> torch.device:
+    """The one device that a `trainer` node names, for work outside of Lightning.
+
+    Args:
+        trainer: the node.
+        first: take the first one where it names several.
+
+    Raises:
+        ConfigError: if it names several.
+        RequestError: if it is not there.
+    """
+    if not first and trainer.devices not in (1, "auto", "1"):
+        raise ConfigError(f"This runs on one device; trainer.devices must be 1, not {trainer.devices}.")
+    name = str(trainer.accelerator)
+    if name == "auto":
+        name = "gpu" if torch.cuda.is_available() else "cpu"
+    if name == "gpu" and not torch.cuda.is_available():
+        raise RequestError("trainer.accelerator=gpu, but PyTorch finds no GPU; use trainer=cpu.")
+    return torch.device("cuda" if name == "gpu" else "cpu")
 
 
 def optimizer(node: DictConfig) -> tuple[OptimizerFactory, Schedule]:
@@ -142,8 +197,12 @@ def loggers(node: DictConfig | None) -> list[Logger]:
 
 
 def trainer(node: DictConfig, *, callbacks: list[L.Callback], **options: Any) -> L.Trainer:
-    """Lightning's trainer; a progress bar among the callbacks gives way to `trainer.enable_progress_bar=false`."""
+    """Lightning's trainer; a progress bar among the callbacks gives way to `trainer.enable_progress_bar=false`.
+
+    Checkpoints are written if a callback says so; left alone, Lightning would add one of its own.
+    """
     _quieten_lightning()
+    options.setdefault("enable_checkpointing", any(isinstance(callback, Checkpoint) for callback in callbacks))
     if not node.enable_progress_bar:
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     result: L.Trainer = make(node, "trainer", callbacks=callbacks, **options)
@@ -152,13 +211,17 @@ def trainer(node: DictConfig, *, callbacks: list[L.Callback], **options: Any) ->
 
 @contextmanager
 def interruptible(trainer: L.Trainer) -> Iterator[None]:
-    """Turn the exit that Lightning makes of Ctrl-C back into a KeyboardInterrupt."""
+    """Turn the exit that Lightning makes of Ctrl-C back into a KeyboardInterrupt, and end what loggers began."""
     try:
         yield
     except SystemExit as exit_:
         if trainer.interrupted:
             raise KeyboardInterrupt from exit_
         raise
+    finally:
+        # Otherwise W&B would write the next training of this process (of a sweep, of another fold) into the same run.
+        if "wandb" in sys.modules:
+            sys.modules["wandb"].finish()
 
 
 def _quieten_lightning() -> None:

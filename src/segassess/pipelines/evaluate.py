@@ -1,8 +1,9 @@
 """`evaluate.py`: an assessor and rivals against the truth, on the same tiles and the same masks."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,104 +14,257 @@ from rich.console import Console
 from rich.progress import track
 
 from segassess import __version__
+from segassess.assessor.artifact import LoadedAssessor
+from segassess.calibration import Calibration
 from segassess.data.module import AssessmentData
 from segassess.data.sampling import TileKey, collate_tiles
 from segassess.data.sources import available_sources
-from segassess.errors import ConfigError, RequestError
-from segassess.metrics.evaluation import ALL
+from segassess.errors import CheckpointError, ConfigError, RequestError
+from segassess.files import atomic_path
+from segassess.metrics.evaluation import ALL, metrics_by_region
 from segassess.pipelines import build
+from segassess.pipelines.sweep import MISSING
 from segassess.quality import Decoding
-from segassess.reporting.tables import Results, comparison_table, write_results
-from segassess.rivals import Rival, build_rival
+from segassess.reporting.tables import COLUMNS, MAIN_METRIC, RegionResults, Results, comparison_table, region_table, write_results
+from segassess.rivals import Rival, RivalContext, build_rival, rival_class
+from segassess.segmenters.fitted import FULL, FittedSegmenter
 from segassess.training.module import EvaluationModule, MaskAssessor
 
 log = logging.getLogger(__name__)
 PROTOCOLS = ("ours", "reference")
+ON_MISSING = ("error", "list")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A method under evaluation.
+
+    Attributes:
+        assessor: an assessor or a rival.
+        decoding: of its quality probabilities; rivals never say what is impossible.
+        calibration: of the probabilities from which scores are estimated.
+    """
+
+    assessor: MaskAssessor
+    decoding: Decoding = "consistent"
+    calibration: Calibration = field(default_factory=Calibration)
+
+    @classmethod
+    def of(cls, loaded: LoadedAssessor) -> "Candidate":
+        """A stored assessor, as its checkpoint describes it."""
+        return cls(loaded.assessor, loaded.description.decoding, loaded.description.calibration)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results by method, source and metric, and rows by method."""
+    """Results by method, source and metric; the same by method and region; rows by method."""
 
     results: Results
+    regions: RegionResults
     rows: Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def run(config: DictConfig) -> float:
-    """Evaluate a stored assessor; returns its FP/FN mIoU over all sources."""
-    loaded = build.stored_assessor(config)
-    data = build.data(config, num_workers=config.num_workers, test_sources=None, test_split=config.split)
+    """Evaluate a stored assessor, or run a benchmark; returns the assessor's FP/FN mIoU over all sources."""
+    if config.benchmark is not None:
+        # Imports this module.
+        from segassess.pipelines import benchmark
+
+        return benchmark.run(config)
+    if config.on_missing not in ON_MISSING:
+        raise ConfigError(f"on_missing must be one of {', '.join(ON_MISSING)}, not {config.on_missing!r}.")
+    data = build.data(config, num_workers=config.num_workers, test_split=build.plain(config.split))
     if config.source is not None:
         data.test_sources = build.as_list(config.source)
+    if config.on_missing == "list":
+        _note_missing_sources(data)
+    loaded = build.stored_assessor(config)
+    trained = loaded.description.training.get("sources", [])
+    data.wanted_sources = _rival_sources(data, trained)
     method = loaded.description.assessor["name"]
-    evaluation = evaluate_methods(
-        config, data, {method: loaded.assessor}, loaded.description.decoding, build.as_list(config.rivals)
-    )
+    seen = {*loaded.description.training.get("trained_on", ()), *loaded.description.training.get("selected_on", ())}
+    if known := [tile.name for tile in data.test_tiles() if tile.key in seen]:
+        log.warning("%d tiles took part in the training of %s, %s for instance.", len(known), config.checkpoint, known[0])
+    evaluation = evaluate_methods(config, data, {method: Candidate.of(loaded)}, build.as_list(config.rivals))
     about = {
         "version": __version__,
         "checkpoint": Path(config.checkpoint).name,
         "checkpoint_digest": loaded.digest,
         "decoding": loaded.description.decoding,
         "dataset": build.plain(config.dataset),
-        "split": config.split,
+        "split": build.plain(config.split),
         "seed": config.seed,
         "trained_on": dict(loaded.description.training),
     }
-    trained = loaded.description.training.get("sources", [])
     report(evaluation, about, data, trained)
     return float(evaluation.results[method][ALL]["fp_fn_miou"])
 
 
 def evaluate_methods(
-    config: DictConfig, data: AssessmentData, assessors: Mapping[str, MaskAssessor], decoding: Decoding, rivals: Sequence[str]
+    config: DictConfig, data: AssessmentData, candidates: Mapping[str, Candidate], rivals: Sequence[str]
 ) -> Evaluation:
     """Evaluate assessors and rivals on the test sources of a data module.
 
     Args:
-        config: the keys trainer and protocol.
+        config: see `evaluate_masks`.
+        data: likewise.
+        candidates: likewise.
+        rivals: likewise.
+
+    Returns:
+        A rival that cannot judge all sources has results of those that it can, and none under "all", which would not compare.
+    """
+    modules = evaluate_masks(config, data, candidates, rivals)
+    region_of = {tile.name: tile.region for tile in data.test_tiles()}
+    results = {name: module.results for name, module in modules.items()}
+    regions = {name: metrics_by_region(module.rows, region_of) for name, module in modules.items()}
+    for name, module in modules.items():
+        if module.metrics.sources != list(data.test_sources or ()):
+            for by_source in (results[name], *regions[name].values()):
+                by_source.pop(ALL, None)
+    rows = {name: [{"region": region_of[row.name], **row.as_dict()} for row in module.rows] for name, module in modules.items()}
+    return Evaluation(results, regions, rows)
+
+
+def evaluate_masks(
+    config: DictConfig, data: AssessmentData, candidates: Mapping[str, Candidate], rivals: Sequence[str]
+) -> dict[str, EvaluationModule]:
+    """Let every method judge the masks of the test sources of a data module.
+
+    Args:
+        config: the keys trainer, protocol, networks and sam.
         data: where tiles and masks come from.
-        assessors: by name in the results.
-        decoding: of the assessors; rivals never say what is impossible.
-        rivals: names of rivals; they are fitted on the train split first.
+        candidates: by name in the results.
+        rivals: names of rivals; they are fitted on the train split first, and left out with a warning if they lack something.
+
+    Returns:
+        A module per method, with its results, and a row per mask of the sources that it can judge.
     """
     if config.protocol not in PROTOCOLS:
         raise ConfigError(f"protocol must be one of {', '.join(PROTOCOLS)}, not {config.protocol!r}.")
     if data.test_sources is None:
-        data.test_sources = available_sources(data.tileset, data.test_split, data.made)
+        data.test_sources = data.test_source_names()
     if not data.test_sources:
         raise RequestError(
             f"The split {data.test_split!r} of {data.tileset.root} has no masks to evaluate; put them into seg_preds/<source>/."
         )
-    methods: dict[str, MaskAssessor] = dict(assessors)
-    for name in rivals:
-        rival = build_rival(name)
+    methods = {**candidates, **{name: Candidate(rival) for name, rival in fitted_rivals(config, data, rivals).items()}}
+    modules = {}
+    for name, method in methods.items():
+        every = list(data.test_sources)
+        judged = judged_sources(method.assessor, every)
+        module = EvaluationModule(method.assessor, judged, method.decoding, config.protocol == "reference", method.calibration)
+        trainer = build.trainer(config.trainer, logger=False, enable_checkpointing=False, callbacks=[])
+        data.test_sources = judged
         try:
-            fit_rival(rival, data)
+            with build.interruptible(trainer):
+                trainer.test(module, datamodule=data, verbose=False)
+        finally:
+            data.test_sources = every
+        modules[name] = module
+    return modules
+
+
+def _rival_sources(data: AssessmentData, trained: Sequence[str]) -> list[str] | None:
+    """Sources for rivals to learn from: the assessor's own, if all of them are there; else None, all but the held-out ones."""
+    try:
+        available = set(available_sources(data.training_tiles(), data.made)) - set(data.held_out)
+    except RequestError:
+        # Without a train split rivals that learn are left out, each with this reason.
+        return None
+    return list(trained) if trained and set(trained) <= available else None
+
+
+def _note_missing_sources(data: AssessmentData) -> None:
+    """Evaluate those of the wanted sources that exist, and write down the others as `missing.json` in the run's folder.
+
+    Raises:
+        RequestError: if there are no tiles, or none of the sources.
+    """
+    available = data.test_source_names()
+    wanted = available if data.test_sources is None else list(data.test_sources)
+    missing = [source for source in wanted if source not in available]
+    if wanted and len(missing) == len(wanted):
+        raise RequestError(f"{data.tileset.root} has no masks of {', '.join(wanted)}; put them into seg_preds/<source>/.")
+    data.test_sources = [source for source in wanted if source in available]
+    if missing:
+        reasons = {source: f"{data.tileset.root} has no masks of {source}." for source in missing}
+        with atomic_path(Path(HydraConfig.get().runtime.output_dir) / MISSING) as temporary:
+            temporary.write_text(json.dumps({"sources": reasons}, indent=2) + "\n", encoding="utf-8")
+
+
+def judged_sources(method: MaskAssessor, sources: Sequence[str]) -> list[str]:
+    """Those of the sources whose masks a method can judge."""
+    return [source for source in sources if not isinstance(method, Rival) or method.judges(source)]
+
+
+def fitted_rivals(config: DictConfig, data: AssessmentData, names: Sequence[str]) -> dict[str, Rival]:
+    """Rivals by name, fitted on the train split; one that lacks something is left out with a warning.
+
+    Args:
+        config: the keys trainer, networks and sam.
+        data: with the sources under evaluation in `test_sources`.
+        names: of rivals.
+
+    Raises:
+        ConfigError: if there is no rival of a name.
+        CheckpointError: if networks or SAM's checkpoint cannot be loaded.
+    """
+    if not names:
+        return {}
+    # A name that does not exist is refused before anything is loaded or fitted.
+    classes = [rival_class(name) for name in names]
+    context = _rival_context(config, data, any(kind.asks_segmenters for kind in classes))
+    device = build.device(config.trainer, first=True)
+    rivals: dict[str, Rival] = {}
+    for name in names:
+        try:
+            rival = build_rival(name, context)
+            if not judged_sources(rival, data.test_sources or ()):
+                raise RequestError(f"it can judge no mask of {', '.join(data.test_sources or ())}.")
+            fit_rival(rival, data, device)
+        except (ConfigError, CheckpointError):
+            raise
         except RequestError as error:
             log.warning("%s is left out: %s", name, error)
             continue
-        methods[name] = rival
-    results, rows = {}, {}
-    for name, method in methods.items():
-        module = EvaluationModule(method, data.test_sources, decoding, config.protocol == "reference")
-        trainer = build.trainer(config.trainer, logger=False, enable_checkpointing=False, callbacks=[])
-        with build.interruptible(trainer):
-            trainer.test(module, datamodule=data, verbose=False)
-        results[name], rows[name] = module.results, [row.as_dict() for row in module.rows]
-    return Evaluation(results, rows)
+        rivals[name] = rival
+    return rivals
 
 
-def fit_rival(rival: Rival, data: AssessmentData) -> None:
-    """Fit a rival on whole training tiles with the training sources.
+def _rival_context(config: DictConfig, data: AssessmentData, asks_segmenters: bool) -> RivalContext:
+    """What rivals may ask for; networks are loaded only if a rival asks for them, and only those of sources that occur."""
+    try:
+        learned, tiles = data.train_sources, data.training_tiles()
+    except RequestError:
+        # Rivals that learn will say so themselves.
+        learned, tiles = [], []
+    networks = {}
+    if asks_segmenters:
+        found = sorted(path.parent for path in Path(config.networks).glob(f"*/{FULL}"))
+        occurring = {*learned, *(data.test_sources or ())}
+        networks = {path.name: FittedSegmenter.load(path, path.name) for path in found if path.name in occurring}
+    return RivalContext(
+        networks=networks,
+        learned_sources=learned,
+        keys={tile.name: tile.key for tile in tiles},
+        judged_keys=[tile.key for tile in data.test_tiles()],
+        sam_checkpoint=None if config.sam.checkpoint is None else Path(config.sam.checkpoint),
+        sam_type=config.sam.type,
+    )
+
+
+def fit_rival(rival: Rival, data: AssessmentData, device: torch.device) -> None:
+    """Fit a rival on whole training tiles with the training sources; batches come on `device`.
 
     Raises:
         RequestError: if there is no train split to learn from.
     """
     if not rival.learns:
         return
-    dataset = data.evaluation_dataset("train", data.train_sources)
+    dataset = data.evaluation_dataset(data.training_tiles(), data.train_sources)
     for index in track(range(len(dataset)), description=f"Fitting {rival.name}", transient=True):
-        rival.fit_batch(collate_tiles([dataset[TileKey(index)]]))
+        rival.fit_batch(collate_tiles([dataset[TileKey(index)]]).to(device))
     rival.finish_fit()
 
 
@@ -120,7 +274,11 @@ def report(evaluation: Evaluation, about: Mapping[str, Any], data: AssessmentDat
         return
     folder = Path(HydraConfig.get().runtime.output_dir)
     unseen = [source for source in data.test_sources or () if source not in trained]
-    title = f"{data.tileset.root.name}, split {data.test_split}, {about['decoding']} decoding"
-    Console(width=150).print(comparison_table(evaluation.results, title, unseen))
-    write_results(folder, evaluation.results, evaluation.rows, about)
+    splits = [data.test_split] if isinstance(data.test_split, str) else data.test_split
+    title = f"{data.tileset.root.name}, split {' + '.join(splits)}, {about['decoding']} decoding"
+    console = Console(width=150)
+    console.print(comparison_table(evaluation.results, title, unseen))
+    if len(next(iter(evaluation.regions.values()))) > 1:
+        console.print(region_table(evaluation.regions, f"{COLUMNS[MAIN_METRIC]} by region, all sources"))
+    write_results(folder, evaluation.results, evaluation.regions, evaluation.rows, {**about, "unseen": unseen})
     print(f"Metrics: {folder / 'metrics.json'}, metrics.csv, tiles.csv")

@@ -21,12 +21,15 @@ from rich.table import Table
 
 from segassess import __version__, quality
 from segassess.assessor.artifact import LoadedAssessor
-from segassess.errors import ConfigError, InputError, RequestError, SomeInputsFailed
+from segassess.errors import InputError, RequestError, SomeInputsFailed
+from segassess.files import atomic_path
+from segassess.inference.objects import score_objects, write_objects
 from segassess.inference.pairs import FailedInput, Pair, find_pairs
 from segassess.inference.scores import estimated_scores, write_scores
 from segassess.inference.tiling import assess_raster
-from segassess.inference.writers import atomic_path, write_error, write_quality, write_refined
+from segassess.inference.writers import write_error, write_quality, write_refined
 from segassess.pipelines import build
+from segassess.pipelines.segmenter import draw
 from segassess.raster import ImageRaster, MaskRaster, check_pair, is_remote, read_image, read_mask
 from segassess.reporting.panel import render_panel
 from segassess.reporting.tables import number
@@ -34,6 +37,7 @@ from segassess.reporting.tables import number
 log = logging.getLogger(__name__)
 
 RECORD = "scores.json"
+OBJECTS = "objects.csv"
 SHOWN = 15
 
 
@@ -62,16 +66,22 @@ class Judge:
 
 
 def run(config: DictConfig) -> None:
+    """Do the task that the config names: judge masks, or draw a segmenter's."""
+    tasks: dict[str, Callable[[DictConfig], object]] = {"assessor": judge_masks, "segmenter": draw}
+    tasks[config.task](config)
+
+
+def judge_masks(config: DictConfig) -> None:
     """Judge all pairs; one folder each, a table of scores, a record of the run.
 
     Raises:
         SomeInputsFailed: at the end, if some inputs failed; all others are done.
     """
-    if not str(config.output_dir):
-        raise ConfigError("output_dir is empty; give the folder that results go to.")
+    if not config.output_dir:
+        raise RequestError("output_dir is empty; give the folder that results go to.")
     found = find_pairs(config.image, config.mask)
     loaded = build.stored_assessor(config)
-    judge = Judge(loaded, _device(config.trainer), bool(config.panel))
+    judge = Judge(loaded, build.device(config.trainer), bool(config.panel))
     loaded.assessor.to(judge.device)
     output = Path(config.output_dir)
     _write_json(output / "run.json", _about(config, loaded))
@@ -162,15 +172,19 @@ def _write_mask(
 ) -> dict[str, Any]:
     valid = image.valid & mask.valid
     classes = torch.from_numpy(probabilities).unsqueeze(0)
-    decoded, error = quality.decode(classes)[0], quality.error_map(classes)[0].numpy()
+    calibrated = judge.loaded.description.calibration(classes)
+    # Decisions come from the probabilities as they are, what is read as a probability from the calibrated ones.
+    decoded, error = quality.decode(classes)[0], quality.error_map(calibrated)[0].numpy()
     refined = quality.refine(torch.from_numpy(mask.pixels), decoded).numpy()
     codes = np.where(valid, decoded.numpy(), quality.NOT_ASSESSED).astype(np.uint8)
     height, width = valid.shape
     area = None if image.georeference is None else image.georeference.pixel_area_m2(height, width)
-    scores = estimated_scores(probabilities, valid, area)
+    scores = estimated_scores(calibrated[0], valid, area)
+    objects = score_objects(calibrated[0].numpy(), decoded.numpy(), mask.pixels, valid, pixel_area_m2=area)
     write_quality(folder / "quality.tif", codes, image.georeference, judge.tags)
     write_error(folder / "error.tif", error, valid, image.georeference, judge.tags)
     write_refined(folder / "refined.tif", refined, valid, image.georeference, judge.tags)
+    write_objects(folder / OBJECTS, objects)
     if judge.panel:
         note = f"Estimates without ground truth; {judge.loaded.description.decoding} decoding."
         known_error = np.where(valid, error, np.nan)
@@ -183,7 +197,7 @@ def _write_mask(
 
 def _fingerprint(pair: Pair, judge: Judge) -> str:
     """What a result depends on: inputs (path, size, time), checkpoint, decoding, version, and which files are written."""
-    parts: list[Any] = [judge.tags, judge.panel]
+    parts: list[Any] = [judge.tags, judge.panel, OBJECTS]
     for path in (pair.image, *pair.masks.values()):
         if is_remote(path):
             parts.append(path)
@@ -213,17 +227,6 @@ def _complete(folder: Path, fingerprint: str) -> list[dict[str, Any]] | None:
     return [{name: math.nan if value is None else value for name, value in row.items()} for row in content["rows"]]
 
 
-def _device(trainer: DictConfig) -> torch.device:
-    if trainer.devices not in (1, "auto", "1"):
-        raise ConfigError(f"predict.py runs on one device; trainer.devices must be 1, not {trainer.devices}.")
-    name = str(trainer.accelerator)
-    if name == "auto":
-        name = "gpu" if torch.cuda.is_available() else "cpu"
-    if name == "gpu" and not torch.cuda.is_available():
-        raise RequestError("trainer.accelerator=gpu, but PyTorch finds no GPU; use trainer=cpu.")
-    return torch.device("cuda" if name == "gpu" else "cpu")
-
-
 def _about(config: DictConfig, loaded: LoadedAssessor) -> dict[str, Any]:
     return {
         "version": __version__,
@@ -250,4 +253,4 @@ def _print_worst(rows: list[dict[str, Any]], output: Path) -> None:
         keys = "estimated_iou", "estimated_f1", "estimated_precision", "estimated_recall", "error_share"
         table.add_row(row["name"], row["source"], *(number(row[key]) for key in keys))
     Console(width=120).print(table)
-    print(f"Maps, panels and scores.csv: {output}")
+    print(f"Maps, panels, objects.csv and scores.csv: {output}")

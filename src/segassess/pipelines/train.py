@@ -1,24 +1,31 @@
-"""`train.py`: train an assessor, keep the best checkpoint, and compare it with the rivals on the test split."""
+"""`train.py`: train an assessor and compare it with the rivals on the test split, or train or cross-fit a segmenter."""
 
 import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
-from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
+from rich.progress import track
 
-from segassess import __version__
+from segassess import __version__, quality
 from segassess.assessor.artifact import Description, load_assessor, save_assessor
-from segassess.assessor.checkpoint import load_weights, read_tensors
+from segassess.assessor.base import Assessor
+from segassess.calibration import KINDS, Calibration, CalibrationFit
 from segassess.data.module import AssessmentData
+from segassess.data.sampling import TileKey, collate_tiles
 from segassess.errors import ConfigError, RequestError
 from segassess.metrics.evaluation import ALL
 from segassess.pipelines import build
-from segassess.pipelines.evaluate import evaluate_methods, report
-from segassess.training.module import MONITORED, AssessorModule
+from segassess.pipelines.evaluate import Candidate, evaluate_methods, report
+from segassess.pipelines.resume import restore_best, resumable, resume_path, stored_description
+from segassess.pipelines.segmenter import crossfit, train_segmenter
+from segassess.segmenters.fitted import FULL, FittedSegmenter
+from segassess.training.module import MONITORED, AssessorModule, assess_batch
+from segassess.training.online_ams import OnlineAms
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +33,17 @@ WEIGHTS_DTYPES = ("float32", "float16")
 
 
 def run(config: DictConfig) -> float | None:
-    """Train; returns the best FP/FN mIoU on the validation tiles of the training sources (the objective of sweeps)."""
+    """Do the task that the config names; returns the objective of sweeps (higher is better)."""
+    tasks: dict[str, Callable[[DictConfig], float | None]] = {
+        "assessor": train_assessor,
+        "segmenter": train_segmenter,
+        "crossfit": crossfit,
+    }
+    return tasks[config.task](config)
+
+
+def train_assessor(config: DictConfig) -> float | None:
+    """Train; returns the best FP/FN mIoU on the validation tiles of the training sources."""
     if config.weights_dtype not in WEIGHTS_DTYPES:
         raise ConfigError(f"weights_dtype must be one of {', '.join(WEIGHTS_DTYPES)}, not {config.weights_dtype!r}.")
     L.seed_everything(config.seed, workers=True, verbose=False)
@@ -35,60 +52,125 @@ def run(config: DictConfig) -> float | None:
         config,
         sampling=build.sampling(config.sampling),
         num_workers=config.sampling.num_workers,
-        train_sources=None if config.sampling.sources is None else build.as_list(config.sampling.sources),
-        test_split=config.split,
+        train_sources=_wanted_sources(config),
+        test_split=build.plain(config.split),
     )
     sources = data.train_sources
     resume = None if config.resume is None else resume_path(Path(config.resume))
-    module, description = _module(config, data, sources)
+    module, description = _module(config, data, sources, resume)
     trainer = build.trainer(
         config.trainer, callbacks=build.callbacks(config.callbacks), logger=build.loggers(config.logger), default_root_dir=folder
     )
     log.info("Training on %d tiles with masks of %s.", len(data.train_dataset()), ", ".join(sources))
-    try:
-        with build.interruptible(trainer):
-            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-    except KeyboardInterrupt:
-        if (folder / "checkpoints" / "last.ckpt").is_file():
-            log.warning("Interrupted; the same command with resume=%s continues after the last validated epoch.", folder)
-        raise
-    best = _best_weights(trainer, module, resume)
+    with resumable(folder), build.interruptible(trainer):
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    best = restore_best(trainer, module.assessor, "assessor", resume)
+    if best is None and MONITORED in trainer.callback_metrics:
+        best = float(trainer.callback_metrics[MONITORED])
+    description = replace(description, calibration=_calibration(config, data, module.assessor))
     if trainer.is_global_zero:
         half = config.weights_dtype == "float16"
         save_assessor(folder / "assessor.safetensors", module.assessor, description, half=half)
         log.info("Assessor: %s", folder / "assessor.safetensors")
     if config.evaluate:
         method = str(config.assessor.name)
-        evaluation = evaluate_methods(config, data, {method: module.assessor}, config.decoding, build.as_list(config.rivals))
-        about = {"version": __version__, "split": config.split, "seed": config.seed, **description.as_dict()}
-        report(evaluation, about, data, sources)
+        candidate = Candidate(module.assessor, config.decoding, description.calibration)
+        evaluation = evaluate_methods(config, data, {method: candidate}, build.as_list(config.rivals))
+        about = {"version": __version__, "split": build.plain(config.split), "seed": config.seed, **description.as_dict()}
+        report(evaluation, about, data, description.training["sources"])
         log.info("FP/FN mIoU on %s, all sources: %.3f", config.split, evaluation.results[method][ALL]["fp_fn_miou"])
     return best
 
 
-def resume_path(path: Path) -> Path:
-    """The checkpoint to resume from: a file, or the last one of a run's folder.
+def _wanted_sources(config: DictConfig) -> list[str] | None:
+    """Training sources that the config names; segmenters that judge online are all that were fitted, but the held-out ones."""
+    if config.sampling.online and "networks" not in config.sampling:
+        raise ConfigError("sampling.online=true needs the folder sampling.networks; choose sampling=ams_online.")
+    if config.sampling.sources is not None or not config.sampling.online:
+        return None if config.sampling.sources is None else build.as_list(config.sampling.sources)
+    fitted = sorted(path.parent.name for path in Path(config.sampling.networks).glob(f"*/{FULL}"))
+    names = [name for name in fitted if name not in build.as_list(config.held_out)]
+    if not names:
+        raise RequestError(
+            f"There is no fitted segmenter in {config.sampling.networks} that is not held out; train.py task=crossfit makes them."
+        )
+    return names
+
+
+def _online(config: DictConfig, data: AssessmentData, sources: list[str]) -> OnlineAms | None:
+    if not config.sampling.online:
+        return None
+    segmenters = [FittedSegmenter.load(Path(config.sampling.networks) / name, name) for name in sources]
+    keys = {tile.name: tile.key for tile in data.training_tiles()}
+    return OnlineAms(segmenters, keys, bool(config.sampling.cross_fit))
+
+
+def _all_sources(sources: list[str], before: Sequence[str], file: Path, held_out: Sequence[str]) -> list[str]:
+    """The sources of a training that starts from the weights in `file`, which have learned from those `before`.
 
     Raises:
-        RequestError: if there is none.
+        RequestError: if one of them is held out.
     """
-    file = path if path.is_file() else path / "checkpoints" / "last.ckpt"
-    if not file.is_file():
+    if both := sorted(set(before) & set(held_out)):
         raise RequestError(
-            f"There is nothing to resume at {path}; give resume= a run's folder with checkpoints/last.ckpt, or that file."
+            f"{file} has learned from masks of {both[0]}, which is in held_out; start from other weights, or do not hold it out."
         )
-    read_tensors(file)  # says in one sentence what is wrong with a damaged file
-    return file
+    return [*sources, *(source for source in before if source not in sources)]
 
 
-def _module(config: DictConfig, data: AssessmentData, sources: list[str]) -> tuple[AssessorModule, Description]:
+def _calibration(config: DictConfig, data: AssessmentData, assessor: Assessor) -> Calibration:
+    """Fit the calibration of a trained assessor on the selection tiles."""
+    if config.calibration.kind == "none":
+        return Calibration()
+    device = build.device(config.trainer, first=True)
+    fit = CalibrationFit()
+    assessor.eval().to(device)
+    dataset = data.evaluation_dataset(data.selection_tiles(), _calibration_sources(config, data))
+    with torch.inference_mode():
+        for index in track(range(len(dataset)), description="Calibrating", transient=True):
+            batch = collate_tiles([dataset[TileKey(index)]]).to(device)
+            if batch.truth is None:
+                raise RequestError(f"{batch.name[0]} has no truth to calibrate on.")
+            logits = assess_batch(assessor, batch).quality_logits.float()
+            fit.update(quality.probabilities(logits, batch.mask, config.decoding), batch.mask, batch.truth, batch.valid)
+    return fit.fit(config.calibration.kind)
+
+
+def _calibration_sources(config: DictConfig, data: AssessmentData) -> list[str]:
+    """Sources that calibrate.
+
+    Raises:
+        ConfigError: if there is no such kind of calibration.
+        RequestError: if a source is held out.
+    """
+    kind = config.calibration.kind
+    if kind not in ("none", *KINDS):
+        raise ConfigError(f"calibration.kind must be one of none, {', '.join(KINDS)}, not {kind!r}.")
+    sources = [] if kind == "none" else build.as_list(config.calibration.sources) or data.train_sources
+    if both := sorted(set(sources) & set(data.held_out)):
+        raise RequestError(
+            f"The source {both[0]} is in calibration.sources and in held_out; an unseen source must not calibrate."
+        )
+    return sources
+
+
+def _module(
+    config: DictConfig, data: AssessmentData, sources: list[str], resume: Path | None
+) -> tuple[AssessorModule, Description]:
     assessor_spec, encoder_spec, weights = build.architecture(config)
     if assessor_spec is None or encoder_spec is None:
         raise RequestError("Training needs assessor= and encoder=.")
+    learned = sources
     if config.checkpoint is None:
         assessor = build.new_assessor(assessor_spec, encoder_spec, weights)
     else:
-        assessor = load_assessor(config.checkpoint, assessor=assessor_spec, encoder=encoder_spec).assessor.train()
+        loaded = load_assessor(config.checkpoint, assessor=assessor_spec, encoder=encoder_spec)
+        assessor = loaded.assessor.train()
+        before = loaded.description.training.get("sources", [])
+        learned = _all_sources(learned, before, Path(config.checkpoint), data.held_out)
+    if resume is not None:
+        before = stored_description(resume).get("training", {}).get("sources", [])
+        learned = _all_sources(learned, before, resume, data.held_out)
     description = Description(
         assessor=assessor_spec,
         encoder=encoder_spec,
@@ -96,36 +178,16 @@ def _module(config: DictConfig, data: AssessmentData, sources: list[str]) -> tup
         training={
             "version": __version__,
             "dataset": {key: value for key, value in build.plain(config.dataset).items() if key != "root"},
-            "sources": sources,
+            "sources": learned,
             "held_out": list(data.held_out),
+            # Keys of tiles: what must not be reported as unseen.
+            "trained_on": [tile.key for tile in data.training_tiles()],
+            "selected_on": [tile.key for tile in data.selection_tiles()],
+            "calibration_sources": _calibration_sources(config, data),
             "seed": config.seed,
         },
     )
     optimizer, schedule = build.optimizer(config.optimizer)
     loss = build.loss(config.loss, config.decoding)
-    return AssessorModule(assessor, loss, optimizer, schedule, sources, description.as_dict()), description
-
-
-def _best_weights(trainer: L.Trainer, module: AssessorModule, resumed: Path | None) -> float | None:
-    """Put the best checkpoint's weights into the module; returns its score, or the last one without a checkpoint."""
-    callback: Any = trainer.checkpoint_callback
-    candidates = [_best_of_run(resumed)] if resumed else []
-    if isinstance(callback, ModelCheckpoint):
-        candidates.append((callback.best_model_score, callback.best_model_path))
-    scored = [(float(score), path) for score, path in candidates if score is not None and Path(path).is_file()]
-    if scored:
-        score, path = max(scored)
-        load_weights(module.assessor, read_tensors(path), "own", file=path)
-        return score
-    last = trainer.callback_metrics.get(MONITORED)
-    return float(last) if isinstance(last, torch.Tensor) else None
-
-
-def _best_of_run(checkpoint: Path) -> tuple[torch.Tensor | None, str]:
-    """Best score and its file, as a checkpoint remembers them.
-
-    Lightning forgets the score when a run goes on in another folder, and would call the first resumed epoch the best.
-    """
-    states = torch.load(checkpoint, map_location="cpu", weights_only=True)["callbacks"]
-    state: dict[str, Any] = next((state for name, state in states.items() if name.startswith("ModelCheckpoint")), {})
-    return state.get("best_model_score"), state.get("best_model_path", "")
+    online = _online(config, data, sources)
+    return AssessorModule(assessor, loss, optimizer, schedule, sources, description.as_dict(), online), description

@@ -10,20 +10,25 @@ from typing import Any, TypeAlias
 
 from rich.table import Table
 
-from segassess.inference.writers import atomic_path
+from segassess.files import atomic_path
+from segassess.metrics.evaluation import ALL
 
 # Results by method, then by source ("all" pools them), then by metric.
 Results: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
 
+# The same by method, region, source and metric.
+RegionResults: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
+
+MAIN_METRIC = "fp_fn_miou"
 COLUMNS = {
-    "fp_fn_miou": "FP/FN mIoU",
+    MAIN_METRIC: "FP/FN mIoU",
     "fp_iou": "FP IoU",
     "fn_iou": "FN IoU",
-    "mean_iou": "mean IoU",
     "error_f1": "error F1",
     "iou_mae": "est. IoU MAE",
-    "iou_pearson": "Pearson",
     "iou_spearman": "Spearman",
+    "review_found_20": "found in 20 %",
+    "ece": "ECE",
 }
 
 
@@ -33,42 +38,58 @@ def number(value: float) -> str:
 
 
 def comparison_table(results: Results, title: str, unseen: Sequence[str] = ()) -> Table:
-    """A table with one row per source and method; the best FP/FN mIoU of each source is bold, unseen sources are marked."""
+    """A table with one row per source and method; the best FP/FN mIoU of each source is bold, unseen sources are marked.
+
+    "mask IoU" is that of the masks themselves against the truth. Where a method has no result its cells are empty.
+    """
     table = Table(title=title)
-    for heading in ("source of masks", "method"):
-        table.add_column(heading)
+    table.add_column("source of masks", no_wrap=True)
+    table.add_column("mask IoU", justify="right")
+    table.add_column("method", no_wrap=True)
     for heading in COLUMNS.values():
         table.add_column(heading, justify="right")
-    sources = list(next(iter(results.values())))
-    for source in sources:
-        scores = {method: by_source[source] for method, by_source in results.items()}
+    found = dict.fromkeys(source for by_source in results.values() for source in by_source)
+    for source in sorted(found, key=lambda source: source == ALL):
+        scores = {method: by_source[source] for method, by_source in results.items() if source in by_source}
+        mask_iou = next(iter(scores.values()))["mask_iou"]
         best = max(scores, key=lambda method: -1.0 if math.isnan(scores[method]["fp_fn_miou"]) else scores[method]["fp_fn_miou"])
-        for position, (method, metrics) in enumerate(scores.items()):
-            label = (f"{source} (unseen)" if source in unseen else source) if position == 0 else ""
+        for position, method in enumerate(results):
+            label = f"{source} (unseen)" if source in unseen else source
+            first = [label, number(mask_iou)] if position == 0 else ["", ""]
             style = "bold" if method == best else None
-            table.add_row(
-                label, method, *(number(metrics[name]) for name in COLUMNS), style=style, end_section=position == len(scores) - 1
-            )
+            cells = [number(scores[method][name]) for name in COLUMNS] if method in scores else []
+            table.add_row(*first, method, *cells, style=style, end_section=position == len(results) - 1)
+    return table
+
+
+def region_table(regions: RegionResults, title: str) -> Table:
+    """A table with one row per method and one column per region: FP/FN mIoU of all sources pooled.
+
+    The cells of a method that did not judge all sources are empty.
+    """
+    table = Table(title=title)
+    table.add_column("method")
+    names = sorted({region for by_region in regions.values() for region in by_region})
+    for region in names:
+        table.add_column(region, justify="right")
+    for method, by_region in regions.items():
+        pooled = [by_region.get(region, {}).get(ALL) for region in names]
+        table.add_row(method, *("" if metrics is None else number(metrics[MAIN_METRIC]) for metrics in pooled))
     return table
 
 
 def write_results(
-    folder: Path, results: Results, rows: Mapping[str, Sequence[Mapping[str, Any]]], about: Mapping[str, Any]
+    folder: Path,
+    results: Results,
+    regions: RegionResults,
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    about: Mapping[str, Any],
 ) -> None:
     """Write `metrics.json`, `metrics.csv` (a row per method and source) and `tiles.csv` (a row per method and mask).
 
     NaN is written as null in JSON and as an empty cell in CSV.
     """
-    content = {
-        "about": dict(about),
-        "results": {
-            method: {
-                source: {name: None if math.isnan(value) else value for name, value in metrics.items()}
-                for source, metrics in by_source.items()
-            }
-            for method, by_source in results.items()
-        },
-    }
+    content = _without_nan({"about": about, "results": results, "regions": regions})
     with atomic_path(folder / "metrics.json") as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     flat = [
@@ -76,11 +97,18 @@ def write_results(
         for method, by_source in results.items()
         for source, metrics in by_source.items()
     ]
-    _write_csv(folder / "metrics.csv", flat)
-    _write_csv(folder / "tiles.csv", [{"method": method, **row} for method, tiles in rows.items() for row in tiles])
+    write_csv(folder / "metrics.csv", flat)
+    write_csv(folder / "tiles.csv", [{"method": method, **row} for method, tiles in rows.items() for row in tiles])
 
 
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _without_nan(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {name: _without_nan(child) for name, child in node.items()}
+    return None if isinstance(node, float) and math.isnan(node) else node
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows under the union of their columns; NaN is an empty cell."""
     buffer = StringIO()
     if rows:
         columns = list(dict.fromkeys(name for row in rows for name in row))

@@ -2,21 +2,37 @@
 
 from segassess.errors import ConfigError
 from segassess.rivals.always_right import AlwaysRight
-from segassess.rivals.base import Rival
+from segassess.rivals.base import Rival, RivalContext
 from segassess.rivals.boundary_prior import BoundaryPrior
+from segassess.rivals.disagreement import BestDisagreement, EnsembleDisagreement
+from segassess.rivals.own_probability import Confidence, Entropy
+from segassess.rivals.sam_agreement import SamAgreement
 
-RIVALS: dict[str, type[Rival]] = {rival.name: rival for rival in (AlwaysRight, BoundaryPrior)}
+RIVALS: dict[str, type[Rival]] = {
+    rival.name: rival
+    for rival in (AlwaysRight, BoundaryPrior, BestDisagreement, EnsembleDisagreement, Confidence, Entropy, SamAgreement)
+}
 
 
-def build_rival(name: str) -> Rival:
-    """A rival by name.
+def rival_class(name: str) -> type[Rival]:
+    """The class of a rival by name.
 
     Raises:
         ConfigError: if there is none of that name.
     """
     if name not in RIVALS:
         raise ConfigError(f"rivals must be chosen from {', '.join(RIVALS)}, not {name!r}.")
-    return RIVALS[name]()
+    return RIVALS[name]
 
 
-__all__ = ["RIVALS", "Rival", "build_rival"]
+def build_rival(name: str, context: RivalContext | None = None) -> Rival:
+    """A rival by name, with what it needs from the context.
+
+    Raises:
+        ConfigError: if there is none of that name.
+        RequestError: if the context lacks what the rival needs.
+    """
+    return rival_class(name).build(context or RivalContext())
+
+
+__all__ = ["RIVALS", "Rival", "RivalContext", "build_rival", "rival_class"]

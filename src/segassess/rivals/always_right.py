@@ -1,5 +1,7 @@
 """The weakest rival: the mask is right everywhere."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,7 @@ class AlwaysRight(Rival):
 
     name = "always_right"
 
-    def assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
+    def assess(self, features: ImageFeatures, mask: Tensor, sources: Sequence[str] = ()) -> AssessorOutput:
         """See `Rival.assess`."""
         logits = torch.zeros(mask.shape[0], 4, *mask.shape[-2:], device=mask.device)
         inside = mask[:, 0] > 0

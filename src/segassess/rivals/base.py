@@ -1,11 +1,58 @@
 """Rivals: other ways to judge a mask, behind the same call as the assessor."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
 
 from torch import Tensor, nn
 
 from segassess.assessor.base import AssessorOutput, ImageFeatures
 from segassess.data.batch import Batch
+from segassess.errors import RequestError
+from segassess.segmenters.fitted import FittedSegmenter
+
+
+@dataclass(frozen=True)
+class RivalContext:
+    """What rivals may ask for beside masks and images; all of it may be absent.
+
+    Attributes:
+        networks: fitted segmenters by the source that their masks are; held-out ones may be among them.
+        learned_sources: sources that may be learned from.
+        keys: of the training tiles by name (see `data.tiles.Tile`).
+        judged_keys: keys of the tiles that will be judged.
+        sam_checkpoint: a checkpoint of Segment Anything.
+        sam_type: its size: "vit_b", "vit_l" or "vit_h".
+    """
+
+    networks: Mapping[str, FittedSegmenter] = field(default_factory=dict)
+    learned_sources: Sequence[str] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
+    judged_keys: Sequence[str] = ()
+    sam_checkpoint: Path | None = None
+    sam_type: str = "vit_b"
+
+    def segmenters(self, rival: str, sources: Iterable[str]) -> dict[str, FittedSegmenter]:
+        """The fitted segmenters of those sources that have one, for a rival of this name.
+
+        Raises:
+            RequestError: if there is none, or one has learned from a tile that will be judged.
+        """
+        found = {source: self.networks[source] for source in sources if source in self.networks}
+        if not found:
+            raise RequestError(
+                f"{rival} asks segmenters, but there are no networks of a training source; "
+                "train.py task=crossfit segmenter=NAME makes them, and networks= says where they lie."
+            )
+        for name, segmenter in found.items():
+            if seen := sorted(set(segmenter.networks[0].description.trained_on) & set(self.judged_keys)):
+                raise RequestError(
+                    f"The network of {name} that {rival} asks has learned from {seen[0]}, which is under evaluation; "
+                    "evaluate a split that it did not learn from."
+                )
+        return found
 
 
 class Rival(nn.Module, ABC):
@@ -14,10 +61,25 @@ class Rival(nn.Module, ABC):
     Attributes:
         name: in results.
         learns: whether `fit_batch` and `finish_fit` must be called before `assess`.
+        asks_segmenters: whether it needs `RivalContext.networks`.
     """
 
     name: str
     learns: bool = False
+    asks_segmenters: bool = False
+
+    @classmethod
+    def build(cls, context: RivalContext) -> Self:
+        """The rival, with what it needs from the context.
+
+        Raises:
+            RequestError: if the context lacks something; says which command makes it.
+        """
+        return cls()
+
+    def judges(self, source: str) -> bool:
+        """Whether the rival can judge masks of this source."""
+        return True
 
     def encode_image(self, image: Tensor) -> ImageFeatures:
         """Most rivals only look at the mask: the image itself, float (B, 3, H, W), stands for its features."""
@@ -25,11 +87,24 @@ class Rival(nn.Module, ABC):
         return ImageFeatures(image, (), size, size)
 
     @abstractmethod
-    def assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
-        """Quality logits (B, 4, H, W) of masks (B, 1, H, W)."""
+    def assess(self, features: ImageFeatures, mask: Tensor, sources: Sequence[str] = ()) -> AssessorOutput:
+        """Judge masks of encoded images.
+
+        Args:
+            features: of B images, or of ONE image, which is then used for all B masks.
+            mask: float (B, 1, H, W) in {0, 1}.
+            sources: who made each of the B masks; () where nobody knows. Most rivals do not care.
+
+        Returns:
+            Quality logits (B, 4, H, W).
+        """
 
     def fit_batch(self, batch: Batch) -> None:
-        """Learn from a batch of training masks with truth."""
+        """Learn from a batch of training masks with truth; tiles are whole."""
 
     def finish_fit(self) -> None:
-        """Called once after the last `fit_batch`."""
+        """Called once after the last `fit_batch`.
+
+        Raises:
+            RequestError: if there was nothing to learn from.
+        """

@@ -1,20 +1,25 @@
 """LightningModules around an assessor: one trains it, one evaluates it (or any rival)."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import Timer
 from torch import Tensor, nn
 
 from segassess import quality
 from segassess.assessor.base import Assessor, AssessorOutput, ImageFeatures
+from segassess.calibration import Calibration
 from segassess.data.batch import Batch
 from segassess.errors import ConfigError
-from segassess.metrics.evaluation import ALL, EvaluationMetrics, MaskRow
+from segassess.metrics.evaluation import ALL, EvaluationMetrics, MaskRow, all_ranks
 from segassess.quality import Decoding
+from segassess.rivals.base import Rival
 from segassess.training.losses import AssessorLoss
+from segassess.training.online_ams import OnlineAms
 
 MONITORED = "valid/fp_fn_miou"
 OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -33,7 +38,10 @@ class MaskAssessor(Protocol):
 def assess_batch(assessor: MaskAssessor, batch: Batch) -> AssessorOutput:
     """Assess a batch; an image that all masks share is encoded once."""
     image = batch.image[:1] if batch.one_image else batch.image
-    return assessor.assess(assessor.encode_image(image), batch.mask)
+    features = assessor.encode_image(image)
+    if isinstance(assessor, Rival):
+        return assessor.assess(features, batch.mask, sources=batch.source)
+    return assessor.assess(features, batch.mask)
 
 
 @dataclass(frozen=True)
@@ -42,21 +50,33 @@ class Schedule:
 
     Attributes:
         name: "constant"; "cosine" to zero over all steps; "halve_on_plateau", the reference's (halved after 2 and again after 4
-            epochs without improvement, then never again).
-        warmup: share in [0, 1) of all steps over which a cosine schedule rises linearly from zero.
+            validations without improvement, then never again).
+        warmup: share in [0, 1) of the training over which a cosine schedule rises linearly from zero.
+        by: what a cosine schedule measures the training by: "steps", or "time" (`trainer.max_time`), so that methods of unequal
+            speed each come to the end of theirs within the same wall-clock budget.
     """
 
     name: Literal["constant", "cosine", "halve_on_plateau"] = "constant"
     warmup: float = 0.0
+    by: Literal["steps", "time"] = "steps"
 
     def __post_init__(self) -> None:
         if self.name not in ("constant", "cosine", "halve_on_plateau"):
             raise ConfigError(f"optimizer.schedule.name must be constant, cosine or halve_on_plateau, not {self.name!r}.")
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"optimizer.schedule.warmup must lie in [0, 1), not {self.warmup}.")
+        if self.by not in ("steps", "time"):
+            raise ConfigError(f"optimizer.schedule.by must be steps or time, not {self.by!r}.")
 
-    def configure(self, optimizer: torch.optim.Optimizer, steps: int) -> dict[str, Any]:
-        """What `configure_optimizers` returns."""
+    def configure(self, module: L.LightningModule, factory: OptimizerFactory, monitor: str) -> dict[str, Any]:
+        """What `configure_optimizers` returns.
+
+        Args:
+            module: attached to a trainer; all of its trainable parameters are optimised.
+            factory: of the optimizer.
+            monitor: the metric of the plateau.
+        """
+        optimizer = factory([parameter for parameter in module.parameters() if parameter.requires_grad])
         if self.name == "constant":
             return {"optimizer": optimizer}
         if self.name == "halve_on_plateau":
@@ -64,17 +84,35 @@ class Schedule:
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer, mode="max", factor=0.5, patience=1, threshold=0.0, min_lr=rates
             )
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": MONITORED}}
-        warmup = int(self.warmup * steps)
+            # Between validations there is no new value to compare.
+            every = module.trainer.check_val_every_n_epoch or 1
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": monitor, "frequency": every}}
+        done = self._done_by_time(module.trainer) if self.by == "time" else self._done_by_steps(module.trainer)
 
         def factor(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / (warmup + 1)
-            done = (step - warmup) / max(1, steps - warmup)
-            return 0.5 * (1 + float(torch.cos(torch.tensor(min(done, 1.0) * torch.pi))))
+            share = min(done(step), 1.0)
+            if share < self.warmup:
+                return share / self.warmup
+            return 0.5 * (1 + math.cos(math.pi * (share - self.warmup) / (1 - self.warmup)))
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    @staticmethod
+    def _done_by_steps(trainer: L.Trainer) -> Callable[[int], float]:
+        steps = max(1, int(trainer.estimated_stepping_batches))
+        # From the first to the last step, so that neither of them is taken with a rate of zero.
+        return lambda step: (step + 1) / (steps + 1)
+
+    @staticmethod
+    def _done_by_time(trainer: L.Trainer) -> Callable[[int], float]:
+        timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
+        remaining = timers[0].time_remaining() if timers else None
+        if remaining is None:
+            raise ConfigError("optimizer.schedule.by=time needs trainer.max_time.")
+        # Before the first step nothing has elapsed; also right for a resumed run, whose timer goes on.
+        whole = remaining + timers[0].time_elapsed()
+        return lambda step: timers[0].time_elapsed() / whole
 
 
 class AssessorModule(L.LightningModule):
@@ -87,6 +125,7 @@ class AssessorModule(L.LightningModule):
         schedule: of the learning rate.
         sources: training sources, on whose validation tiles FP/FN mIoU selects the checkpoint.
         description: primitives that a checkpoint carries (architecture, data, sources), so that it can be rebuilt.
+        online: draws the masks of training batches in the step itself; None where batches come with masks.
     """
 
     def __init__(
@@ -97,11 +136,13 @@ class AssessorModule(L.LightningModule):
         schedule: Schedule,
         sources: Sequence[str],
         description: Mapping[str, Any],
+        online: OnlineAms | None = None,
     ) -> None:
         super().__init__()
         # Primitives only: anything else makes a checkpoint that a weights-only load refuses.
         self.save_hyperparameters({"description": dict(description)})
         self.assessor = assessor
+        self.online = online
         self.loss = loss
         self.optimizer_factory = optimizer
         self.schedule = schedule
@@ -111,8 +152,15 @@ class AssessorModule(L.LightningModule):
         """Assess a batch."""
         return self.assessor(batch.image, batch.mask)  # type: ignore[no-any-return]
 
+    def on_fit_start(self) -> None:
+        """Move what is not a submodule."""
+        if self.online is not None:
+            self.online.to(self.device)
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of a batch; every term is logged."""
+        if self.online is not None:
+            batch = self.online(batch)
         if batch.truth is None:
             raise ValueError("A training batch needs truth.")
         terms = self.loss(self(batch), batch.mask, batch.truth, batch.valid)
@@ -145,23 +193,35 @@ class AssessorModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Optimizer over all trainable parameters, and the schedule."""
-        optimizer = self.optimizer_factory([parameter for parameter in self.parameters() if parameter.requires_grad])
-        return self.schedule.configure(optimizer, int(self.trainer.estimated_stepping_batches))
+        return self.schedule.configure(self, self.optimizer_factory, MONITORED)
 
 
 class EvaluationModule(L.LightningModule):
     """Evaluates an assessor or a rival on `Trainer.test`.
 
     After the run `results` holds the metrics by source and `rows` one row per mask, of all ranks.
+
+    Args:
+        assessor: who judges.
+        sources: of the masks.
+        decoding: of the assessor.
+        reference_protocol: see `EvaluationMetrics`.
+        calibration: of the probabilities from which scores are estimated; the identity by default.
     """
 
     def __init__(
-        self, assessor: MaskAssessor, sources: Sequence[str], decoding: Decoding, reference_protocol: bool = False
+        self,
+        assessor: MaskAssessor,
+        sources: Sequence[str],
+        decoding: Decoding,
+        reference_protocol: bool = False,
+        calibration: Calibration | None = None,
     ) -> None:
         super().__init__()
         self.assessor = assessor
         self.decoding = decoding
-        self.metrics = EvaluationMetrics(sources, reference_protocol)
+        self.calibration = calibration or Calibration()
+        self.metrics = EvaluationMetrics(sources, reference_protocol, objects=True)
         self.results: dict[str, dict[str, float]] = {}
         self.rows: list[MaskRow] = []
 
@@ -176,21 +236,20 @@ class EvaluationModule(L.LightningModule):
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         """Add a tile."""
-        _update(self.metrics, assess_batch(self.assessor, batch), batch, self.decoding)
+        _update(self.metrics, assess_batch(self.assessor, batch), batch, self.decoding, self.calibration)
 
     def on_test_epoch_end(self) -> None:
         """Compute and gather."""
         self.results = self.metrics.compute()
-        self.rows = self.metrics.rows
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            gathered: list[list[MaskRow]] = [[] for _ in range(torch.distributed.get_world_size())]
-            torch.distributed.all_gather_object(gathered, self.rows)
-            self.rows = [row for rows in gathered for row in rows]
+        self.rows = all_ranks(self.metrics.rows)
         self.metrics.reset()
 
 
-def _update(metrics: EvaluationMetrics, output: AssessorOutput, batch: Batch, decoding: Decoding) -> None:
+def _update(
+    metrics: EvaluationMetrics, output: AssessorOutput, batch: Batch, decoding: Decoding, calibration: Calibration | None = None
+) -> None:
     if batch.truth is None:
         raise ValueError("An evaluation batch needs truth.")
     probabilities = quality.probabilities(output.quality_logits.float(), batch.mask, decoding)
-    metrics.update(probabilities, batch.mask, batch.truth, batch.valid, batch.name, batch.source)
+    calibrated = probabilities if calibration is None else calibration(probabilities)
+    metrics.update(probabilities, batch.mask, batch.truth, batch.valid, batch.name, batch.source, calibrated)

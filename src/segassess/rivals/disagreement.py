@@ -1,0 +1,147 @@
+"""Rivals that estimate the truth by other segmenters: where the mask differs from theirs, it is wrong."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from segassess.assessor.base import AssessorOutput, ImageFeatures
+from segassess.data.batch import Batch
+from segassess.errors import RequestError
+from segassess.rivals.base import Rival, RivalContext
+from segassess.rivals.odds import from_truth_odds, shifted_log_odds
+from segassess.segmenters.fitted import FittedSegmenter
+
+
+class Disagreement(Rival):
+    """The truth as segmenters estimate it, never the one that drew the mask under judgement.
+
+    Each probability is shifted in log-odds so that the segmenter's threshold becomes 0.5.
+
+    Args:
+        segmenters: whom to ask, by the source that their masks are; no held-out one.
+        keys: of the training tiles by name (see `data.tiles.Tile`).
+    """
+
+    asks_segmenters = True
+
+    def __init__(self, segmenters: Mapping[str, FittedSegmenter], keys: Mapping[str, str]) -> None:
+        super().__init__()
+        self.segmenters = dict(segmenters)
+        self.keys = dict(keys)
+
+    @classmethod
+    def build(cls, context: RivalContext) -> Self:
+        """See `Rival.build`; segmenters are those of the sources that may be learned from."""
+        return cls(context.segmenters(cls.name, context.learned_sources), context.keys)
+
+    def judges(self, source: str) -> bool:
+        """Whether there is another segmenter than the one that drew the mask."""
+        return any(name != source for name in self.segmenters)
+
+    def encode_image(self, image: Tensor) -> ImageFeatures:
+        """Segment images, each once for any number of masks.
+
+        Args:
+            image: float32 (B, 3, H, W) in [0, 1], which no network for new images has learned from.
+
+        Returns:
+            The images with the probability (B, 1, H, W) of each segmenter that is asked as levels.
+        """
+        levels = [self.segmenters[name].networks[0].segmenter.to(image.device).probability(image) for name in self._asked()]
+        size = (image.shape[-2], image.shape[-1])
+        return ImageFeatures(image, tuple(level.float() for level in levels), size, size)
+
+    def assess(self, features: ImageFeatures, mask: Tensor, sources: Sequence[str] = ()) -> AssessorOutput:
+        """See `Rival.assess`.
+
+        Raises:
+            RequestError: if the only segmenter drew a mask itself.
+        """
+        odds = []
+        for row, source in enumerate(sources or [""] * len(mask)):
+            if not self.judges(source):
+                raise RequestError(
+                    f"{self.name} cannot judge masks of {source}, the only segmenter that it may ask; "
+                    "add another with train.py task=crossfit segmenter=NAME."
+                )
+            levels = zip(self._asked(), features.levels, strict=True)
+            odds.append(self._truth_odds({name: level[row % len(level)] for name, level in levels if name != source}))
+        return from_truth_odds(torch.cat(odds), mask)
+
+    def _asked(self) -> list[str]:
+        """Segmenters that a mask of any source needs."""
+        return list(self.segmenters)
+
+    @abstractmethod
+    def _truth_odds(self, probabilities: Mapping[str, Tensor]) -> Tensor:
+        """Log-odds (1, H, W) of the object, never 0, from the probabilities (1, H, W) of the segmenters that have a say."""
+
+    def _shifted(self, name: str, probability: Tensor) -> Tensor:
+        return shifted_log_odds(probability, self.segmenters[name].threshold)
+
+
+class EnsembleDisagreement(Disagreement):
+    """The mean of the shifted probabilities of all segmenters; an error is where the mask differs from mean > 0.5."""
+
+    name = "disagreement_ensemble"
+
+    def _truth_odds(self, probabilities: Mapping[str, Tensor]) -> Tensor:
+        shifted = [self._shifted(name, probability).sigmoid() for name, probability in probabilities.items()]
+        return shifted_log_odds(torch.stack(shifted).mean(dim=0), 0.5)
+
+
+class BestDisagreement(Disagreement):
+    """The best other segmenter; an error is where the mask differs from the one that it would draw.
+
+    The best has the highest IoU with the truth of training tiles, each segmented by a network that has not learned from it.
+
+    Attributes:
+        iou: of each segmenter, best first; NaN (last) where all of its networks have learned from all tiles.
+    """
+
+    name = "disagreement_best"
+    learns = True
+
+    def __init__(self, segmenters: Mapping[str, FittedSegmenter], keys: Mapping[str, str]) -> None:
+        super().__init__(segmenters, keys)
+        self.iou: dict[str, float] = {}
+        # Pixels: intersection, union.
+        self._counts = {name: [0, 0] for name in self.segmenters}
+
+    def fit_batch(self, batch: Batch) -> None:
+        """Compare each segmenter with the truth of the batch's tiles, each tile once."""
+        if batch.truth is None:
+            raise ValueError(f"{self.name} learns from tiles with truth.")
+        for name, row in {name: row for row, name in enumerate(batch.name)}.items():
+            truth, valid = batch.truth[row] > 0, batch.valid[row]
+            for source, segmenter in self.segmenters.items():
+                index, seen = segmenter.choose(self.keys[name])
+                if seen == "trained":
+                    continue
+                network = segmenter.networks[index].segmenter.to(truth.device)
+                drawn = network.probability(batch.image[row : row + 1])[0] > segmenter.threshold
+                counts = self._counts[source]
+                counts[0] += int((drawn & truth & valid).sum())
+                counts[1] += int(((drawn | truth) & valid).sum())
+
+    def finish_fit(self) -> None:
+        """Rank the segmenters."""
+        if not any(union for _, union in self._counts.values()):
+            raise RequestError(
+                f"{self.name} knows no training tile that a network has not learned from; "
+                "add networks that left some out with train.py task=crossfit."
+            )
+        iou = {name: hits / union if union else math.nan for name, (hits, union) in self._counts.items()}
+        self.iou = dict(sorted(iou.items(), key=lambda item: -1.0 if math.isnan(item[1]) else item[1], reverse=True))
+
+    def _asked(self) -> list[str]:
+        # The second best judges the masks of the best.
+        return list(self.iou)[:2]
+
+    def _truth_odds(self, probabilities: Mapping[str, Tensor]) -> Tensor:
+        best = next(iter(probabilities))
+        return self._shifted(best, probabilities[best])
