@@ -38,7 +38,7 @@ OF_SEGMENTERS = {("loss", "segmentation"), ("experiment", "shared_tiles_segmente
 
 def script_of(group: str, option: str) -> str:
     """A config that has this option."""
-    if option == "benchmark":
+    if option in ("benchmark", "ablation"):
         return "evaluate"
     return "train_segmenter" if group == "segmenter" or (group, option) in OF_SEGMENTERS else "train"
 
@@ -90,6 +90,19 @@ def test_optimizers_can_be_set_up(option):
 
     factory, _ = build.optimizer(composed("train", f"optimizer={option}").optimizer)
     assert factory([torch.nn.Parameter(torch.zeros(1))]).param_groups[0]["lr"] > 0
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "dataset"])
+def test_data_sets_can_be_set_up(option):
+    node = composed("train", f"dataset={option}", *(["dataset.root=DIR"] if option == "folder" else [])).dataset
+    assert isinstance(build.tileset(node), get_class(node._target_))
+
+
+def test_what_describes_a_data_set_is_also_an_option_of_those_that_have_it():
+    roads = build.tileset(composed("train", "dataset=synthetic", "dataset.object=road").dataset)
+    assert roads.object == "road" and roads.root.name.startswith("road_")
+    added = build.tileset(composed("train", "dataset=shared_tiles_and_scenes").dataset).added
+    assert [tiles.object for tiles in added.values()] == ["building", "road", "water"]
 
 
 @pytest.mark.parametrize("option", ["compact", "segassess"])

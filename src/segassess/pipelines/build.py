@@ -75,7 +75,10 @@ def _tileset_options(value: Any) -> Any:
     options = {key: _tileset_options(child) for key, child in value.items()}
     if "_target_" not in options:
         return options
-    taken = inspect.signature(get_class(options["_target_"])).parameters
+    try:
+        taken = inspect.signature(get_class(options["_target_"])).parameters
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"dataset._target_ must be a class of data sets, not {options['_target_']!r}.") from error
     return {key: child for key, child in options.items() if key in taken or key not in ABOUT_DATASET}
 
 
