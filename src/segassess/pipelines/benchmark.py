@@ -38,6 +38,8 @@ ASSESSOR = "assessor.safetensors"
 RECIPE = "recipe.json"
 # Likewise: what it printed, where several run side by side.
 LOG = "training.log"
+# Between the name of a method and the seed of a training.
+RUN_OF = "#"
 # Keys of this command's overrides that its trainings take over.
 SHARED_KEYS = ("dataset", "paths", "held_out", "trainer")
 
@@ -92,6 +94,9 @@ class Training:
 def run(config: DictConfig) -> float:
     """Train or load, evaluate, write tables, plots and panels; returns the FP/FN mIoU of the main method on the first part."""
     settings = build.plain(config.benchmark)
+    # As everywhere, null drops an entry, for instance one that a file of one's own has from the benchmark that it starts from.
+    for key in ("trained", "stored", "parts"):
+        settings[key] = {name: value for name, value in settings[key].items() if value is not None}
     parts = [
         Part(name, tuple(_listed(part["split"])), tuple(_listed(part["source"])), part["unseen"])
         for name, part in settings["parts"].items()
@@ -102,32 +107,38 @@ def run(config: DictConfig) -> float:
     data = build.data(config, num_workers=config.num_workers, test_split=splits)
     data.test_sources = list(dict.fromkeys(source for part in parts for source in part.sources))
     data.wanted_sources = build.as_list(settings["sources"])
-    candidates = {}
-    trainings = _trainings(settings)
-    for training, loaded in zip(trainings, train_all(trainings, settings["jobs"]), strict=True):
-        refuse_leaks(loaded, data, parts)
-        candidates[training.method, training.seed] = Candidate.of(loaded)
-    named = {f"{method}#{seed}": candidate for (method, seed), candidate in candidates.items()}
-    for name, path in settings["stored"].items():
-        loaded = load_assessor(path)
-        refuse_leaks(loaded, data, parts)
-        named[name] = Candidate.of(loaded)
-    modules = evaluate_masks(config, data, named, build.as_list(config.rivals))
+    candidates = _candidates(settings, data, parts)
+    modules = evaluate_masks(config, data, candidates, build.as_list(config.rivals))
     split_of = {tile.name: split for split in splits for tile in data.tileset.tiles(split)}
     folder = Path(HydraConfig.get().runtime.output_dir)
     by_method: dict[str, list[Sequence[MaskRow]]] = {}
     for name, module in modules.items():
-        by_method.setdefault(name.partition("#")[0], []).append(module.rows)
+        by_method.setdefault(name.partition(RUN_OF)[0], []).append(module.rows)
     results = {part.name: {method: part.results(runs, split_of) for method, runs in by_method.items()} for part in parts}
     Console(width=170).print(benchmark_table(results, settings["seeds"]))
     about = {"version": __version__, "benchmark": settings, "dataset": build.plain(config.dataset)}
     write_benchmark(folder, parts, by_method, split_of, results, about)
-    first = candidates[settings["main"], settings["seeds"][0]]
+    first = candidates[f"{settings['main']}{RUN_OF}{settings['seeds'][0]}"]
     write_extreme_panels(
         folder / "panels", first, data, parts[0].select(by_method[settings["main"]][0], split_of), settings["panels"]
     )
     print(f"Benchmark: {folder / 'benchmark.md'}, benchmark.csv, review.png, reliability.png, panels/")
     return results[parts[0].name][settings["main"]]["fp_fn_miou"][0]
+
+
+def _candidates(settings: Mapping[str, Any], data: AssessmentData, parts: Sequence[Part]) -> dict[str, Candidate]:
+    """Assessors by method, those of several trainings as `<method>#<seed>`.
+
+    Raises:
+        RequestError: if a training fails, or something has been learned from that is to be reported as unseen.
+    """
+    trainings = _trainings(settings)
+    trained = zip(trainings, train_all(trainings, settings["jobs"]), strict=True)
+    loaded = {f"{training.method}{RUN_OF}{training.seed}": assessor for training, assessor in trained}
+    loaded |= {name: load_assessor(path) for name, path in settings["stored"].items()}
+    for assessor in loaded.values():
+        refuse_leaks(assessor, data, parts)
+    return {name: Candidate.of(assessor) for name, assessor in loaded.items()}
 
 
 def _trainings(settings: Mapping[str, Any]) -> list[Training]:
