@@ -12,7 +12,7 @@ from segassess.errors import ConfigError
 from segassess.metrics.reliability import Reliability
 from segassess.quality import FN, FP, TN, TP
 
-CALIBRATION = Calibration(fp=(0.5, 0.3), fn=(0.8, -1.0))
+CALIBRATION = Calibration(fp=(0.5, 0.3), fn=(0.8, -1.0), cuts=(-1.0, 0.5))
 
 
 def logit(probability: torch.Tensor) -> torch.Tensor:
@@ -64,6 +64,38 @@ def test_a_calibration_as_primitives():
     for wrong in ((0.0, 0.0), (-1.0, 0.0), (1.0, math.nan), (math.inf, 0.0)):
         with pytest.raises(ValueError, match="positive scale"):
             Calibration(fn=wrong)
+    with pytest.raises(ValueError, match="cuts must be finite"):
+        Calibration(cuts=(0.0, math.inf))
+    assert Calibration.from_dict({"fp": [2.0, 0.0]}) == Calibration(fp=(2.0, 0.0))  # of before there were cuts
+
+
+def test_decisions_fall_at_the_cuts(free):
+    decided = quality.decode(CALIBRATION.for_decisions(free))
+    for right, wrong, cut in ((TP, FP, -1.0), (TN, FN, 0.5)):
+        chosen = (decided == right) | (decided == wrong)
+        assert torch.equal((decided == wrong)[chosen], ((free[:, wrong] / free[:, right]).log() > cut)[chosen])
+    assert torch.equal(Calibration(fp=(2.0, 3.0)).for_decisions(free), free)
+
+
+def test_cuts_have_the_best_iou_of_each_error_class():
+    probabilities, mask, truth, valid = miscalibrated(Calibration(fp=(1.0, -2.0)))
+    fit = CalibrationFit()
+    fit.update(probabilities, mask, truth, valid)
+    best = Calibration(cuts=fit.cuts())
+
+    def iou(calibration, code):
+        called = quality.decode(calibration.for_decisions(probabilities)) == code
+        wrong = quality.encode(mask.float(), truth.float())[:, 0] == code
+        return float((called & wrong).sum() / (called | wrong).sum())
+
+    for position, code in enumerate((FP, FN)):
+        for step in (-1.0, -0.3, 0.3, 1.0):
+            moved = list(best.cuts)
+            moved[position] += step
+            assert iou(best, code) > iou(Calibration(cuts=tuple(moved)), code)
+    # What was said of FP is two units of log-odds too low, and so is its cut.
+    assert best.cuts[0] == pytest.approx(best.cuts[1] - 2, abs=0.3)
+    assert CalibrationFit().cuts() == (0.0, 0.0)
 
 
 def miscalibrated(distortion: Calibration, images: int = 6, size: int = 150):

@@ -1,10 +1,10 @@
 """Calibration: from what an assessor says of a pixel to how often it is right about it.
 
-The training loss gives the rare error classes more weight. That makes the most probable class a good decision, and the
-probabilities biased: errors come out as more probable than they are. So the two uses are kept apart. Decisions (the quality map
-and the refined mask) are taken from the probabilities as the network gives them; everything that is read as a probability or
-summed up (the error map, estimated scores of masks and objects) from the calibrated ones. A pixel with a calibrated P(error)
-below one half can therefore be called an error.
+The training loss weighs the rare error classes up, and errors of one kind of masks are likelier than those of another. So what a
+network says is neither a probability that can be read as one, nor decides well when the larger of two wins. The two uses are
+kept apart, and each is fitted. Decisions (the quality map and the refined mask) call an error what lies above a cut, the one with
+the best IoU of the error class; everything that is read as a probability or summed up (the error map, estimated scores of masks
+and objects) is calibrated. A pixel with a calibrated P(error) below one half can therefore be called an error.
 
 Calibrated is, apart for the two error classes, the log-odds of an error given what the pixel can be: log P(FP) / P(TP) and
 log P(FN) / P(TN), each by a scale (one over the temperature) and a shift. With the shift at zero this is temperature scaling
@@ -14,7 +14,7 @@ decodings.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -32,6 +32,7 @@ Affine: TypeAlias = tuple[float, float]
 Kind: TypeAlias = Literal["temperature", "affine"]
 KINDS: tuple[Kind, ...] = ("temperature", "affine")
 IDENTITY: Affine = (1.0, 0.0)
+NO_CUTS = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Calibration:
     Attributes:
         fp: scale and shift of log P(FP) / P(TP).
         fn: scale and shift of log P(FN) / P(TN).
+        cuts: of FP and of FN: log-odds, before scale and shift, above which a pixel is called an error.
 
     Raises:
         ValueError: if a scale is not positive, or a number not finite.
@@ -48,25 +50,29 @@ class Calibration:
 
     fp: Affine = IDENTITY
     fn: Affine = IDENTITY
+    cuts: tuple[float, float] = NO_CUTS
 
     def __post_init__(self) -> None:
-        for name, (scale, shift) in asdict(self).items():
+        for name, (scale, shift) in (("fp", self.fp), ("fn", self.fn)):
             if not (math.isfinite(scale) and scale > 0 and math.isfinite(shift)):
                 raise ValueError(f"calibration.{name} needs a positive scale and a finite shift, not {(scale, shift)}.")
+        if not all(map(math.isfinite, self.cuts)):
+            raise ValueError(f"calibration.cuts must be finite, not {self.cuts}.")
 
     def as_dict(self) -> dict[str, list[float]]:
-        """Scale and shift by class, primitives only."""
-        return {"fp": list(self.fp), "fn": list(self.fn)}
+        """Scale and shift by class, and the cuts; primitives only."""
+        return {"fp": list(self.fp), "fn": list(self.fn), "cuts": list(self.cuts)}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Calibration":
-        """Rebuild from `as_dict`; a class that is missing is left as it is.
+        """Rebuild from `as_dict`; what is missing is left as it is.
 
         Raises:
-            ValueError: if a class is not a pair of numbers, or not allowed.
+            ValueError: if something is not a pair of numbers, or not allowed.
         """
         (fp_scale, fp_shift), (fn_scale, fn_shift) = (content.get(name, IDENTITY) for name in ("fp", "fn"))
-        return cls((float(fp_scale), float(fp_shift)), (float(fn_scale), float(fn_shift)))
+        fp_cut, fn_cut = content.get("cuts", NO_CUTS)
+        return cls((float(fp_scale), float(fp_shift)), (float(fn_scale), float(fn_shift)), (float(fp_cut), float(fn_cut)))
 
     def __call__(self, probabilities: Tensor) -> Tensor:
         """Calibrated probabilities.
@@ -79,17 +85,30 @@ class Calibration:
         Returns:
             The same shape and dtype; a pair whose map is the identity is returned unchanged.
         """
-        result = probabilities.clone()
-        for right, wrong, (scale, shift) in ((TP, FP, self.fp), (TN, FN, self.fn)):
-            if (scale, shift) == IDENTITY:
-                continue
-            pair = probabilities[:, right] + probabilities[:, wrong]
-            odds = scale * _log_odds(probabilities, right, wrong) + shift
-            # What the pair cannot be at all has no odds (0 / 0).
-            possible = pair != 0
-            result[:, wrong] = torch.where(possible, pair * odds.sigmoid(), 0).to(result.dtype)
-            result[:, right] = torch.where(possible, pair * (-odds).sigmoid(), 0).to(result.dtype)
-        return result
+        return _mapped(probabilities, self.fp, self.fn)
+
+    def for_decisions(self, probabilities: Tensor) -> Tensor:
+        """Probabilities of which the larger one of a pair is the decision: their log-odds are 0 at the cut.
+
+        Args:
+            probabilities: as for calling, not calibrated.
+        """
+        fp_cut, fn_cut = self.cuts
+        return _mapped(probabilities, (1.0, -fp_cut), (1.0, -fn_cut))
+
+
+def _mapped(probabilities: Tensor, fp: Affine, fn: Affine) -> Tensor:
+    result = probabilities.clone()
+    for right, wrong, (scale, shift) in ((TP, FP, fp), (TN, FN, fn)):
+        if (scale, shift) == IDENTITY:
+            continue
+        pair = probabilities[:, right] + probabilities[:, wrong]
+        odds = scale * _log_odds(probabilities, right, wrong) + shift
+        # What the pair cannot be at all has no odds (0 / 0).
+        possible = pair != 0
+        result[:, wrong] = torch.where(possible, pair * odds.sigmoid(), 0).to(result.dtype)
+        result[:, right] = torch.where(possible, pair * (-odds).sigmoid(), 0).to(result.dtype)
+    return result
 
 
 class CalibrationFit:
@@ -139,9 +158,33 @@ class CalibrationFit:
         fp, fn = (_fit_side(self._centres(), counts.numpy().astype(np.float64), kind) for counts in self._counts)
         return Calibration(fp, fn)
 
+    def cuts(self) -> tuple[float, float]:
+        """Log-odds of FP and of FN above which calling pixels errors has the best IoU with the errors that were counted.
+
+        0 for a class with nothing to learn it from: no error, or nothing else.
+        """
+        edges = np.linspace(self._LIMIT, -self._LIMIT, self._BINS + 1, dtype=np.float64)
+        found = []
+        for counts in self._counts:
+            right, wrong = counts.numpy()[::-1].T
+            known = right.any() and wrong.any()
+            found.append(float(edges[best_prefix(right, wrong)]) if known else 0.0)
+        return found[0], found[1]
+
     def _centres(self) -> NDArray[np.float64]:
         edges = np.linspace(-self._LIMIT, self._LIMIT, self._BINS + 1, dtype=np.float64)
         return (edges[:-1] + edges[1:]) / 2
+
+
+def best_prefix(right: NDArray[Any], wrong: NDArray[Any]) -> int:
+    """How many of the first bins to call errors for the best IoU with the errors: hits / (all errors + right ones called errors).
+
+    Args:
+        right: (N,) right pixels of each bin, the likeliest errors first.
+        wrong: (N,) wrong ones.
+    """
+    iou = wrong.cumsum() / np.maximum(wrong.sum() + right.cumsum(), 1)
+    return int(np.append(0.0, iou).argmax())
 
 
 def _log_odds(probabilities: Tensor, right: int, wrong: int) -> Tensor:

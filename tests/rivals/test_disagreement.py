@@ -7,7 +7,7 @@ from segassess import quality
 from segassess.data.batch import Batch
 from segassess.errors import RequestError
 from segassess.rivals import RivalContext, build_rival
-from segassess.rivals.disagreement import BestDisagreement, EnsembleDisagreement
+from segassess.rivals.disagreement import BestDisagreement, EnsembleDisagreement, FittedDisagreement
 from segassess.segmenters.fitted import FittedSegmenter
 from tests.segmenters.stubs import fitted, stored
 
@@ -106,14 +106,37 @@ def test_the_only_segmenter_cannot_judge_itself():
         errors(rival, torch.zeros(1, 1, 20, 60), ["only"])
 
 
-@pytest.mark.parametrize("name", ["disagreement_best", "disagreement_ensemble"])
+@pytest.mark.parametrize("name", ["disagreement_best", "disagreement_ensemble", "disagreement_fitted"])
 def test_held_out_segmenters_are_not_asked(name):
     networks = {"known": segmenter("known", 0.4), "held_out": segmenter("held_out", 0.5)}
     rival = build_rival(name, RivalContext(networks, ["known"], {"t": "t"}))
     if rival.learns:
         fit(rival, RAMP > 0.5, ["t"])
     assert len(rival.encode_image(IMAGE).levels) == 1
-    assert torch.equal(errors(rival, torch.zeros(1, 1, 20, 60), ["raw"]), (RAMP > 0.4).float())
+    if name != "disagreement_fitted":  # its cuts are those of the masks it was fitted on
+        assert torch.equal(errors(rival, torch.zeros(1, 1, 20, 60), ["raw"]), (RAMP > 0.4).float())
+
+
+def test_the_fitted_ensemble_learns_how_sure_it_must_be():
+    """The truth begins where the segmenter is sure already, the mask before: by a cut at 0.5 half of the strip would be right."""
+    image = IMAGE * 0.2 + 0.4
+    rival = FittedDisagreement({"s": segmenter("s", 0.5)}, {"t": "t"})
+    truth, mask = (image[:, :1] > 0.51).float(), (image[:, :1] > 0.48).float()
+    rival.fit_batch(Batch(image, mask, truth, torch.ones_like(truth, dtype=torch.bool), ["t"], ["alpha"]))
+    rival.finish_fit()
+
+    def called(judge):
+        output = judge.assess(judge.encode_image(image), mask)
+        return quality.decode(quality.probabilities(output.quality_logits, mask, "consistent")) == quality.FP
+
+    wrong = (mask > truth)[:, 0]
+    assert torch.equal(called(rival), wrong)
+    assert called(EnsembleDisagreement(rival.segmenters, {})).sum() < wrong.sum()
+
+
+def test_the_fitted_ensemble_learns_nothing_from_images_that_all_networks_have_seen():
+    with pytest.raises(RequestError, match="disagreement_fitted knows no training tile"):
+        fit(FittedDisagreement({"seen": segmenter("seen", 0.4, trained_on="t")}, {"t": "t"}), RAMP > 0.4, ["t"])
 
 
 def test_networks_are_no_part_of_the_rival():

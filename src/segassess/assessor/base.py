@@ -45,6 +45,7 @@ class AssessorOutput:
         coarse_logits: float (B, 4, H, W), the decoder's logits before the edge branch (SAM + HQ), or None.
         sam_logits: float (B, 4, H, W) from SAM's mask tokens, or None; only on request.
         hq_logits: float (B, 4, H, W) from the HQ tokens, or None; only on request.
+        object_logits: float (B, 1, H, W), the (unseen) truth as the image alone lets it be seen, or None without object branch.
     """
 
     quality_logits: Tensor
@@ -52,6 +53,7 @@ class AssessorOutput:
     coarse_logits: Tensor | None = None
     sam_logits: Tensor | None = None
     hq_logits: Tensor | None = None
+    object_logits: Tensor | None = None
 
     def crop(self, height: int, width: int) -> "AssessorOutput":
         """Cut bottom and right padding off every map."""

@@ -10,8 +10,8 @@ from segassess.data.tiles import Tile, TileSet
 class ExtendedTiles(TileSet):
     """One data set, and others that are only learned from: their training tiles join its training tiles.
 
-    Everything else is the first data set's alone: what selects, what calibrates and what is reported. Its tiles keep name and key,
-    so that what a network remembers to have seen means the same with and without the additions.
+    Everything else is the first data set's alone: what selects, what calibrates and what is reported. Its tiles keep name and
+    key, so that what a network remembers to have seen means the same with and without the additions.
 
     Args:
         base: the data set that is extended.
@@ -44,7 +44,11 @@ class ExtendedTiles(TileSet):
             return tiles
         return tiles + [
             replace(
-                tile, name=f"{name}_{tile.name}", key=f"{name}/{tile.key}", group=f"{name}/{tile.group}", region=f"{name}/{tile.region}"
+                tile,
+                name=f"{name}_{tile.name}",
+                key=f"{name}/{tile.key}",
+                group=f"{name}/{tile.group}",
+                region=f"{name}/{tile.region}",
             )
             for name, other in self.added.items()
             for tile in other.learning_tiles("train")

@@ -95,6 +95,6 @@ def refuse_seen(source: str, tiles: Sequence[Tile]) -> None:
     seen = [mask for mask in masks if (record := records[mask.parent].get(mask.stem)) and record.seen == "trained"]
     if seen:
         raise RequestError(
-            f"{len(seen)} masks of {source} (such as {seen[0].stem}) were drawn by a network that had learned from the same image; "
+            f"{len(seen)} masks of {source} (such as {seen[0].stem}) were drawn by a network that had learned from that image; "
             f"draw masks out of fold with train.py task=crossfit segmenter={source}, or set sampling.cross_fit=false."
         )

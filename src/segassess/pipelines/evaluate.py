@@ -42,7 +42,7 @@ class Candidate:
     Attributes:
         assessor: an assessor or a rival.
         decoding: of its quality probabilities; rivals never say what is impossible.
-        calibration: of the probabilities from which scores are estimated.
+        calibration: of the probabilities from which scores are estimated, and cuts of decisions.
     """
 
     assessor: MaskAssessor

@@ -54,7 +54,7 @@ def write_extreme_panels(folder: Path, candidate: Candidate, data: AssessmentDat
             panel = render_panel(
                 batch.image[0].permute(1, 2, 0).numpy(),
                 batch.mask[0, 0].numpy(),
-                quality.decode(probabilities)[0].masked_fill(outside, NOT_ASSESSED).numpy(),
+                quality.decode(candidate.calibration.for_decisions(probabilities))[0].masked_fill(outside, NOT_ASSESSED).numpy(),
                 error.masked_fill(outside, math.nan).numpy(),
                 f"{row.name}, mask of {row.source}",
                 [f"error F1 {row.error_f1:.2f}, IoU of the mask {row.true_iou:.2f} (estimated {row.estimated_iou:.2f})"],

@@ -172,9 +172,9 @@ def _write_mask(
 ) -> dict[str, Any]:
     valid = image.valid & mask.valid
     classes = torch.from_numpy(probabilities).unsqueeze(0)
-    calibrated = judge.loaded.description.calibration(classes)
-    # Decisions come from the probabilities as they are, what is read as a probability from the calibrated ones.
-    decoded, error = quality.decode(classes)[0], quality.error_map(calibrated)[0].numpy()
+    calibration = judge.loaded.description.calibration
+    calibrated = calibration(classes)
+    decoded, error = quality.decode(calibration.for_decisions(classes))[0], quality.error_map(calibrated)[0].numpy()
     refined = quality.refine(torch.from_numpy(mask.pixels), decoded).numpy()
     codes = np.where(valid, decoded.numpy(), quality.NOT_ASSESSED).astype(np.uint8)
     height, width = valid.shape

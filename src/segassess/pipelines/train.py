@@ -119,8 +119,8 @@ def _all_sources(sources: list[str], before: Sequence[str], file: Path, held_out
 
 
 def _calibration(config: DictConfig, data: AssessmentData, assessor: Assessor) -> Calibration:
-    """Fit the calibration of a trained assessor on the selection tiles."""
-    if config.calibration.kind == "none":
+    """Fit the calibration of a trained assessor, and the cuts of its decisions, on the selection tiles."""
+    if config.calibration.kind == "none" and not config.calibration.cuts:
         return Calibration()
     device = build.device(config.trainer, first=True)
     fit = CalibrationFit()
@@ -133,7 +133,8 @@ def _calibration(config: DictConfig, data: AssessmentData, assessor: Assessor) -
                 raise RequestError(f"{batch.name[0]} has no truth to calibrate on.")
             logits = assess_batch(assessor, batch).quality_logits.float()
             fit.update(quality.probabilities(logits, batch.mask, config.decoding), batch.mask, batch.truth, batch.valid)
-    return fit.fit(config.calibration.kind)
+    calibration = Calibration() if config.calibration.kind == "none" else fit.fit(config.calibration.kind)
+    return replace(calibration, cuts=fit.cuts()) if config.calibration.cuts else calibration
 
 
 def _calibration_sources(config: DictConfig, data: AssessmentData) -> list[str]:
@@ -146,7 +147,8 @@ def _calibration_sources(config: DictConfig, data: AssessmentData) -> list[str]:
     kind = config.calibration.kind
     if kind not in ("none", *KINDS):
         raise ConfigError(f"calibration.kind must be one of none, {', '.join(KINDS)}, not {kind!r}.")
-    sources = [] if kind == "none" else build.as_list(config.calibration.sources) or data.train_sources
+    needless = kind == "none" and not config.calibration.cuts
+    sources = [] if needless else build.as_list(config.calibration.sources) or data.train_sources
     if both := sorted(set(sources) & set(data.held_out)):
         raise RequestError(
             f"The source {both[0]} is in calibration.sources and in held_out; an unseen source must not calibrate."

@@ -4,13 +4,22 @@ from segassess.errors import ConfigError
 from segassess.rivals.always_right import AlwaysRight
 from segassess.rivals.base import Rival, RivalContext
 from segassess.rivals.boundary_prior import BoundaryPrior
-from segassess.rivals.disagreement import BestDisagreement, EnsembleDisagreement
+from segassess.rivals.disagreement import BestDisagreement, EnsembleDisagreement, FittedDisagreement
 from segassess.rivals.own_probability import Confidence, Entropy
 from segassess.rivals.sam_agreement import SamAgreement
 
 RIVALS: dict[str, type[Rival]] = {
     rival.name: rival
-    for rival in (AlwaysRight, BoundaryPrior, BestDisagreement, EnsembleDisagreement, Confidence, Entropy, SamAgreement)
+    for rival in (
+        AlwaysRight,
+        BoundaryPrior,
+        BestDisagreement,
+        EnsembleDisagreement,
+        FittedDisagreement,
+        Confidence,
+        Entropy,
+        SamAgreement,
+    )
 }
 
 

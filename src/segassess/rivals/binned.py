@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from segassess.calibration import best_prefix
 from segassess.errors import RequestError
 from segassess.rivals.odds import decide
 
@@ -59,9 +60,7 @@ class ErrorTable(nn.Module):
         cut = [0, 0]
         for side in (0, 1):
             right, wrong = self._counts[side, :, 0].numpy(), self._counts[side, :, 1].numpy()
-            # Calling the first bins errors: hits / (all errors + right pixels called errors).
-            iou = wrong.cumsum() / np.maximum(wrong.sum() + right.cumsum(), 1)
-            cut[side] = int(np.append(0.0, iou).argmax())
+            cut[side] = best_prefix(right, wrong)
             # Never rising, so that the decision is a run of bins and not a comb.
             odds = torch.from_numpy(np.minimum.accumulate(np.log((wrong + 0.5) / (right + 0.5))))
             limit = (odds[max(cut[side] - 1, 0)] + odds[min(cut[side], bins - 1)]) / 2

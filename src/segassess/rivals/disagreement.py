@@ -12,8 +12,14 @@ from segassess.assessor.base import AssessorOutput, ImageFeatures
 from segassess.data.batch import Batch
 from segassess.errors import RequestError
 from segassess.rivals.base import Rival, RivalContext
-from segassess.rivals.odds import from_truth_odds, shifted_log_odds
+from segassess.rivals.binned import ErrorTable
+from segassess.rivals.odds import from_error_odds, from_truth_odds, shifted_log_odds
 from segassess.segmenters.fitted import FittedSegmenter
+
+BINS = 100
+NOTHING_UNSEEN = (
+    "{} knows no training tile that a network has not learned from; add networks that left some out with train.py task=crossfit."
+)
 
 
 class Disagreement(Rival):
@@ -70,7 +76,11 @@ class Disagreement(Rival):
                 )
             levels = zip(self._asked(), features.levels, strict=True)
             odds.append(self._truth_odds({name: level[row % len(level)] for name, level in levels if name != source}))
-        return from_truth_odds(torch.cat(odds), mask)
+        return self._judged(torch.cat(odds), mask)
+
+    def _judged(self, truth_odds: Tensor, mask: Tensor) -> AssessorOutput:
+        """What follows from log-odds (B, H, W) of the object for masks (B, 1, H, W)."""
+        return from_truth_odds(truth_odds, mask)
 
     def _asked(self) -> list[str]:
         """Segmenters that a mask of any source needs."""
@@ -79,6 +89,15 @@ class Disagreement(Rival):
     @abstractmethod
     def _truth_odds(self, probabilities: Mapping[str, Tensor]) -> Tensor:
         """Log-odds (1, H, W) of the object, never 0, from the probabilities (1, H, W) of the segmenters that have a say."""
+
+    def _unseen_probabilities(self, tile: str, image: Tensor) -> dict[str, Tensor]:
+        """Probabilities (1, H, W) of a training image (1, 3, H, W), by those segmenters that have a network which left it out."""
+        found = {}
+        for name, segmenter in self.segmenters.items():
+            index, seen = segmenter.choose(self.keys[tile])
+            if seen != "trained":
+                found[name] = segmenter.networks[index].segmenter.to(image.device).probability(image)[0].float()
+        return found
 
     def _shifted(self, name: str, probability: Tensor) -> Tensor:
         return shifted_log_odds(probability, self.segmenters[name].threshold)
@@ -92,6 +111,46 @@ class EnsembleDisagreement(Disagreement):
     def _truth_odds(self, probabilities: Mapping[str, Tensor]) -> Tensor:
         shifted = [self._shifted(name, probability).sigmoid() for name, probability in probabilities.items()]
         return shifted_log_odds(torch.stack(shifted).mean(dim=0), 0.5)
+
+
+class FittedDisagreement(EnsembleDisagreement):
+    """The ensemble, and how sure it must be that a mask is wrong, inside and outside: the cuts that were best on training masks.
+
+    Training masks are judged by networks that have not learned from their image, see `ErrorTable` for the cuts.
+    """
+
+    name = "disagreement_fitted"
+    learns = True
+
+    def __init__(self, segmenters: Mapping[str, FittedSegmenter], keys: Mapping[str, str]) -> None:
+        super().__init__(segmenters, keys)
+        self.table = ErrorTable(BINS)
+
+    def fit_batch(self, batch: Batch) -> None:
+        """Count right and wrong pixels by what the other segmenters say of them; each image is segmented once."""
+        drawn: dict[str, dict[str, Tensor]] = {}
+        for row, (name, source) in enumerate(zip(batch.name, batch.source, strict=True)):
+            one = slice(row, row + 1)
+            if name not in drawn:
+                drawn[name] = self._unseen_probabilities(name, batch.image[one])
+            if others := {asked: probability for asked, probability in drawn[name].items() if asked != source}:
+                truth = None if batch.truth is None else batch.truth[one]
+                self.table.count(
+                    _agreement_bins(self._truth_odds(others), batch.mask[one]), batch.mask[one], truth, batch.valid[one]
+                )
+
+    def finish_fit(self) -> None:
+        """Choose the cuts and fill the table."""
+        self.table.finish(NOTHING_UNSEEN.format(self.name))
+
+    def _judged(self, truth_odds: Tensor, mask: Tensor) -> AssessorOutput:
+        return from_error_odds(self.table.error_odds(_agreement_bins(truth_odds, mask), mask), mask)
+
+
+def _agreement_bins(truth_odds: Tensor, mask: Tensor) -> Tensor:
+    """Bins int64 (B, H, W) of the probability that a pixel of the mask is right; the first hold the likeliest errors."""
+    agreement = torch.where(mask[:, 0] > 0, truth_odds, -truth_odds).sigmoid()
+    return (agreement * BINS).long().clamp(0, BINS - 1)
 
 
 class BestDisagreement(Disagreement):
@@ -118,12 +177,8 @@ class BestDisagreement(Disagreement):
             raise ValueError(f"{self.name} learns from tiles with truth.")
         for name, row in {name: row for row, name in enumerate(batch.name)}.items():
             truth, valid = batch.truth[row] > 0, batch.valid[row]
-            for source, segmenter in self.segmenters.items():
-                index, seen = segmenter.choose(self.keys[name])
-                if seen == "trained":
-                    continue
-                network = segmenter.networks[index].segmenter.to(truth.device)
-                drawn = network.probability(batch.image[row : row + 1])[0] > segmenter.threshold
+            for source, probability in self._unseen_probabilities(name, batch.image[row : row + 1]).items():
+                drawn = probability > self.segmenters[source].threshold
                 counts = self._counts[source]
                 counts[0] += int((drawn & truth & valid).sum())
                 counts[1] += int(((drawn | truth) & valid).sum())
@@ -131,10 +186,7 @@ class BestDisagreement(Disagreement):
     def finish_fit(self) -> None:
         """Rank the segmenters."""
         if not any(union for _, union in self._counts.values()):
-            raise RequestError(
-                f"{self.name} knows no training tile that a network has not learned from; "
-                "add networks that left some out with train.py task=crossfit."
-            )
+            raise RequestError(NOTHING_UNSEEN.format(self.name))
         iou = {name: hits / union if union else math.nan for name, (hits, union) in self._counts.items()}
         self.iou = dict(sorted(iou.items(), key=lambda item: -1.0 if math.isnan(item[1]) else item[1], reverse=True))
 

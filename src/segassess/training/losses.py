@@ -49,6 +49,24 @@ def dice_loss(probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     return (1 - (2 * intersection + DICE_SMOOTH) / (total + DICE_SMOOTH)).mean()
 
 
+def error_dice_loss(probabilities: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """1 - Dice of the false positives and of the false negatives, each over the whole batch, then the mean of the two.
+
+    It rises with the overlap that the FP/FN mIoU measures, however rare errors are. Over the batch, because many a mask has no
+    error of a class.
+
+    Args:
+        probabilities: float (B, 4, H, W).
+        target: quality codes (B, H, W).
+        valid: float (B, 1, H, W); other pixels do not count.
+    """
+    losses = []
+    for code in (FP, FN):
+        wrong = (target == code).float().unsqueeze(1)
+        losses.append(dice_loss(*(plane.reshape(1, 1, -1, 1) for plane in (probabilities[:, code : code + 1], wrong, valid))))
+    return torch.stack(losses).mean()
+
+
 def balanced_edge_cross_entropy(edge_logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """RCF's cross-entropy: edge pixels weigh N0/N, others 1.1 * N1/N, counted over the batch; mean over all valid pixels.
 
@@ -83,12 +101,16 @@ class LossWeights:
         edge: class-balanced cross-entropy plus Dice of the edge branch.
         refinement: the three squared errors of `refinement_loss`.
         dice: Dice of P(TP) + P(FN) against the truth (not in the reference).
+        error_dice: Dice of P(FP) and of P(FN) against the errors of the batch (not in the reference).
+        object: cross-entropy and Dice of the object branch against the truth (not in the reference).
     """
 
     cross_entropy: float = 1.0
     edge: float = 1.0
     refinement: float = 1.0
     dice: float = 0.0
+    error_dice: float = 0.0
+    object: float = 0.0
 
     def __post_init__(self) -> None:
         if min(vars(self).values()) < 0 or max(vars(self).values()) == 0:
@@ -142,19 +164,26 @@ class AssessorLoss(nn.Module):
             logits = quality.constrain(logits, mask)
         valid_float = valid.float()
         terms: dict[str, Tensor] = {}
+        target = quality.encode(mask, truth).squeeze(1)
         if self.weights.cross_entropy:
-            terms["cross_entropy"] = self._cross_entropy(logits, quality.encode(mask, truth).squeeze(1), valid.squeeze(1))
+            terms["cross_entropy"] = self._cross_entropy(logits, target, valid.squeeze(1))
         if self.weights.edge and output.edge_logits is not None:
-            target, edge_logits = edge_target(truth), output.edge_logits.float()
-            terms["edge"] = balanced_edge_cross_entropy(edge_logits, target, valid_float) + dice_loss(
-                edge_logits.sigmoid(), target, valid_float
+            edges, edge_logits = edge_target(truth), output.edge_logits.float()
+            terms["edge"] = balanced_edge_cross_entropy(edge_logits, edges, valid_float) + dice_loss(
+                edge_logits.sigmoid(), edges, valid_float
             )
-        if self.weights.refinement or self.weights.dice:
+        if self.weights.object and output.object_logits is not None:
+            object_logits = output.object_logits.float()
+            wrong = F.binary_cross_entropy_with_logits(object_logits, truth, weight=valid_float, reduction="sum")
+            terms["object"] = wrong / valid_float.sum().clamp(min=1) + dice_loss(object_logits.sigmoid(), truth, valid_float)
+        if self.weights.refinement or self.weights.dice or self.weights.error_dice:
             probabilities = logits.softmax(dim=1)
             if self.weights.refinement:
                 terms["refinement"] = refinement_loss(probabilities, mask, truth, valid_float)
             if self.weights.dice:
                 terms["dice"] = dice_loss(quality.truth_probability(probabilities).unsqueeze(1), truth, valid_float)
+            if self.weights.error_dice:
+                terms["error_dice"] = error_dice_loss(probabilities, target, valid_float)
         weighted = [getattr(self.weights, name) * term for name, term in terms.items()]
         return {"loss": torch.stack(weighted).sum(), **terms}
 

@@ -206,7 +206,7 @@ class EvaluationModule(L.LightningModule):
         sources: of the masks.
         decoding: of the assessor.
         reference_protocol: see `EvaluationMetrics`.
-        calibration: of the probabilities from which scores are estimated; the identity by default.
+        calibration: of the probabilities from which scores are estimated, and cuts of decisions; the identity by default.
     """
 
     def __init__(
@@ -251,5 +251,6 @@ def _update(
     if batch.truth is None:
         raise ValueError("An evaluation batch needs truth.")
     probabilities = quality.probabilities(output.quality_logits.float(), batch.mask, decoding)
-    calibrated = probabilities if calibration is None else calibration(probabilities)
-    metrics.update(probabilities, batch.mask, batch.truth, batch.valid, batch.name, batch.source, calibrated)
+    calibration = calibration or Calibration()
+    decisive = calibration.for_decisions(probabilities)
+    metrics.update(decisive, batch.mask, batch.truth, batch.valid, batch.name, batch.source, calibration(probabilities))

@@ -47,7 +47,7 @@ class EfficientNetLite0(ImageEncoder):
         embedding_dim: channels of the embedding, and so the width of the decoder behind it.
         freeze_norm: keep the statistics of batch normalisation as they are in training, so that it does not depend on the
             batch (its size, its mix, or how many devices share it).
-        reduction: 1, or 2 to average 2 x 2 pixels first: twice the view of the ground at a quarter of the cost, at half the detail.
+        reduction: 1, or 2 to average 2 x 2 pixels first: a wider view at a quarter of the cost, and half the detail.
 
     Raises:
         ConfigError: for another reduction.
