@@ -90,9 +90,20 @@ def test_wrong_shapes_are_refused(model, image, mask):
         model(torch.zeros(image), torch.zeros(mask))
 
 
-def test_without_edge_branch():
-    model = build_assessor({"name": "compact", "edge_branch": False}, {"name": "efficientnet_lite0", "pretrained": False})
-    assert model(*inputs(64, 64)).edge_logits is None
+@pytest.mark.parametrize("branch", ["edge", "object"])
+def test_without_a_branch(branch):
+    model = build_assessor({"name": "compact", f"{branch}_branch": False}, {"name": "efficientnet_lite0", "pretrained": False})
+    output = model(*inputs(64, 64))
+    without = {"edge": output.edge_logits is None, "object": output.object_logits is None}
+    assert without == {"edge": branch == "edge", "object": branch == "object"} and output.quality_logits.shape == (1, 4, 64, 64)
+
+
+@torch.no_grad()
+def test_the_compact_assessor_s_branches_do_not_look_at_the_mask():
+    model = build_assessor({"name": "compact"}, {"name": "efficientnet_lite0", "pretrained": False}).eval()
+    image, mask = inputs(64, 64)
+    first, second = model(image, mask), model(image, 1 - mask)
+    assert torch.equal(first.object_logits, second.object_logits) and torch.equal(first.edge_logits, second.edge_logits)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_trainer_keys_are_lightning_s(option):
     assert set(node) - {"_target_"} <= known
 
 
-@pytest.mark.parametrize("option", ["default", "none"])
+@pytest.mark.parametrize("option", ["default", "averaged", "none"])
 def test_callbacks_can_be_set_up(option):
     assert build.callbacks(composed("train", f"callbacks={option}").callbacks)
 

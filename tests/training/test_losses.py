@@ -74,11 +74,12 @@ def test_pixels_that_are_not_valid_change_nothing(batch):
     logits, edge, mask, truth, valid = (tensor.detach() for tensor in batch)
     valid = valid.clone()
     valid[..., 20:] = False
-    loss = AssessorLoss(LossWeights(edge=0.0, dice=1.0), [1, 2, 0.5, 2], "consistent")
-    before = loss(AssessorOutput(logits, edge), mask, truth, valid)
-    noisy = torch.where(valid, logits, logits + 5)
+    loss = AssessorLoss(LossWeights(edge=0.0, dice=1.0, error_dice=1.0, object=1.0), [1, 2, 0.5, 2], "consistent")
+    before = loss(AssessorOutput(logits, edge, object_logits=edge), mask, truth, valid)
+    noisy, noisy_object = (torch.where(valid, plane, plane + 5) for plane in (logits, edge))
     flipped = torch.where(valid, truth, 1 - truth)
-    after = loss(AssessorOutput(noisy, edge), mask, flipped, valid)
+    after = loss(AssessorOutput(noisy, edge, object_logits=noisy_object), mask, flipped, valid)
+    assert before.keys() == {"loss", "cross_entropy", "refinement", "dice", "error_dice", "object"}
     for name, value in before.items():
         assert after[name].item() == pytest.approx(value.item(), abs=1e-6), name
 
@@ -103,6 +104,29 @@ def test_a_term_of_weight_zero_is_not_computed(batch):
     logits, edge, mask, truth, valid = batch
     terms = AssessorLoss(LossWeights(edge=0.0, refinement=0.0))(AssessorOutput(logits, edge), mask, truth, valid)
     assert set(terms) == {"loss", "cross_entropy"}
+
+
+def test_dice_of_errors_is_that_of_the_whole_batch(batch):
+    logits, _, mask, truth, valid = (tensor.detach() for tensor in batch)
+    probabilities, codes = quality.probabilities(logits, mask, "consistent"), quality.encode(mask, truth)[:, 0]
+    dice = []
+    for code in (quality.FP, quality.FN):
+        wrong, said = (codes == code).float(), probabilities[:, code]
+        dice.append((2 * (wrong * said).sum() + 1) / (wrong.sum() + said.sum() + 1))
+    terms = AssessorLoss(LossWeights(0, 0, 0, error_dice=1.0))(AssessorOutput(logits), mask, truth, valid)
+    assert terms.keys() == {"loss", "error_dice"}
+    assert terms["error_dice"].item() == pytest.approx(1 - float(sum(dice)) / 2, abs=1e-5)
+
+
+def test_the_object_branch_learns_the_truth_whatever_the_mask(batch):
+    logits, edge, mask, truth, valid = (tensor.detach() for tensor in batch)
+    loss = AssessorLoss(LossWeights(0, 0, 0, object=1.0))
+    terms = [loss(AssessorOutput(logits, object_logits=edge), other, truth, valid)["object"] for other in (mask, 1 - mask)]
+    assert terms[0] == terms[1] > 0.1
+    right = loss(AssessorOutput(logits, object_logits=20 * (2 * truth - 1)), mask, truth, valid)["object"]
+    assert right.item() == pytest.approx(0, abs=1e-4)
+    with pytest.raises(ConfigError, match="branches that this assessor does not have"):
+        loss(AssessorOutput(logits), mask, truth, valid)
 
 
 def test_inverse_frequency_weighs_classes_alike(batch):

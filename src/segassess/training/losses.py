@@ -184,6 +184,8 @@ class AssessorLoss(nn.Module):
                 terms["dice"] = dice_loss(quality.truth_probability(probabilities).unsqueeze(1), truth, valid_float)
             if self.weights.error_dice:
                 terms["error_dice"] = error_dice_loss(probabilities, target, valid_float)
+        if not terms:
+            raise ConfigError("All terms of loss.weights belong to branches that this assessor does not have; choose others.")
         weighted = [getattr(self.weights, name) * term for name, term in terms.items()]
         return {"loss": torch.stack(weighted).sum(), **terms}
 
