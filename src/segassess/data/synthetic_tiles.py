@@ -10,6 +10,7 @@ from segassess.data.sources import DISCRIMINANT, fit_discriminant
 from segassess.data.synthetic import make_scene
 from segassess.data.tiles import FolderTiles, Tile
 from segassess.errors import ConfigError, RequestError
+from segassess.files import atomic_path
 
 OBJECTS = ("building", "road", "water")
 # Part of the folder's name, so that scenes of another generator are never taken for today's.
@@ -81,7 +82,6 @@ class SyntheticTiles(FolderTiles):
 
 
 def _save(path: Path, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    Image.fromarray(pixels).save(temporary, format="PNG")
-    temporary.replace(path)
+    # Several processes may make the same scenes at once.
+    with atomic_path(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")

@@ -27,7 +27,7 @@ from segassess.files import atomic_path
 from segassess.metrics.evaluation import MaskRow
 from segassess.pipelines import build
 from segassess.pipelines.app import script_command
-from segassess.pipelines.evaluate import Candidate, evaluate_masks
+from segassess.pipelines.evaluate import Candidate, evaluate_masks, with_rivals
 from segassess.pipelines.panels import write_extreme_panels
 from segassess.reporting.benchmark import Part, benchmark_table, write_benchmark
 
@@ -108,12 +108,12 @@ def run(config: DictConfig) -> float:
     data.test_sources = list(dict.fromkeys(source for part in parts for source in part.sources))
     data.wanted_sources = build.as_list(settings["sources"])
     candidates = _candidates(settings, data, parts)
-    modules = evaluate_masks(config, data, candidates, build.as_list(config.rivals))
+    rows = _judge(config, data, with_rivals(config, data, candidates, build.as_list(config.rivals)), parts)
     split_of = {tile.name: split for split in splits for tile in data.tileset.tiles(split)}
     folder = Path(HydraConfig.get().runtime.output_dir)
     by_method: dict[str, list[Sequence[MaskRow]]] = {}
-    for name, module in modules.items():
-        by_method.setdefault(name.partition(RUN_OF)[0], []).append(module.rows)
+    for name, found in rows.items():
+        by_method.setdefault(name.partition(RUN_OF)[0], []).append(found)
     results = {part.name: {method: part.results(runs, split_of) for method, runs in by_method.items()} for part in parts}
     Console(width=170).print(benchmark_table(results, settings["seeds"]))
     about = {"version": __version__, "benchmark": settings, "dataset": build.plain(config.dataset)}
@@ -124,6 +124,24 @@ def run(config: DictConfig) -> float:
     )
     print(f"Benchmark: {folder / 'benchmark.md'}, benchmark.csv, review.png, reliability.png, panels/")
     return results[parts[0].name][settings["main"]]["fp_fn_miou"][0]
+
+
+def _judge(
+    config: DictConfig, data: AssessmentData, methods: Mapping[str, Candidate], parts: Sequence[Part]
+) -> dict[str, list[MaskRow]]:
+    """A row per mask of the parts by method; of each split only the sources that some part reports."""
+    sources: dict[str, list[str]] = {}
+    for part in parts:
+        for split in part.splits:
+            sources[split] = list(dict.fromkeys([*sources.get(split, ()), *part.sources]))
+    rows: dict[str, list[MaskRow]] = {name: [] for name in methods}
+    every = data.test_split, data.test_sources
+    for split, names in sources.items():
+        data.test_split, data.test_sources = split, names
+        for name, module in evaluate_masks(config, data, methods).items():
+            rows[name] += module.rows
+    data.test_split, data.test_sources = every
+    return rows
 
 
 def _candidates(settings: Mapping[str, Any], data: AssessmentData, parts: Sequence[Part]) -> dict[str, Candidate]:

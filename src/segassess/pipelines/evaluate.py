@@ -106,7 +106,7 @@ def evaluate_methods(
     """Evaluate assessors and rivals on the test sources of a data module.
 
     Args:
-        config: see `evaluate_masks`.
+        config: see `with_rivals` and `evaluate_masks`.
         data: likewise.
         candidates: likewise.
         rivals: likewise.
@@ -114,7 +114,7 @@ def evaluate_methods(
     Returns:
         A rival that cannot judge all sources has results of those that it can, and none under "all", which would not compare.
     """
-    modules = evaluate_masks(config, data, candidates, rivals)
+    modules = evaluate_masks(config, data, with_rivals(config, data, candidates, rivals))
     region_of = {tile.name: tile.region for tile in data.test_tiles()}
     results = {name: module.results for name, module in modules.items()}
     regions = {name: metrics_by_region(module.rows, region_of) for name, module in modules.items()}
@@ -126,19 +126,20 @@ def evaluate_methods(
     return Evaluation(results, regions, rows)
 
 
-def evaluate_masks(
+def with_rivals(
     config: DictConfig, data: AssessmentData, candidates: Mapping[str, Candidate], rivals: Sequence[str]
-) -> dict[str, EvaluationModule]:
-    """Let every method judge the masks of the test sources of a data module.
+) -> dict[str, Candidate]:
+    """The candidates, and after them the rivals that can be had.
 
     Args:
-        config: the keys trainer, protocol, networks and sam.
-        data: where tiles and masks come from.
+        config: the keys protocol, trainer, networks and sam.
+        data: with the sources under evaluation in `test_sources` (None is made all that there are).
         candidates: by name in the results.
-        rivals: names of rivals; they are fitted on the train split first, and left out with a warning if they lack something.
+        rivals: names of rivals; they are fitted on the train split, and left out with a warning if they lack something.
 
-    Returns:
-        A module per method, with its results, and a row per mask of the sources that it can judge.
+    Raises:
+        ConfigError: if there is no such protocol or rival.
+        RequestError: if there are no masks to evaluate.
     """
     if config.protocol not in PROTOCOLS:
         raise ConfigError(f"protocol must be one of {', '.join(PROTOCOLS)}, not {config.protocol!r}.")
@@ -148,11 +149,25 @@ def evaluate_masks(
         raise RequestError(
             f"The split {data.test_split!r} of {data.tileset.root} has no masks to evaluate; put them into seg_preds/<source>/."
         )
-    methods = {**candidates, **{name: Candidate(rival) for name, rival in fitted_rivals(config, data, rivals).items()}}
+    return {**candidates, **{name: Candidate(rival) for name, rival in fitted_rivals(config, data, rivals).items()}}
+
+
+def evaluate_masks(config: DictConfig, data: AssessmentData, methods: Mapping[str, Candidate]) -> dict[str, EvaluationModule]:
+    """Let every method judge the masks of the test sources of a data module.
+
+    Args:
+        config: the keys trainer and protocol.
+        data: where tiles and masks come from; `test_sources` names the sources.
+        methods: by name in the results.
+
+    Returns:
+        A module per method that can judge any of the sources, with its results, and a row per mask of those that it can judge.
+    """
+    every = list(data.test_sources or ())
     modules = {}
     for name, method in methods.items():
-        every = list(data.test_sources)
-        judged = judged_sources(method.assessor, every)
+        if not (judged := judged_sources(method.assessor, every)):
+            continue
         module = EvaluationModule(method.assessor, judged, method.decoding, config.protocol == "reference", method.calibration)
         trainer = build.trainer(config.trainer, logger=False, enable_checkpointing=False, callbacks=[])
         data.test_sources = judged
