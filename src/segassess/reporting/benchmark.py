@@ -13,19 +13,10 @@ from rich.table import Table
 from segassess.files import atomic_path
 from segassess.metrics.evaluation import MaskRow, pooled_metrics
 from segassess.reporting.curves import write_reliability_plot, write_review_plot
+from segassess.reporting.tables import COLUMNS as RESULT_COLUMNS
 from segassess.reporting.tables import MAIN_METRIC, number, write_csv
 
-COLUMNS = {
-    MAIN_METRIC: "FP/FN mIoU",
-    "fp_iou": "FP IoU",
-    "fn_iou": "FN IoU",
-    "error_f1": "error F1",
-    "iou_mae": "est. IoU MAE",
-    "iou_spearman": "Spearman",
-    "review_found_20": "found in 20 %",
-    "ece": "ECE",
-    "refined_iou_gain": "refined IoU gain",
-}
+COLUMNS = {**RESULT_COLUMNS, "refined_iou_gain": "refined IoU gain"}
 
 # Mean over seeds and their standard deviation, NaN where there is only one run.
 Spread: TypeAlias = tuple[float, float]
