@@ -38,6 +38,16 @@ def test_the_best_of_a_resumed_run_may_be_of_its_first_part(tmp_path):
     assert restore_best(trainer(after, 0.6), network, "network", None) == pytest.approx(0.6)
 
 
+def test_the_last_weights_are_kept_if_they_are_the_best(tmp_path):
+    network = nn.Linear(1, 1)
+    own, file = network.weight.item(), checkpoint(tmp_path / "best.ckpt", 3.0)
+    assert restore_best(trainer(file, 0.6), network, "network", None, last=0.7) == 0.7
+    assert restore_best(trainer(), network, "network", None, last=0.1) == 0.1
+    assert network.weight.item() == own
+    assert restore_best(trainer(file, 0.8), network, "network", None, last=0.7) == pytest.approx(0.8)
+    assert network.weight.item() == 3
+
+
 def test_without_a_validation_the_last_weights_are_kept_and_that_is_said(caplog):
     network = nn.Linear(1, 1)
     last = network.weight.item()

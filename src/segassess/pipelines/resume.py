@@ -50,7 +50,9 @@ def resumable(folder: Path) -> Iterator[None]:
         raise
 
 
-def restore_best(trainer: L.Trainer, network: nn.Module, name: str, resumed: Path | None) -> float | None:
+def restore_best(
+    trainer: L.Trainer, network: nn.Module, name: str, resumed: Path | None, last: float | None = None
+) -> float | None:
     """Put the weights of the best checkpoint of a training, also of the one that it resumed, into a network.
 
     Args:
@@ -58,15 +60,18 @@ def restore_best(trainer: L.Trainer, network: nn.Module, name: str, resumed: Pat
         network: to fill.
         name: its name within the LightningModule.
         resumed: checkpoint that the training went on from, or None.
+        last: score of the weights that the network has, if they have been validated; it keeps them if none are better.
 
     Returns:
-        The checkpoint's score; None where there is no checkpoint, and the network keeps its last weights.
+        The score of the weights that are kept; None where nothing was validated, and the network keeps its last weights.
     """
     callback: Any = trainer.checkpoint_callback
     candidates = [_best_of_run(resumed)] if resumed else []
     if isinstance(callback, ModelCheckpoint):
         candidates.append((callback.best_model_score, callback.best_model_path))
     scored = [(float(score), path) for score, path in candidates if score is not None and Path(path).is_file()]
+    if last is not None and all(score <= last for score, _ in scored):
+        return last
     if not scored:
         if callback is not None and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
             every = trainer.check_val_every_n_epoch

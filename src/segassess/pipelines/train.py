@@ -64,7 +64,7 @@ def train_assessor(config: DictConfig) -> float | None:
     log.info("Training on %d tiles with masks of %s.", len(data.train_dataset()), ", ".join(sources))
     with resumable(folder), build.interruptible(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-    best = restore_best(trainer, module.assessor, "assessor", resume)
+    best = restore_best(trainer, module.assessor, "assessor", resume, _last_score(trainer, module, data))
     if best is None and MONITORED in trainer.callback_metrics:
         best = float(trainer.callback_metrics[MONITORED])
     description = replace(description, calibration=_calibration(config, data, module.assessor))
@@ -80,6 +80,18 @@ def train_assessor(config: DictConfig) -> float | None:
         report(evaluation, about, data, description.training["sources"])
         log.info("FP/FN mIoU on %s, all sources: %.3f", config.split, evaluation.results[method][ALL]["fp_fn_miou"])
     return best
+
+
+def _last_score(trainer: L.Trainer, module: AssessorModule, data: AssessmentData) -> float | None:
+    """Score of the last weights of a training that went on after its last validation, as one that ends with its time does.
+
+    Without it the end of the schedule, where the learning rate goes to zero, would be lost.
+    """
+    if module.validated_at == trainer.global_step or trainer.checkpoint_callback is None:
+        return None
+    with build.interruptible(trainer):
+        scores = trainer.validate(module, datamodule=data, verbose=False)
+    return next(iter(scores), {}).get(MONITORED)
 
 
 def _wanted_sources(config: DictConfig) -> list[str] | None:

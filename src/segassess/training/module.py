@@ -147,6 +147,8 @@ class AssessorModule(L.LightningModule):
         self.optimizer_factory = optimizer
         self.schedule = schedule
         self.metrics = EvaluationMetrics(sources)
+        # Number of optimizer steps before the last validation.
+        self.validated_at = 0
 
     def forward(self, batch: Batch) -> AssessorOutput:
         """Assess a batch."""
@@ -180,6 +182,7 @@ class AssessorModule(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log pooled metrics and FP/FN mIoU of each source."""
+        self.validated_at = self.trainer.global_step
         results = self.metrics.compute()
         pooled = results[ALL]
         for name in ("fp_fn_miou", "fp_iou", "fn_iou", "mean_iou", "error_f1", "iou_mae", "iou_spearman"):
