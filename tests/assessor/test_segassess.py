@@ -90,13 +90,18 @@ def test_parameters_that_never_run_are_frozen_and_no_others(vit_b):
     assert all(any(part in name for part in NEVER_RUN) for name in frozen)
 
 
+def maps(output) -> dict[str, torch.Tensor]:
+    """What there is of an output, by name."""
+    return {name: tensor for name, tensor in vars(output).items() if tensor is not None}
+
+
 def test_many_masks_share_one_encoding(model):
     image, masks = scene(64, 96, images=1, masks=3)
     with torch.inference_mode():
         together = model.assess(model.encode_image(image), masks, all_logits=True)
         for index in range(3):
             alone = model(image, masks[index : index + 1], all_logits=True)
-            for name, tensor in vars(alone).items():
+            for name, tensor in maps(alone).items():
                 torch.testing.assert_close(vars(together)[name][index : index + 1], tensor, rtol=0, atol=2e-4)
     assert not torch.allclose(together.quality_logits[0], together.quality_logits[1])
 
@@ -126,7 +131,7 @@ def test_any_size_gives_maps_of_that_size(model, size):
     image, mask = scene(*size)
     with torch.inference_mode():
         output = model(image, mask, all_logits=True)
-    shapes = {name: tuple(tensor.shape) for name, tensor in vars(output).items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in maps(output).items()}
     assert shapes == {
         "quality_logits": (1, 4, *size),
         "edge_logits": (1, 1, *size),
@@ -134,7 +139,7 @@ def test_any_size_gives_maps_of_that_size(model, size):
         "sam_logits": (1, 4, *size),
         "hq_logits": (1, 4, *size),
     }
-    assert all(torch.isfinite(tensor).all() for tensor in vars(output).values())
+    assert all(torch.isfinite(tensor).all() for tensor in maps(output).values())
 
 
 def test_padding_never_moves_a_pixel(model):
@@ -232,7 +237,7 @@ def test_cnn_encoder_trains_every_parameter(edge_branch, hq_tokens):
     image, mask = scene(70, 90, images=2)
     output = model(image, mask, all_logits=True)
     assert output.quality_logits.shape == (2, 4, 70, 90)
-    sum(tensor.square().mean() for tensor in vars(output).values() if tensor is not None).backward()
+    sum(tensor.square().mean() for tensor in maps(output).values()).backward()
     without = [
         name
         for name, parameter in model.named_parameters()

@@ -90,9 +90,11 @@ def judge_masks(config: DictConfig) -> None:
     rows, failures = _judge_all(found.pairs, judge, output, bool(config.overwrite))
     failures = [*found.failures, *failures]
     write_scores(output / "scores.csv", rows)
-    _print_worst(rows, output)
-    for failure in failures:
-        log.error("%s: %s", failure.name, failure.reason)
+    if rows:
+        _print_worst(rows, output)
+    if len(failures) > 1:  # a single one is named by the error itself
+        for failure in failures:
+            log.error("%s: %s", failure.name, failure.reason)
     if failures:
         raise SomeInputsFailed(
             f"{len(failures)} of {len(found.pairs) + len(found.failures)} inputs failed: {failures[0].name}: {failures[0].reason}"

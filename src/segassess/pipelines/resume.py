@@ -89,5 +89,10 @@ def _best_of_run(checkpoint: Path) -> tuple[torch.Tensor | None, str]:
     Lightning forgets the score when a run goes on in another folder, and would call the first resumed epoch the best.
     """
     states = torch.load(checkpoint, map_location="cpu", weights_only=True)["callbacks"]
-    state: dict[str, Any] = next((state for name, state in states.items() if name.startswith("ModelCheckpoint")), {})
+    scored = (
+        state
+        for name, state in states.items()
+        if name.startswith("ModelCheckpoint") and state.get("best_model_score") is not None
+    )
+    state: dict[str, Any] = next(scored, {})
     return state.get("best_model_score"), state.get("best_model_path", "")

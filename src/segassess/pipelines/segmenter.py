@@ -123,7 +123,7 @@ def _draw_splits(config: DictConfig, tileset: TileSet, splits: Sequence[str], de
                 )
             )
     _print_masks(fitted.name, drawn)
-    print(f"Masks: {tileset.mask_folder(splits[0], fitted.name)}")
+    print(f"Masks: {', '.join(str(tileset.mask_folder(split, fitted.name)) for split in splits)}; networks: {config.networks}")
     failures = [failure for part in drawn for failure in part.failures]
     for failure in failures:
         log.error("%s: %s", failure.name, failure.reason)
