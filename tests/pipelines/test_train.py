@@ -167,7 +167,9 @@ def test_two_cpu_processes_train_and_evaluate_like_one(tiny_folder, tmp_path):
         # Adam would turn rounding errors of tiny gradients into whole steps.
         "optimizer.factory._target_=torch.optim.SGD",
         "optimizer.factory.lr=0.001",
+        # Over the pixels of a whole batch, of which each process sees its share.
         "loss.weights.edge=0",
+        "loss.weights.error_dice=0",
         "loss.class_weights=[1,1,1,1]",
         "trainer.max_epochs=2",
         "seed=3",
