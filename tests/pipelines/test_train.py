@@ -96,6 +96,13 @@ def test_wrong_evaluations_are_refused(arguments, words, checkpoint, tiny_folder
     assert words in error_of(run_script("evaluate", *data, *arguments, code=2))
 
 
+def test_a_checkpoint_names_no_folder_of_the_machine():
+    from segassess.pipelines.train import _without_places
+
+    node = {"root": "/data", "name": "a", "base": {"masks_root": "/data/masks", "made": ["perturbed"]}}
+    assert _without_places(node) == {"name": "a", "base": {"made": ["perturbed"]}}
+
+
 def test_a_resumed_run_continues_exactly(tiny_folder, tmp_path):
     """Same losses in the second epoch, whether or not the run was stopped after the first."""
     data = "dataset=folder", f"dataset.root={tiny_folder}", "dataset.made=[perturbed]", "evaluate=false"

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -168,6 +169,13 @@ def _calibration_sources(config: DictConfig, data: AssessmentData) -> list[str]:
     return sources
 
 
+def _without_places(node: Any) -> Any:
+    """A `dataset` node without the folders of this machine."""
+    if not isinstance(node, dict):
+        return node
+    return {key: _without_places(value) for key, value in node.items() if key not in ("root", "masks_root")}
+
+
 def _module(
     config: DictConfig, data: AssessmentData, sources: list[str], resume: Path | None
 ) -> tuple[AssessorModule, Description]:
@@ -191,7 +199,7 @@ def _module(
         decoding=config.decoding,
         training={
             "version": __version__,
-            "dataset": {key: value for key, value in build.plain(config.dataset).items() if key != "root"},
+            "dataset": _without_places(build.plain(config.dataset)),
             "sources": learned,
             "held_out": list(data.held_out),
             # Keys of tiles: what must not be reported as unseen.
