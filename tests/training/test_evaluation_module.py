@@ -1,4 +1,4 @@
-"""What an evaluation takes from an assessor: decisions as they are, scores after calibration."""
+"""What an evaluation takes from an assessor: decisions by their cuts, scores after calibration."""
 
 import pytest
 import torch

@@ -87,7 +87,7 @@ def score_objects(
 
     Args:
         probabilities: float (4, H, W), calibrated; pixels with NaN do not count.
-        quality: (H, W), quality codes, from the probabilities before calibration.
+        quality: (H, W), quality codes, as they were decided.
         mask: bool (H, W).
         valid: bool (H, W), pixels that count.
         min_area: smaller objects are left out, in pixels.
