@@ -118,6 +118,21 @@ def test_dice_of_errors_is_that_of_the_whole_batch(batch):
     assert terms["error_dice"].item() == pytest.approx(1 - float(sum(dice)) / 2, abs=1e-5)
 
 
+def test_dice_over_the_batch_takes_its_samples_as_one(batch):
+    logits, edge, mask, truth, valid = (tensor.detach() for tensor in batch)
+    truth[1:] = 0
+    weights = LossWeights(0, 1.0, 0, dice=1.0, object=1.0)
+    output = AssessorOutput(logits, edge, object_logits=edge)
+    over_batch, per_sample = (AssessorLoss(weights, dice_over=over)(output, mask, truth, valid) for over in ("batch", "sample"))
+    whole = [plane.transpose(0, 1).reshape(1, 1, -1, plane.shape[3]) for plane in (truth, valid.float())]
+    said = quality.truth_probability(quality.probabilities(logits, mask, "consistent")).unsqueeze(1)
+    expected = dice_loss(said.transpose(0, 1).reshape(whole[0].shape), *whole)
+    assert over_batch["dice"].item() == pytest.approx(expected.item(), abs=1e-6)
+    assert all(over_batch[name] < per_sample[name] for name in ("dice", "edge", "object")), "empty samples weigh on each"
+    with pytest.raises(ConfigError, match="dice_over must be sample or batch, not 'tile'"):
+        AssessorLoss(weights, dice_over="tile")
+
+
 def test_the_object_branch_learns_the_truth_whatever_the_mask(batch):
     logits, edge, mask, truth, valid = (tensor.detach() for tensor in batch)
     loss = AssessorLoss(LossWeights(0, 0, 0, object=1.0))

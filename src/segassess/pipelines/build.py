@@ -136,7 +136,8 @@ def loss(node: DictConfig, decoding: str) -> AssessorLoss:
     """The loss of an assessor, from a `loss` node."""
     options = plain(node)
     weights = _loss_weights(LossWeights, options["weights"])
-    return AssessorLoss(weights, options.get("class_weights", "reference"), decoding)  # type: ignore[arg-type]
+    choices = {name: options[name] for name in ("class_weights", "dice_over") if name in options}
+    return AssessorLoss(weights, decoding=decoding, **choices)  # type: ignore[arg-type]
 
 
 def segmentation_loss(node: DictConfig) -> SegmentationLoss:

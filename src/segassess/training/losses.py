@@ -7,7 +7,7 @@ term (arXiv 1606.04797).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ DICE_SMOOTH = 1.0
 
 # "reference", "inverse_frequency", or four numbers.
 ClassWeights: TypeAlias = str | Sequence[float]
+DiceOver: TypeAlias = Literal["sample", "batch"]
 
 
 def edge_target(truth: Tensor) -> Tensor:
@@ -41,9 +42,20 @@ def edge_target(truth: Tensor) -> Tensor:
     return truth * (1 - neighbours.amin(dim=0))
 
 
-def dice_loss(probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """1 - Dice per sample, then the mean over the batch; all (B, 1, H, W) float, smoothed by 1."""
-    probability, target = (probability * valid).flatten(1), (target * valid).flatten(1)
+def dice_loss(probability: Tensor, target: Tensor, valid: Tensor, over: DiceOver = "sample") -> Tensor:
+    """1 - Dice, smoothed by 1.
+
+    A sample without target has a Dice of nearly 0 unless hardly anything is predicted in it, so where many samples are empty, Dice
+    per sample pushes predictions down everywhere; over the batch it does not.
+
+    Args:
+        probability: float (B, 1, H, W) in [0, 1].
+        target: float (B, 1, H, W) in {0, 1}.
+        valid: float (B, 1, H, W); other pixels do not count.
+        over: "sample", and the mean of these, or the whole "batch" at once.
+    """
+    groups = 1 if over == "batch" else len(target)
+    probability, target = (probability * valid).reshape(groups, -1), (target * valid).reshape(groups, -1)
     intersection = (probability * target).sum(dim=1)
     total = probability.sum(dim=1) + target.sum(dim=1)
     return (1 - (2 * intersection + DICE_SMOOTH) / (total + DICE_SMOOTH)).mean()
@@ -63,7 +75,7 @@ def error_dice_loss(probabilities: Tensor, target: Tensor, valid: Tensor) -> Ten
     losses = []
     for code in (FP, FN):
         wrong = (target == code).float().unsqueeze(1)
-        losses.append(dice_loss(*(plane.reshape(1, 1, -1, 1) for plane in (probabilities[:, code : code + 1], wrong, valid))))
+        losses.append(dice_loss(probabilities[:, code : code + 1], wrong, valid, "batch"))
     return torch.stack(losses).mean()
 
 
@@ -125,12 +137,20 @@ class AssessorLoss(nn.Module):
         class_weights: of the cross-entropy: "reference" = (0.5, 5, 0.1, 5), "inverse_frequency" (of the batch, mean 1 over
             the classes that occur), or four numbers in the order TP, FP, TN, FN.
         decoding: "consistent" rules impossible classes out before softmax and cross-entropy; "free" does not.
+        dice_over: what the Dice of truth, objects and edges is taken over, "sample" as in the reference or "batch"; see `dice_loss`.
     """
 
     def __init__(
-        self, weights: LossWeights, class_weights: ClassWeights = "reference", decoding: Decoding = "consistent"
+        self,
+        weights: LossWeights,
+        class_weights: ClassWeights = "reference",
+        decoding: Decoding = "consistent",
+        dice_over: DiceOver = "sample",
     ) -> None:
         super().__init__()
+        if dice_over not in ("sample", "batch"):
+            raise ConfigError(f"loss.dice_over must be sample or batch, not {dice_over!r}.")
+        self.dice_over: DiceOver = dice_over
         if decoding not in quality.DECODINGS:
             raise ConfigError(f"decoding must be one of {', '.join(quality.DECODINGS)}, not {decoding!r}.")
         self.weights = weights
@@ -170,18 +190,20 @@ class AssessorLoss(nn.Module):
         if self.weights.edge and output.edge_logits is not None:
             edges, edge_logits = edge_target(truth), output.edge_logits.float()
             terms["edge"] = balanced_edge_cross_entropy(edge_logits, edges, valid_float) + dice_loss(
-                edge_logits.sigmoid(), edges, valid_float
+                edge_logits.sigmoid(), edges, valid_float, self.dice_over
             )
         if self.weights.object and output.object_logits is not None:
             object_logits = output.object_logits.float()
             wrong = F.binary_cross_entropy_with_logits(object_logits, truth, weight=valid_float, reduction="sum")
-            terms["object"] = wrong / valid_float.sum().clamp(min=1) + dice_loss(object_logits.sigmoid(), truth, valid_float)
+            overlap = dice_loss(object_logits.sigmoid(), truth, valid_float, self.dice_over)
+            terms["object"] = wrong / valid_float.sum().clamp(min=1) + overlap
         if self.weights.refinement or self.weights.dice or self.weights.error_dice:
             probabilities = logits.softmax(dim=1)
             if self.weights.refinement:
                 terms["refinement"] = refinement_loss(probabilities, mask, truth, valid_float)
             if self.weights.dice:
-                terms["dice"] = dice_loss(quality.truth_probability(probabilities).unsqueeze(1), truth, valid_float)
+                true_object = quality.truth_probability(probabilities).unsqueeze(1)
+                terms["dice"] = dice_loss(true_object, truth, valid_float, self.dice_over)
             if self.weights.error_dice:
                 terms["error_dice"] = error_dice_loss(probabilities, target, valid_float)
         if not terms:
