@@ -45,8 +45,8 @@ def edge_target(truth: Tensor) -> Tensor:
 def dice_loss(probability: Tensor, target: Tensor, valid: Tensor, over: DiceOver = "sample") -> Tensor:
     """1 - Dice, smoothed by 1.
 
-    A sample without target has a Dice of nearly 0 unless hardly anything is predicted in it, so where many samples are empty, Dice
-    per sample pushes predictions down everywhere; over the batch it does not.
+    A sample without target has a Dice of nearly 0 unless hardly anything is predicted in it, so where many samples are empty,
+    Dice per sample pushes predictions down everywhere; over the batch it does not.
 
     Args:
         probability: float (B, 1, H, W) in [0, 1].
@@ -137,7 +137,8 @@ class AssessorLoss(nn.Module):
         class_weights: of the cross-entropy: "reference" = (0.5, 5, 0.1, 5), "inverse_frequency" (of the batch, mean 1 over
             the classes that occur), or four numbers in the order TP, FP, TN, FN.
         decoding: "consistent" rules impossible classes out before softmax and cross-entropy; "free" does not.
-        dice_over: what the Dice of truth, objects and edges is taken over, "sample" as in the reference or "batch"; see `dice_loss`.
+        dice_over: what the Dice of truth, objects and edges is taken over, "sample" as in the reference or "batch"; see
+            `dice_loss`.
     """
 
     def __init__(
