@@ -3,8 +3,12 @@
 import re
 import shlex
 import shutil
+import warnings
 
+import numpy as np
+import pyogrio
 import pytest
+import shapely
 import torch
 
 from segassess.data.tiles import FolderTiles
@@ -48,6 +52,11 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     (here / "pairs.csv").write_text(f"image,mask\n{test}/image/test_0.png,{test}/seg_preds/alpha/test_0.png\n")
     (here / "a.tif").write_bytes((test / "image" / "test_0.png").read_bytes())
     (here / "b.tif").write_bytes((test / "seg_preds" / "alpha" / "test_0.png").read_bytes())
+    (here / "classes.tif").write_bytes((here / "b.tif").read_bytes())
+    roof = shapely.to_wkb(np.array([shapely.box(10, 10, 40, 30)], object))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'crs' was not provided")
+        pyogrio.raw.write(here / "c.gpkg", roof, [], [], geometry_type="Polygon", crs=None)
     for script in ("train", "evaluate", "predict"):
         (here / f"{script}.py").symlink_to(ROOT / f"{script}.py")
     stand_ins = {"root=DIR": data, "checkpoint=FILE": checkpoint, "networks=FILE": network, "resume=RUN": trained}

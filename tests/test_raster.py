@@ -1,13 +1,18 @@
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
+import shapely
 from PIL import Image
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
+from rasterio.warp import transform as warp_points
+from rasterio.warp import transform_bounds
 
-from segassess.errors import InputError
-from segassess.raster import check_pair, read_image, read_mask
+from segassess.errors import InputError, RequestError
+from segassess.raster import Georeference, Grid, Rendering, open_image, open_mask, read_image, read_mask
 
 UTM = "EPSG:32736"
 GRID = from_origin(500_000, 9_300_000, 0.5, 0.5)
@@ -307,38 +312,180 @@ class TestRefusals:
         self.refuses(read, tif(tmp_path / "a.tif", RGB.astype(np.complex64)), "complex numbers")
 
 
-class TestPair:
+class TestMaskOnAnotherGrid:
+    """The image has 20 x 12 pixels of 0.5 m; masks hold one block of foreground."""
+
+    BLOCK = np.s_[3:7, 5:11]
+
     @pytest.fixture
-    def image(self, tmp_path):
-        return read_image(tif(tmp_path / "image.tif", RGB))
+    def grid(self):
+        return Grid(12, 20, Georeference(CRS.from_string(UTM), GRID))
 
-    def mask(self, tmp_path, shape=(12, 20), **place):
-        return read_mask(tif(tmp_path / "mask.tif", np.ones(shape, np.uint8), **place))
+    def read(self, tmp_path, grid, shape=(12, 20), block=BLOCK, **place):
+        pixels = np.zeros(shape, np.uint8)
+        pixels[block] = 255
+        with open_mask(tif(tmp_path / "mask.tif", pixels, **place), grid) as mask:
+            return *mask.read(), mask.notes
 
-    def test_same_grid(self, image, tmp_path):
-        check_pair(image, self.mask(tmp_path))
+    @pytest.mark.parametrize("shift", [0, 0.2])
+    def test_the_same_grid_within_half_a_pixel(self, tmp_path, grid, shift):
+        pixels, valid, notes = self.read(tmp_path, grid, transform=from_origin(500_000 + shift, 9_300_000, 0.5, 0.5))
+        assert pixels[self.BLOCK].all() and pixels.sum() == 24 and valid.all() and notes == ()
 
-    def test_within_half_a_pixel(self, image, tmp_path):
-        check_pair(image, self.mask(tmp_path, transform=from_origin(500_000.2, 9_300_000, 0.5, 0.5)))
+    def test_a_mask_without_georeference_is_trusted(self, tmp_path, grid):
+        path = png(tmp_path / "mask.png", np.ones((12, 20), np.uint8))
+        with open_mask(path, grid) as mask:
+            assert mask.read()[0].all() and mask.notes == ()
 
-    def test_size(self, image, tmp_path):
-        with pytest.raises(InputError, match=r"mask.tif has 21 x 12 pixels and its image .*image.tif has 20 x 12; resample"):
-            check_pair(image, self.mask(tmp_path, (12, 21)))
+    def test_half_the_resolution(self, tmp_path, grid):
+        coarse = from_origin(500_000, 9_300_000, 1, 1)
+        pixels, valid, notes = self.read(tmp_path, grid, (6, 10), np.s_[1:3, 4:6], transform=coarse)
+        assert pixels[2:6, 8:12].all() and pixels.sum() == 16 and valid.all()
+        assert notes == (
+            "the mask has 10 x 6 pixels instead of 20 x 12; it is resampled to the grid of the image by nearest neighbour.",
+        )
 
-    def test_crs(self, image, tmp_path):
-        with pytest.raises(InputError, match=r"is in EPSG:32737 and its image .* in EPSG:32736; reproject"):
-            check_pair(image, self.mask(tmp_path, crs="EPSG:32737"))
+    def test_a_shift_of_two_pixels_leaves_two_columns_without_data(self, tmp_path, grid):
+        pixels, valid, notes = self.read(tmp_path, grid, transform=from_origin(500_001, 9_300_000, 0.5, 0.5))
+        assert pixels[3:7, 7:13].all() and pixels.sum() == 24
+        assert not valid[:, :2].any() and valid[:, 2:].all()
+        assert "lies up to 2.0 pixels off" in notes[0] and "nearest neighbour" in notes[0]
 
-    def test_shift(self, image, tmp_path):
-        with pytest.raises(InputError, match=r"up to 2\.0 pixels off .*\(500001, 9300000\).*instead of \(500000, 9300000\)"):
-            check_pair(image, self.mask(tmp_path, transform=from_origin(500_001, 9_300_000, 0.5, 0.5)))
+    def test_windows_are_parts_of_the_whole(self, tmp_path, grid):
+        path = tif(tmp_path / "mask.tif", np.eye(9, dtype=np.uint8), transform=from_origin(500_001, 9_299_999, 0.7, 0.7))
+        with open_mask(path, grid) as mask:
+            whole = mask.read()
+            for rows, columns in ((slice(0, 5), slice(3, 9)), (slice(5, 12), slice(9, 20))):
+                for part, all_of_it in zip(mask.read(rows, columns), whole, strict=True):
+                    np.testing.assert_array_equal(part, all_of_it[rows, columns])
 
-    def test_pixel_size(self, image, tmp_path):
-        with pytest.raises(InputError, match="pixels off"):
-            check_pair(image, self.mask(tmp_path, transform=from_origin(500_000, 9_300_000, 0.55, 0.5)))
+    def test_another_crs(self, tmp_path, grid):
+        (west, south, east, north) = transform_bounds(UTM, "EPSG:4326", 500_000, 9_299_994, 500_010, 9_300_000)
+        place = {"crs": "EPSG:4326", "transform": from_origin(west, north, (east - west) / 40, (north - south) / 24)}
+        pixels, _, notes = self.read(tmp_path, grid, (24, 40), np.s_[6:14, 10:22], **place)
+        assert abs(int(pixels.sum()) - 24) <= 6 and pixels[4:6, 6:10].all()
+        assert "is in EPSG:4326 instead of EPSG:32736" in notes[0] or "pixels instead of" in notes[0]
 
-    def test_mask_without_georeference(self, image, tmp_path):
-        check_pair(image, read_mask(png(tmp_path / "mask.png", np.ones((12, 20), np.uint8))))
+    def test_what_cannot_be_placed(self, tmp_path, grid):
+        path = png(tmp_path / "mask.png", np.ones((12, 21), np.uint8))
+        with pytest.raises(
+            InputError, match=r"has 21 x 12 pixels instead of 20 x 12, and without a CRS of both .* cannot be resampled"
+        ):
+            with open_mask(path, grid):
+                pytest.fail("it must not open")
+
+    def test_a_class_against_the_rest(self, tmp_path, grid):
+        path = tif(tmp_path / "classes.tif", np.arange(240, dtype=np.uint8).reshape(12, 20) % 4)
+        with open_mask(path, grid, label=3) as mask:
+            assert mask.read()[0].sum() == 60 and mask.read()[0][0, 3] and mask.notes == ()
+
+
+class TestWindows:
+    @pytest.mark.parametrize(
+        "data",
+        [RGB, RGB.astype(np.uint16) * 9 + 300, np.concatenate([RGB, np.full((1, 12, 20), 255, np.uint8)])],
+        ids=["8 bits", "stretched", "alpha"],
+    )
+    def test_windows_are_parts_of_the_whole(self, tmp_path, data):
+        path = tif(tmp_path / "a.tif", data, photometric="rgb" if data.dtype == np.uint8 else "minisblack")
+        with open_image(path) as image:
+            whole = image.read()
+            for part, all_of_it in zip(image.read(slice(3, 9), slice(5, 20)), whole, strict=True):
+                np.testing.assert_array_equal(part, all_of_it[3:9, 5:20])
+        np.testing.assert_array_equal(read_image(path).pixels, whole[0])
+
+    def test_a_large_image_is_stretched_by_a_sample(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("segassess.raster.image.SAMPLE_PIXELS", 500)
+        ramp = np.linspace(200, 3000, 3 * 100 * 100).reshape(3, 100, 100).astype(np.uint16)
+        raster = read_image(tif(tmp_path / "a.tif", ramp, photometric="minisblack"))
+        assert abs(raster.pixels.mean() - 0.5) < 0.02 and "stretched" in raster.notes[0]
+
+    def test_bands_and_range_by_choice(self, tmp_path):
+        path = tif(tmp_path / "a.tif", np.concatenate([RGB, RGB[:1] // 2]).astype(np.uint16) * 10, photometric="minisblack")
+        raster = read_image(path, Rendering(bands=(4, 3, 2), value_range=(0, 2550)))
+        np.testing.assert_allclose(raster.pixels, np.stack([RGB[0] // 2, RGB[2], RGB[1]], axis=-1) / 255, atol=1e-6)
+        assert raster.notes == ()
+        with pytest.raises(InputError, match=r"has 4 bands, so that bands=\[5\] cannot be read"):
+            read_image(path, Rendering(bands=(5,)))
+        dark = read_image(path, Rendering(percentiles=(0, 100))).pixels
+        assert dark.max() == 1 and (dark == 1).mean() < 0.02
+
+    @pytest.mark.parametrize(
+        "wrong", [{"bands": (1, 2)}, {"bands": (0,)}, {"value_range": (3, 3)}, {"percentiles": (50, 101)}, {"percentiles": (9,)}]
+    )
+    def test_wrong_choices(self, wrong):
+        with pytest.raises(RequestError, match=next(iter(wrong))):
+            Rendering(**wrong)
+
+
+class TestPolygons:
+    """Layers over an image of 20 x 12 pixels of 0.5 m; a polygon covers rows 3 to 6 and columns 5 to 10."""
+
+    SQUARE = shapely.box(500_002.5, 9_299_996.5, 500_005.5, 9_299_998.5)
+
+    @pytest.fixture
+    def grid(self):
+        return Grid(12, 20, Georeference(CRS.from_string(UTM), GRID))
+
+    def layer(self, path, shapes, crs=UTM, **options):
+        geometry = shapely.to_wkb(np.array(shapes, object))
+        pyogrio.raw.write(path, geometry, [], [], geometry_type="Unknown", crs=crs, **options)
+        return path
+
+    @pytest.mark.parametrize("suffix", ["gpkg", "geojson", "fgb", "shp"])
+    def test_formats(self, tmp_path, grid, suffix):
+        shapes = [self.SQUARE] if suffix != "geojson" else [shapely.transform(self.SQUARE, to_degrees)]
+        options = {} if suffix != "shp" else {"promote_to_multi": False}
+        path = tmp_path / f"a.{suffix}"
+        pyogrio.raw.write(
+            path,
+            geometry=shapely.to_wkb(np.array(shapes, object)),
+            field_data=[np.array([1])],
+            fields=["id"],
+            geometry_type="Polygon",
+            crs=UTM if suffix != "geojson" else "EPSG:4326",
+            **options,
+        )
+        with open_mask(path, grid) as mask:
+            pixels, valid = mask.read()
+            assert pixels[3:7, 5:11].all() and pixels.sum() == 24 and valid.all()
+            assert mask.notes == ("1 of 1 polygons lie on the image and are rasterised on its grid (pixel centres).",)
+            np.testing.assert_array_equal(mask.read(slice(4, 9), slice(0, 8))[0], pixels[4:9, :8])
+
+    def test_an_image_without_georeference(self, tmp_path):
+        path = self.layer(tmp_path / "a.gpkg", [shapely.box(5, 3, 11, 7)], crs=None)
+        with open_mask(path, Grid(12, 20)) as mask:
+            assert mask.read()[0][3:7, 5:11].all() and mask.read()[0].sum() == 24
+            assert "taken as pixels" in mask.notes[0]
+
+    def test_layers(self, tmp_path, grid):
+        path = self.layer(tmp_path / "a.gpkg", [self.SQUARE], layer="roofs")
+        self.layer(path, [], layer="roads", append=True)
+        with pytest.raises(InputError, match=r"has the layers roofs, roads; name one, as in .*a\.gpkg\|layername=roofs"):
+            with open_mask(path, grid):
+                pytest.fail("it must not open")
+        with open_mask(f"{path}|layername=roofs", grid) as mask:
+            assert mask.read()[0].sum() == 24
+        with open_mask(f"{path}|layername=roads", grid) as mask:
+            assert not mask.read()[0].any() and mask.notes[-1].startswith("0 of 0 polygons")
+
+    def test_lines_are_no_areas(self, tmp_path, grid):
+        line = shapely.LineString([(500_000, 9_300_000), (500_005, 9_299_995)])
+        with pytest.raises(InputError, match="holds no polygons; a mask needs areas, so buffer its lines or points"):
+            with open_mask(self.layer(tmp_path / "a.gpkg", [line]), grid):
+                pytest.fail("it must not open")
+        with open_mask(self.layer(tmp_path / "b.gpkg", [line, self.SQUARE]), grid) as mask:
+            assert mask.read()[0].sum() == 24 and "1 of 2 features are no polygons" in mask.notes[0]
+
+    def test_what_cannot_be_read(self, tmp_path, grid):
+        (tmp_path / "text.gpkg").write_text("no layer")
+        for path, words in (("text.gpkg", "cannot be read as a layer of polygons"), ("none.gpkg", "does not exist")):
+            with pytest.raises(InputError, match=words), open_mask(tmp_path / path, grid):
+                pytest.fail("it must not open")
+
+
+def to_degrees(points):
+    return np.column_stack(warp_points(UTM, "EPSG:4326", points[:, 0], points[:, 1]))
 
 
 class TestPixelArea:

@@ -3,11 +3,17 @@
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from segassess.errors import RequestError
+from filelock import FileLock, Timeout
+
+from segassess.errors import InputError, RequestError
+
+# Name of the file that a process holds while it is at work in a folder.
+LOCK = ".lock"
 
 _FAULTS_OF_THE_FOLDER = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EISDIR)
 
@@ -47,6 +53,44 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         beside.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder for the length of the block; a process that dies keeps nobody out.
+
+    Raises:
+        InputError: if another process is at work there.
+        RequestError: if the folder cannot be made or written to.
+    """
+    path = folder / LOCK
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, blocking=False)
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(f"{folder} is being written by another process; wait for it, or give another output_dir.") from error
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder of work, and the one it lies in, as far as nothing is in them but a lock that nobody holds."""
+    path = folder / LOCK
+    if path.is_file():
+        try:
+            with FileLock(path, blocking=False):
+                others = [each for each in folder.rglob("*") if each.is_file() and each != path]
+                if not others:
+                    shutil.rmtree(folder)
+        except Timeout:
+            return
+    if folder.parent.is_dir() and not any(folder.parent.iterdir()):
+        folder.parent.rmdir()
 
 
 def _unwritable(path: Path, error: OSError) -> RequestError:

@@ -10,7 +10,8 @@ from segassess.data.mask_records import RECORD_FILE, read_records
 from segassess.data.tiles import FolderTiles
 from segassess.errors import RequestError
 from segassess.inference.drawing import PROBABILITIES, draw_masks
-from segassess.inference.tiling import segment_raster
+from segassess.inference.judging import segment_raster
+from segassess.inference.tiling import Tiling
 from segassess.raster import read_mask
 from tests.conftest import save
 from tests.segmenters.stubs import Brighter, fitted, stored
@@ -134,9 +135,8 @@ def test_a_broken_image_is_named_and_the_others_are_done(tileset):
     assert drawn.masks == 7 and [failure.name for failure in drawn.failures] == ["train_6"]
 
 
-def test_a_large_raster_is_blended_from_windows(monkeypatch):
-    monkeypatch.setattr("segassess.inference.tiling.windows", lambda size: [(0, 60), (40, 100)] if size == 100 else [(0, size)])
-    monkeypatch.setattr("segassess.inference.tiling.OVERLAP", 20)
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_large_raster_is_blended_from_windows(batch_size):
     image = np.random.default_rng(0).random((100, 30, 3), dtype=np.float32)
-    probability = segment_raster(Brighter(0.5).eval(), image, CPU)
+    probability = segment_raster(Brighter(0.5).eval(), image, CPU, Tiling(64, 32, batch_size))
     assert np.allclose(probability, 1 / (1 + np.exp(-100 * (image[..., 0] - 0.5))), atol=1e-5)

@@ -61,7 +61,27 @@ class TestFiles:
         refuses("mask= is not set", "a.tif", None)
 
 
+class TestSeveralMasks:
+    def test_of_one_image(self):
+        touch("a.tif", "m/b.tif", "n/b.gpkg", "c.geojson")
+        found = find_pairs("a.tif", ["m/b.tif", "n/b.gpkg", "c.geojson", "c.geojson|layername=roofs"])
+        masks = {"m_b": "m/b.tif", "n_b": "n/b.gpkg", "c": "c.geojson", "roofs": "c.geojson|layername=roofs"}
+        assert as_tuples(found) == [("a", "a.tif", masks)]
+
+    def test_refusals(self):
+        touch("images/a.tif", "b.tif")
+        refuses(r"image=images must be one file where mask= is a list", "images", ["b.tif"])
+        refuses(r"mask=c\.tif does not exist", "b.tif", ["images/a.tif", "c.tif"])
+        refuses(r"mask= names images/a\.tif twice", "b.tif", ["images/a.tif", "images/a.tif"])
+        refuses(r"does not exist", "b.tif", [])
+
+
 class TestFolders:
+    def test_polygons_are_masks_and_no_images(self):
+        touch("image/a.tif", "image/a.gpkg", "mask/a.gpkg", "mask/b.shp")
+        found = find_pairs("image", "mask")
+        assert as_tuples(found) == [("a", "image/a.tif", {"mask": "mask/a.gpkg"})] and found.unmatched == ("mask/b.shp",)
+
     def test_matched_by_stem(self):
         touch("i/b.tif", "i/a.tif", "m/a.png", "m/b.png")
         assert as_tuples(find_pairs("i", "m")) == [("a", "i/a.tif", {"m": "m/a.png"}), ("b", "i/b.tif", {"m": "m/b.png"})]

@@ -10,6 +10,10 @@ from segassess.metrics.scores import ExpectedCounts
 VALID = np.ones((2, 5), bool)
 
 
+def scores_of(probabilities, valid, **options):
+    return estimated_scores(ExpectedCounts.of(probabilities, valid), **options)
+
+
 def certain(codes):
     """Probabilities of 1 for the given codes."""
     return np.stack([np.asarray(codes) == code for code in range(4)]).astype(np.float32)
@@ -19,7 +23,7 @@ CODES = np.array([[0, 0, 0, 1, 3], [2, 2, 2, 2, 3]])
 
 
 def test_certain_counts():
-    scores = estimated_scores(certain(CODES), VALID)
+    scores = scores_of(certain(CODES), VALID)
     assert scores["estimated_iou"] == pytest.approx(3 / 6)
     assert scores["estimated_f1"] == pytest.approx(6 / 9)
     assert scores["estimated_precision"] == pytest.approx(3 / 4)
@@ -30,7 +34,7 @@ def test_certain_counts():
 
 
 def test_area():
-    assert estimated_scores(certain(CODES), VALID, pixel_area_m2=0.25)["error_area_m2"] == pytest.approx(0.75)
+    assert scores_of(certain(CODES), VALID, pixel_area_m2=0.25)["error_area_m2"] == pytest.approx(0.75)
 
 
 def test_what_is_not_valid_does_not_count():
@@ -38,31 +42,31 @@ def test_what_is_not_valid_does_not_count():
     valid[:, 4] = False
     probabilities = certain(CODES)
     probabilities[:, 1, 4] = np.nan
-    scores = estimated_scores(probabilities, valid)
+    scores = scores_of(probabilities, valid)
     assert scores["estimated_iou"] == pytest.approx(3 / 4) and scores["error_share"] == pytest.approx(1 / 8)
 
 
 def test_nan_does_not_count():
     probabilities = certain(CODES)
     probabilities[1, 0, 0] = np.nan
-    scores = estimated_scores(probabilities, VALID)
+    scores = scores_of(probabilities, VALID)
     assert scores["estimated_iou"] == pytest.approx(2 / 5) and scores["error_share"] == pytest.approx(3 / 9)
 
 
 def test_nothing_to_count():
-    empty = estimated_scores(certain(np.full((2, 5), 2)), VALID)
+    empty = scores_of(certain(np.full((2, 5), 2)), VALID)
     assert math.isnan(empty["estimated_iou"]) and math.isnan(empty["estimated_precision"]) and empty["error_share"] == 0
-    assert math.isnan(estimated_scores(certain(CODES), ~VALID)["error_share"])
+    assert math.isnan(scores_of(certain(CODES), ~VALID)["error_share"])
 
 
 def test_tensors_and_the_formula():
     probabilities = torch.randn(4, 30, 40, generator=torch.Generator().manual_seed(0)).softmax(0)
     valid = torch.rand(30, 40, generator=torch.Generator().manual_seed(1)) > 0.3
-    scores = estimated_scores(probabilities.clone().requires_grad_(), valid)
+    scores = scores_of(probabilities.clone().requires_grad_(), valid)
     tp, fp, _, fn = (probabilities.double() * valid).sum(dim=(1, 2)).tolist()
     assert scores["estimated_iou"] == pytest.approx(tp / (tp + fp + fn), abs=1e-6)
     assert scores["error_area_px"] == pytest.approx(fp + fn)
-    assert estimated_scores(probabilities.bfloat16(), valid)["estimated_iou"] == pytest.approx(scores["estimated_iou"], abs=1e-3)
+    assert scores_of(probabilities.bfloat16(), valid)["estimated_iou"] == pytest.approx(scores["estimated_iou"], abs=1e-3)
 
 
 def test_parts_add_up():
@@ -76,7 +80,7 @@ def test_parts_add_up():
 @pytest.mark.parametrize(("probabilities", "valid"), [((3, 2, 5), (2, 5)), ((4, 2, 5), (5, 2)), ((1, 4, 2, 5), (2, 5))])
 def test_shapes(probabilities, valid):
     with pytest.raises(ValueError, match=r"must be \(4, H, W\)"):
-        estimated_scores(np.zeros(probabilities), np.ones(valid, bool))
+        scores_of(np.zeros(probabilities), np.ones(valid, bool))
 
 
 class TestTable:
@@ -97,7 +101,7 @@ class TestTable:
         assert [row[0] for row in table[1:]] == ["wrong", "empty", "bad", "good", "unknown"]
 
     def test_cells(self, tmp_path):
-        scores = estimated_scores(certain(CODES), VALID)
+        scores = scores_of(certain(CODES), VALID)
         write_scores(tmp_path / "scores.csv", [{"name": "a", "source": "raw", **scores, "error_area_px": np.float32(21467.71)}])
         assert self.rows(tmp_path)[1] == ["a", "raw", "0.5", "0.666667", "0.75", "0.6", "0.3", "21467.7", ""]
 

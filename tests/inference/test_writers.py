@@ -1,17 +1,19 @@
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 import rasterio
-import torch
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
 from segassess.errors import RequestError
-from segassess.inference.writers import atomic_path, write_error, write_quality, write_refined
+from segassess.files import atomic_path
+from segassess.inference.writers import ERROR, QUALITY, REFINED, open_raster, probability_steps, write_raster, write_style
 from segassess.quality import CLASS_COLOURS
-from segassess.raster import Georeference, read_mask
+from segassess.raster import Georeference, Grid, read_mask
 
 PLACE = Georeference(rasterio.crs.CRS.from_epsg(32736), from_origin(500_000, 9_300_000, 0.5, 0.5))
-QUALITY = np.kron(np.random.default_rng(0).choice([0, 1, 2, 3, 255], (14, 20)), np.ones((50, 50))).astype(np.uint8)
+CODES = np.kron(np.random.default_rng(0).choice([0, 1, 2, 3, 255], (14, 20)), np.ones((50, 50))).astype(np.uint8)
 
 
 @pytest.fixture(params=[PLACE, None], ids=["georeferenced", "plain"])
@@ -21,15 +23,15 @@ def place(request):
 
 @pytest.mark.filterwarnings("error::rasterio.errors.NotGeoreferencedWarning")
 def test_writing_without_georeference_does_not_warn(tmp_path):
-    write_quality(tmp_path / "quality.tif", QUALITY)
+    write_raster(tmp_path / "quality.tif", QUALITY, CODES)
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 class TestRasters:
     def test_quality(self, tmp_path, place):
-        write_quality(tmp_path / "quality.tif", QUALITY, place, {"DECODING": "consistent"})
+        write_raster(tmp_path / "quality.tif", QUALITY, CODES, place, {"DECODING": "consistent"})
         with rasterio.open(tmp_path / "quality.tif") as file:
-            np.testing.assert_array_equal(file.read(1), QUALITY)
+            np.testing.assert_array_equal(file.read(1), CODES)
             assert (file.dtypes, file.nodata, file.count) == (("uint8",), 255, 1)
             assert file.profile["tiled"] and file.block_shapes == [(256, 256)] and file.profile["compress"] == "deflate"
             assert file.overviews(1) == [2, 4]
@@ -47,42 +49,58 @@ class TestRasters:
     def test_overviews_show_the_commonest_class(self, tmp_path):
         quality = np.zeros((600, 600), np.uint8)
         quality[::2, ::2] = 3
-        write_quality(tmp_path / "quality.tif", quality)
+        write_raster(tmp_path / "quality.tif", QUALITY, quality)
         with rasterio.open(tmp_path / "quality.tif", overview_level=0) as file:
             assert file.shape == (300, 300) and not file.read(1).any()
 
     def test_transform_without_crs(self, tmp_path):
-        write_quality(tmp_path / "quality.tif", QUALITY, Georeference(None, PLACE.transform))
+        write_raster(tmp_path / "quality.tif", QUALITY, CODES, Georeference(None, PLACE.transform))
         with rasterio.open(tmp_path / "quality.tif") as file:
             assert file.crs is None and file.transform == PLACE.transform
 
     def test_nothing_lies_beside_the_files(self, tmp_path, place):
-        write_quality(tmp_path / "new" / "quality.tif", QUALITY, place)
-        write_error(tmp_path / "new" / "error.tif", QUALITY / 255, QUALITY < 255, place)
+        write_raster(tmp_path / "new" / "quality.tif", QUALITY, CODES, place)
+        write_raster(tmp_path / "new" / "error.tif", ERROR, probability_steps(CODES / 255, CODES < 255), place)
         assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["error.tif", "quality.tif"]
 
-    @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8])
-    def test_tensors(self, tmp_path, dtype):
-        write_quality(tmp_path / "quality.tif", torch.tensor([[0, 1], [2, 255]], dtype=dtype))
-        with rasterio.open(tmp_path / "quality.tif") as file:
-            assert file.read(1).tolist() == [[0, 1], [2, 255]]
+    def test_rows_one_after_another_are_the_same_file(self, tmp_path, place):
+        write_raster(tmp_path / "whole.tif", QUALITY, CODES, place)
+        with open_raster(tmp_path / "rows.tif", QUALITY, Grid(*CODES.shape, place)) as writer:
+            for top in range(0, len(CODES), 90):
+                writer.write(CODES[top : top + 90])
+        assert (tmp_path / "rows.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
-    @pytest.mark.parametrize("wrong", [4, -1, 0.5])
-    def test_other_codes(self, tmp_path, wrong):
-        with pytest.raises(ValueError, match="allowed are 0 to 3 and 255"):
-            write_quality(tmp_path / "quality.tif", np.array([[0, wrong]]))
+    def test_missing_rows(self, tmp_path):
+        with (
+            pytest.raises(ValueError, match="got 100 of 700 rows"),
+            open_raster(tmp_path / "a.tif", QUALITY, Grid(700, 1000)) as out,
+        ):
+            out.write(CODES[:100])
+        assert not list(tmp_path.iterdir())
+
+    def test_what_cannot_be_read_back_does_not_appear(self, tmp_path, monkeypatch):
+        copy = rasterio.shutil.copy
+
+        def lose(plain, beside, **options):
+            copy(plain, beside, **options)
+            with rasterio.open(beside, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as file:
+                file.write(np.zeros((256, 256), np.uint8), 1, window=((0, 256), (0, 256)))
+
+        monkeypatch.setattr("rasterio.shutil.copy", lose)
+        with pytest.raises(RequestError, match="cannot be written"):
+            write_raster(tmp_path / "quality.tif", QUALITY, CODES)
         assert not list(tmp_path.iterdir())
 
     def test_shape(self, tmp_path):
-        with pytest.raises(ValueError, match=r"must be \(H, W\)"):
-            write_quality(tmp_path / "quality.tif", QUALITY[None])
+        with pytest.raises(ValueError, match=r"must be uint8 \(H, W\)"):
+            write_raster(tmp_path / "quality.tif", QUALITY, CODES[None])
 
     def test_error(self, tmp_path, place):
         error = np.random.default_rng(0).random((600, 700))
         error[0, :3] = 0, 1, np.nan
         valid = np.ones((600, 700), bool)
         valid[5] = False
-        write_error(tmp_path / "error.tif", error, valid, place)
+        write_raster(tmp_path / "error.tif", ERROR, probability_steps(error, valid), place)
         with rasterio.open(tmp_path / "error.tif") as file:
             stored = file.read(1, masked=True)
             assert file.scales == (0.004,) and file.offsets == (0.0,) and file.nodata == 255 and file.overviews(1)
@@ -91,8 +109,8 @@ class TestRasters:
             assert stored[0, :2].tolist() == [0, 250]
 
     def test_refined_is_a_mask_to_read(self, tmp_path, place):
-        refined, valid = QUALITY < 2, QUALITY < 255
-        write_refined(tmp_path / "refined.tif", refined, valid, place)
+        refined, valid = CODES < 2, CODES < 255
+        write_raster(tmp_path / "refined.tif", REFINED, np.where(valid, refined, 255).astype(np.uint8), place)
         with rasterio.open(tmp_path / "refined.tif") as file:
             assert set(np.unique(file.read(1))) == {0, 1, 255} and file.nodata == 255
         raster = read_mask(tmp_path / "refined.tif")
@@ -100,12 +118,20 @@ class TestRasters:
         np.testing.assert_array_equal(raster.valid, valid)
 
     def test_a_failed_rewrite_leaves_the_old_file(self, tmp_path, monkeypatch):
-        write_quality(tmp_path / "quality.tif", QUALITY)
+        write_raster(tmp_path / "quality.tif", QUALITY, CODES)
         before = (tmp_path / "quality.tif").read_bytes()
         monkeypatch.setattr("rasterio.shutil.copy", lambda *args, **options: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            write_quality(tmp_path / "quality.tif", QUALITY[:100])
+            write_raster(tmp_path / "quality.tif", QUALITY, CODES[:100])
         assert (tmp_path / "quality.tif").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_style_names_the_classes_and_hides_true_negatives(tmp_path):
+    write_style(tmp_path / "quality.qml")
+    entries = ElementTree.parse(tmp_path / "quality.qml").getroot().findall("pipe/rasterrenderer/colorPalette/paletteEntry")
+    assert [entry.get("value") for entry in entries] == ["0", "1", "2", "3"]
+    assert [entry.get("alpha") for entry in entries] == ["255", "255", "0", "255"]
+    assert entries[1].get("color") == "#d55e00" and entries[3].get("label") == "FN false negative"
 
 
 class TestAtomicPath:

@@ -6,8 +6,11 @@ import zipfile
 from dataclasses import replace
 
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
+import rasterio.features
+import shapely
 import torch
 from PIL import Image
 from rasterio.transform import from_origin
@@ -16,13 +19,16 @@ from segassess.assessor.artifact import load_assessor
 from segassess.assessor.checkpoint import to_reference
 from segassess.assessor.registry import build_assessor
 from segassess.calibration import Calibration
-from segassess.inference.objects import OBJECT_COLUMNS
+from segassess.files import only_one
+from segassess.inference.findings import OBJECT_COLUMNS
 from segassess.inference.pairs import Pair
-from segassess.pipelines.predict import Judge, judge_pair
+from segassess.inference.scene import SceneJudge
+from segassess.pipelines.predict import Request, judge_pair
 from tests.conftest import save
 from tests.pipelines.scripts import error_of, run_script
 
-NAMES = {"quality.tif", "error.tif", "refined.tif", "panel.png", "objects.csv", "scores.json"}
+MAPS, LAYERS = {"quality.tif", "error.tif", "refined.tif"}, {"errors.gpkg", "objects.gpkg"}
+NAMES = {*MAPS, *LAYERS, "quality.qml", "panel.png", "objects.csv", "tiles.csv", "review.json", "scores.json"}
 
 
 def write_tif(path, pixels, **options):
@@ -84,7 +90,8 @@ def test_calibration_moves_probabilities_and_no_decision(scene, checkpoint, tmp_
     rows, maps = [], []
     for name, loaded in (("plain", plain), ("calibrated", calibrated)):
         folder = tmp_path / name
-        rows += judge_pair(pair, Judge(loaded, torch.device("cpu"), panel=False), folder, "x")
+        judge = SceneJudge(loaded.assessor, "consistent", loaded.description.calibration, torch.device("cpu"))
+        rows += judge_pair(pair, Request(judge, loaded, panel=False), folder, "x")
         maps.append([rasterio.open(folder / f"{kind}.tif").read(1) for kind in ("quality", "refined", "error")])
         objects = list(csv.DictReader((folder / "objects.csv").open()))
         assert tuple(objects[0]) == OBJECT_COLUMNS and float(objects[0]["area_m2"]) == pytest.approx(
@@ -121,6 +128,51 @@ def test_several_sources_of_one_image(scene, checkpoint, tmp_path):
     rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
     assert [row["source"] for row in rows] == ["a", "b"] and rows[0]["estimated_iou"] == rows[1]["estimated_iou"]
     assert (tmp_path / "out" / "image" / "b" / "quality.tif").is_file()
+
+
+def test_a_raster_and_polygons_at_once(scene, checkpoint, tmp_path):
+    """`mask=a.tif,b.gpkg`: the polygons are the outlines of the raster, so both are judged alike."""
+    with rasterio.open(scene / "mask.tif") as file:
+        found = rasterio.features.shapes(file.read(1), file.read(1) > 0, transform=file.transform)
+        outlines = [shapely.geometry.shape(geometry) for geometry, _ in found]
+        crs = file.crs.to_wkt()
+    pyogrio.raw.write(
+        tmp_path / "roofs.gpkg", shapely.to_wkb(np.array(outlines, object)), [], [], geometry_type="Polygon", crs=crs
+    )
+    result = run_script(
+        "predict",
+        f"image={scene}/image.tif",
+        f"mask={scene}/mask.tif,{tmp_path}/roofs.gpkg",
+        f"checkpoint={checkpoint}",
+        f"output_dir={tmp_path}/out",
+        "output.geojson=true",
+        "tiling={window: 64, overlap: 32}",
+    )
+    assert "polygons lie on the image" in result.stdout + result.stderr
+    rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
+    assert [row["source"] for row in rows] == ["mask", "roofs"] and rows[0]["estimated_iou"] == rows[1]["estimated_iou"]
+    folder = tmp_path / "out" / "image" / "roofs"
+    assert {path.name for path in folder.iterdir()} == NAMES - {"scores.json"} | {"errors.geojson", "objects.geojson"}
+    about = pyogrio.read_info(folder / "errors.gpkg")
+    assert about["crs"] == "EPSG:32736" and pyogrio.read_info(folder / "errors.geojson")["features"] == about["features"]
+    assert not (tmp_path / "out" / "image" / ".work").exists()
+
+
+def test_classes_are_judged_one_by_one(scene, checkpoint, tmp_path):
+    write_tif(tmp_path / "classes.tif", (np.arange(75 * 101).reshape(1, 75, 101) % 3).astype(np.uint8))
+    arguments = f"image={scene}/image.tif", f"mask={tmp_path}/classes.tif", f"checkpoint={checkpoint}"
+    run_script("predict", *arguments, f"output_dir={tmp_path}/out", "classes=[1,2]", "panel=false")
+    assert {row["source"] for row in csv.DictReader((tmp_path / "out" / "scores.csv").open())} == {"class_1", "class_2"}
+    with rasterio.open(tmp_path / "out" / "image" / "class_2" / "quality.tif") as file:
+        assert np.isin(file.read(1)[np.arange(75 * 101).reshape(75, 101) % 3 == 2], (0, 1)).all()
+
+
+def test_another_process_at_work_is_not_disturbed(scene, checkpoint, tmp_path):
+    arguments = f"image={scene}/image.tif", f"mask={scene}/mask.tif", f"checkpoint={checkpoint}", f"output_dir={tmp_path}/out"
+    with only_one(tmp_path / "out" / "image" / ".work"):
+        assert "is being written by another process" in error_of(run_script("predict", *arguments, code=1))
+        assert [path.name for path in (tmp_path / "out" / "image").iterdir()] == [".work"]
+    run_script("predict", *arguments)
 
 
 def test_bad_inputs_are_named_and_the_others_done(scene, checkpoint, tmp_path):
@@ -161,7 +213,13 @@ def test_bad_inputs_are_named_and_the_others_done(scene, checkpoint, tmp_path):
     )
     done = {row["name"] for row in csv.DictReader((tmp_path / "out" / "scores.csv").open())}
     assert done == {"grey", "rgba", "plain", "deep", "nan", "empty", "labels"}
-    for name, word in {"size": "39", "text": "image", "cut": "cut", "crs": "EPSG:32737", "alone": "no mask"}.items():
+    for name, word in {
+        "size": "39",
+        "text": "image",
+        "cut": "cut",
+        "crs": "no valid pixel in common",
+        "alone": "no mask",
+    }.items():
         (line,) = [line for line in result.stdout.splitlines() if line.startswith(f"{name}: ")]
         assert word in line, line
         assert not (tmp_path / "out" / name).exists()

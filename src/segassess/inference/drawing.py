@@ -15,9 +15,9 @@ from segassess import __version__
 from segassess.data.mask_records import RECORD_FILE, MaskRecord, append_record, read_records
 from segassess.data.tiles import Tile, TileSet
 from segassess.errors import InputError, RequestError
+from segassess.inference.judging import segment_raster
 from segassess.inference.pairs import FailedInput
-from segassess.inference.tiling import segment_raster
-from segassess.inference.writers import write_mask, write_probability
+from segassess.inference.writers import MASK, PROBABILITY, probability_steps, write_raster
 from segassess.metrics.segmentation import SegmentationMetrics
 from segassess.raster import read_image, read_mask
 from segassess.segmenters.artifact import StoredSegmenter
@@ -120,9 +120,9 @@ def _draw(
     probability = segment_raster(network.segmenter, image.pixels, device)
     mask: NDArray[np.bool_] = (probability > threshold) & image.valid
     for path in paths[1:]:
-        write_probability(path, probability, image.valid, image.georeference, tags)
+        write_raster(path, PROBABILITY, probability_steps(probability, image.valid), image.georeference, tags)
     # The mask comes last: where it is, the probability is complete.
-    write_mask(paths[0], mask, image.georeference, tags)
+    write_raster(paths[0], MASK, np.where(mask, np.uint8(255), np.uint8(0)), image.georeference, tags)
     return mask
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from segassess.errors import RequestError
-from segassess.raster import RASTER_SUFFIXES, RasterPath, is_remote
+from segassess.raster import RASTER_SUFFIXES, VECTOR_SUFFIXES, RasterPath, is_remote
+from segassess.raster.vectors import LAYER
 
 DEFAULT_SOURCE = "mask"
 
@@ -63,10 +64,11 @@ class _Found:
     single: bool = False
 
 
-def find_pairs(image: RasterPath | None, mask: RasterPath | None = None) -> FoundPairs:
+def find_pairs(image: RasterPath | None, mask: RasterPath | Sequence[RasterPath] | None = None) -> FoundPairs:
     """Match images and masks.
 
-    - Two files make a pair, whatever their names; the source is "mask".
+    - Two files make a pair, whatever their names; the source is "mask". An image and a list of files make one with several
+      sources, named after the files.
     - Folders (searched without their subfolders) and glob patterns are matched by stem; where no stems match, by what the
       wildcards stand for (`*_rgb.tif` and `*_mask.tif`). Images of the same stem in different folders are told apart by the
       folder's name. The source is the folder that holds the mask, so `masks/*/*.tif` finds several sources of one image. A
@@ -78,7 +80,7 @@ def find_pairs(image: RasterPath | None, mask: RasterPath | None = None) -> Foun
 
     Args:
         image: file, folder, glob pattern, CSV of pairs, `/vsi...` path or URL.
-        mask: the same, except a CSV; None with a CSV.
+        mask: the same, except a CSV, or a layer of polygons; a list of files; None with a CSV.
 
     Raises:
         RequestError: if nothing is found, nothing matches, or it is ambiguous what belongs together.
@@ -91,38 +93,54 @@ def find_pairs(image: RasterPath | None, mask: RasterPath | None = None) -> Foun
         return _pairs_of_csv(Path(image))
     if mask is None or not str(mask):
         raise RequestError(f"mask= is not set; {_ALLOWED}.")
+    if not isinstance(mask, str | Path):
+        return _several_masks(_find("image", str(image)), [str(each) for each in mask], f"image={image}")
     return _match(_find("image", str(image)), _find("mask", str(mask)), f"image={image} and mask={mask}")
 
 
+def _several_masks(images: _Found, masks: list[str], request: str) -> FoundPairs:
+    """One image and a list of its masks."""
+    if not images.single:
+        raise RequestError(f"{request} must be one file where mask= is a list; for many images give a CSV of pairs, or folders.")
+    absent = [mask for mask in masks if not is_remote(mask) and not Path(mask.split(LAYER)[0]).is_file()]
+    if absent or not masks:
+        raise RequestError(f"mask={absent[0] if absent else '[]'} does not exist; give the files that were drawn over the image.")
+    names = _unique_names(masks)
+    if len(names) < len(masks):
+        raise RequestError(f"mask= names {next(mask for mask in masks if masks.count(mask) > 1)} twice; name each mask once.")
+    image = images.paths[0]
+    return FoundPairs((Pair(safe_name(_stem(image)), image, {names[mask]: mask for mask in masks}),))
+
+
 def _find(key: str, path: str) -> _Found:
-    """Rasters of one side, sorted by path."""
-    if is_remote(path) or Path(path).is_file():
+    """Rasters of one side, and layers of polygons as masks, sorted by path."""
+    if is_remote(path) or Path(path.split(LAYER)[0]).is_file():
         return _Found([path], single=True)
+    suffixes = RASTER_SUFFIXES | VECTOR_SUFFIXES if key == "mask" else RASTER_SUFFIXES
     if Path(path).is_dir():
-        found = _Found(_rasters(Path(path).iterdir()))
+        found = _Found(_files(Path(path).iterdir(), suffixes))
         if key == "mask" and not found.paths:
-            found.paths = _rasters(Path(path).glob("[!.]*/*"))
+            found.paths = _files(Path(path).glob("[!.]*/*"), suffixes)
     elif glob.has_magic(path):
         # Path.glob takes no absolute patterns.
         matches = glob.glob(path, recursive=True)  # noqa: PTH207
-        found = _Found(_rasters(map(Path, matches)), PurePosixPath(path).stem)
+        found = _Found(_files(map(Path, matches), suffixes), PurePosixPath(path).stem)
     else:
         raise RequestError(f"{key}={path} does not exist; {_ALLOWED}.")
     if not found.paths:
-        suffixes = ", ".join(sorted(RASTER_SUFFIXES))
-        raise RequestError(f"{key}={path} holds no rasters; allowed are files that end in {suffixes}.")
+        raise RequestError(f"{key}={path} holds no rasters; allowed are files that end in {', '.join(sorted(suffixes))}.")
     return found
 
 
-def _rasters(paths: Iterable[Path]) -> list[str]:
-    return sorted(str(path) for path in paths if _suffix(str(path)) in RASTER_SUFFIXES and path.name[0] != "." and path.is_file())
+def _files(paths: Iterable[Path], suffixes: frozenset[str]) -> list[str]:
+    return sorted(str(path) for path in paths if _suffix(str(path)) in suffixes and path.name[0] != "." and path.is_file())
 
 
 def _match(images: _Found, masks: _Found, request: str) -> FoundPairs:
     if images.single and masks.single:
         if images.paths == masks.paths:
             raise RequestError(f"{request} are the same file; give the mask that was drawn over the image.")
-        return FoundPairs((Pair(_safe(_stem(images.paths[0])), images.paths[0], {DEFAULT_SOURCE: masks.paths[0]}),))
+        return FoundPairs((Pair(safe_name(_stem(images.paths[0])), images.paths[0], {DEFAULT_SOURCE: masks.paths[0]}),))
     # A wide pattern for the images may find the masks as well.
     images.paths = [path for path in images.paths if path not in set(masks.paths)]
     if not images.paths:
@@ -216,12 +234,14 @@ def _pairs_of_csv(path: Path) -> FoundPairs:
     if not images:
         reasons = f" (such as: {failures[0].reason[:-1]})" if failures else ""
         raise RequestError(f"{path} names no pair of files that exist{reasons}; its paths are relative to its own folder.")
-    given = Counter(_safe(name).casefold() for _, name in images if name)
+    given = Counter(safe_name(name).casefold() for _, name in images if name)
     for _, name in images:
-        if name and given[_safe(name).casefold()] > 1:
+        if name and given[safe_name(name).casefold()] > 1:
             raise RequestError(f"{path} gives the name {name} to several images; names must differ, also in other than case.")
     automatic = _unique_names([image for image, name in images if not name], taken=set(given))
-    pairs = tuple(Pair(_safe(name) if name else automatic[image], image, sources) for (image, name), sources in images.items())
+    pairs = tuple(
+        Pair(safe_name(name) if name else automatic[image], image, sources) for (image, name), sources in images.items()
+    )
     return FoundPairs(pairs, tuple(failures))
 
 
@@ -258,12 +278,12 @@ def _unique_names(paths: Sequence[str], taken: set[str] | None = None) -> dict[s
     Names that differ only in case collide, because their folders would on some file systems.
     """
     used = set(taken or ())
-    count = Counter(_safe(_stem(path)).casefold() for path in paths)
+    count = Counter(safe_name(_stem(path)).casefold() for path in paths)
     names: dict[str, str] = {}
     for path in paths:
-        name = _safe(_stem(path))
+        name = safe_name(_stem(path))
         if count[name.casefold()] > 1 or name.casefold() in used:
-            name = _safe(f"{_folder(path)}_{_stem(path)}")
+            name = safe_name(f"{_folder(path)}_{_stem(path)}")
         number, unique = 2, name
         while unique.casefold() in used:
             number, unique = number + 1, f"{name}_{number}"
@@ -272,14 +292,16 @@ def _unique_names(paths: Sequence[str], taken: set[str] | None = None) -> dict[s
     return names
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """The name with everything but letters, digits, `.`, `-` and `_` replaced, and not hidden."""
     return re.sub(r"[^\w.-]+", "_", name).strip(".") or "image"
 
 
 def _pure(path: str) -> PurePosixPath:
-    """The path to take names from: without a URL's query, and with the one kind of slash."""
-    return PurePosixPath((path.split("?")[0] if "://" in path else path).replace("\\", "/"))
+    """The path to take names from: without a URL's query, with the one kind of slash, and of a layer with its name."""
+    file, _, layer = path.partition(LAYER)
+    pure = PurePosixPath((file.split("?")[0] if "://" in file else file).replace("\\", "/"))
+    return pure.with_name(f"{layer}{pure.suffix}") if layer else pure
 
 
 def _stem(path: str) -> str:

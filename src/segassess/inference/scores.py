@@ -9,9 +9,8 @@ from typing import Any
 from segassess.files import atomic_path
 from segassess.metrics.scores import ExpectedCounts
 
-SCORE_COLUMNS = (
-    "name",
-    "source",
+# Of a mask, or of a tile of it.
+SCORES = (
     "estimated_iou",
     "estimated_f1",
     "estimated_precision",
@@ -20,33 +19,24 @@ SCORE_COLUMNS = (
     "error_area_px",
     "error_area_m2",
 )
+SCORE_COLUMNS = ("name", "source", *SCORES)
 
 
-def estimated_scores(probabilities: Any, valid: Any, pixel_area_m2: float | None = None) -> dict[str, float]:
-    """Scores of a mask, from the expected numbers of TP, FP and FN pixels (see `ExpectedCounts`).
+def estimated_scores(counts: ExpectedCounts, pixel_area_m2: float | None = None) -> dict[str, float]:
+    """Scores of a mask or a part of it.
 
     Args:
-        probabilities: float (4, H, W) in [0, 1], calibrated; torch tensor or array; a pixel with NaN does not count.
-        valid: bool (H, W), torch tensor or array.
-        pixel_area_m2: area of a pixel on the ground (`Georeference.pixel_area_m2`), or None.
+        counts: expected numbers of pixels.
+        pixel_area_m2: area of a pixel on the ground (`Grid.pixel_area_m2`), or None.
 
     Returns:
-        `estimated_iou`, `estimated_f1`, `estimated_precision`, `estimated_recall`, `error_share` (of the valid pixels), each in
-        [0, 1]; `error_area_px`, the expected number of wrong pixels, and `error_area_m2`. NaN where there is nothing to count.
-
-    Raises:
-        ValueError: if the shapes do not fit.
+        `SCORES`: `estimated_iou`, `estimated_f1`, `estimated_precision`, `estimated_recall`, `error_share` (of the valid pixels),
+        each in [0, 1]; `error_area_px`, the expected number of wrong pixels, and `error_area_m2`. NaN where there is nothing to
+        count.
     """
-    counts = ExpectedCounts.of(probabilities, valid)
-    return {
-        "estimated_iou": counts.iou,
-        "estimated_f1": counts.f1,
-        "estimated_precision": counts.precision,
-        "estimated_recall": counts.recall,
-        "error_share": counts.error_share,
-        "error_area_px": counts.errors,
-        "error_area_m2": math.nan if pixel_area_m2 is None else counts.errors * pixel_area_m2,
-    }
+    area = math.nan if pixel_area_m2 is None else counts.errors * pixel_area_m2
+    values = counts.iou, counts.f1, counts.precision, counts.recall, counts.error_share, counts.errors, area
+    return dict(zip(SCORES, values, strict=True))
 
 
 def write_scores(path: str | Path, rows: Iterable[Mapping[str, object]]) -> None:

@@ -1,139 +1,174 @@
-"""Probabilities of whole rasters: in one piece where they fit, else in overlapping windows that are blended."""
+"""How a raster is cut into overlapping windows, and how what is said of them becomes one answer, band of rows by band of rows.
 
+Windows start at every `stride` = window - overlap pixels, so where they lie depends neither on the size of the raster nor on
+where a run was interrupted; the last of a row or column is cut off at the raster's border. Where windows overlap, their answers
+are blended with weights that fall linearly to zero at a window's own border and sum to one. Rows are final as soon as no further
+window reaches them; memory therefore grows with the width of a raster and not with its height.
+"""
+
+import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from segassess import quality
-from segassess.assessor.base import AssessorOutput, ImageFeatures
-from segassess.quality import Decoding
-from segassess.segmenters.base import Segmenter
-from segassess.training.module import MaskAssessor
+from segassess.errors import ConfigError
 
 # A window: its rows and columns.
 Area: TypeAlias = tuple[slice, slice]
 
-WINDOW = 1024
-OVERLAP = 128
+# Answers for windows of one size: for each window float32 (C, h, w) arrays, as many for each.
+Predict: TypeAlias = Callable[[Sequence[Area]], Sequence[Sequence[NDArray[np.float32]]]]
 
 
-def windows(length: int, window: int = WINDOW, overlap: int = OVERLAP) -> Iterator[tuple[int, int]]:
-    """Start and end of windows that cover [0, length): one if it fits, else equal ones that overlap by at least `overlap`."""
-    if length <= window:
-        yield 0, length
-        return
-    count = -(-(length - overlap) // (window - overlap))
-    for index in range(count):
-        start = round(index * (length - window) / (count - 1))
-        yield start, start + window
+@dataclass(frozen=True)
+class Tiling:
+    """Size and overlap of windows.
+
+    Attributes:
+        window: side of the windows in pixels; a raster that fits into one is done in one piece.
+        overlap: by which neighbours overlap, in pixels, at most half a window.
+        batch_size: windows that are predicted at once.
+
+    Raises:
+        ConfigError: if they are no such numbers; sizes are multiples of 32, which is what encoders pad to.
+    """
+
+    window: int = 640
+    overlap: int = 128
+    batch_size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.window < 64 or self.window % 32:
+            raise ConfigError(f"tiling.window must be a multiple of 32 of at least 64, not {self.window}.")
+        if self.overlap < 0 or self.overlap % 32 or 2 * self.overlap > self.window:
+            raise ConfigError(
+                f"tiling.overlap must be a multiple of 32 and at most half of tiling.window = {self.window}, not {self.overlap}."
+            )
+        if self.batch_size < 1:
+            raise ConfigError(f"tiling.batch_size must be at least 1, not {self.batch_size}.")
+
+    @property
+    def stride(self) -> int:
+        """From the start of one window to that of the next, in pixels; also the height of a band."""
+        return self.window - self.overlap
+
+    def spans(self, length: int) -> list[tuple[int, int]]:
+        """Start and end of the windows that cover [0, length)."""
+        if length <= self.window:
+            return [(0, length)]
+        count = -(-(length - self.overlap) // self.stride)
+        return [(index * self.stride, min(index * self.stride + self.window, length)) for index in range(count)]
+
+    def bands(self, height: int) -> list[tuple[int, int]]:
+        """Start and end of the bands of rows that become final one after another; together they are [0, height)."""
+        starts = [start for start, _ in self.spans(height)]
+        return list(zip(starts, [*starts[1:], height], strict=True))
+
+    def windows(self, height: int, width: int) -> int:
+        """Number of windows of a raster."""
+        return len(self.spans(height)) * len(self.spans(width))
+
+    def weights(self, start: int, end: int, length: int) -> NDArray[np.float32]:
+        """Weights (end - start,) of a window along one axis; those of all windows sum to 1 at every pixel."""
+        position = np.arange(start, end, dtype=np.float32) + np.float32(0.5)
+        weights = np.ones(end - start, np.float32)
+        if self.overlap and start > 0:
+            weights = np.minimum(weights, (position - start) / self.overlap)
+        if self.overlap and end < length:
+            weights = np.minimum(weights, (end - position) / self.overlap)
+        return weights
 
 
-def _ramp(size: int, start: int, end: int, length: int) -> NDArray[np.float32]:
-    """Weights of a window along one axis: rising from its border to 1 over the overlap, but 1 at the raster's own border."""
-    position = np.arange(size, dtype=np.float32) + 0.5
-    left = np.ones(size, np.float32) if start == 0 else np.clip(position / OVERLAP, 0, 1)
-    right = np.ones(size, np.float32) if end == length else np.clip((size - position) / OVERLAP, 0, 1)
-    weights: NDArray[np.float32] = np.minimum(left, right)
-    return weights
+@dataclass(frozen=True)
+class Band:
+    """Rows of a raster that are final.
+
+    Attributes:
+        index: of the band, from 0.
+        top: first row.
+        bottom: last row + 1.
+        answers: what was predicted, blended; each float32 (C, bottom - top, W).
+    """
+
+    index: int
+    top: int
+    bottom: int
+    answers: list[NDArray[np.float32]]
 
 
-def blend_windows(
+def predict_bands(
     size: tuple[int, int],
-    predict: Callable[[Area], Sequence[NDArray[np.float32]]],
-    on_window: Callable[[float], None] = lambda share: None,
-) -> list[NDArray[np.float32]]:
-    """Predict a raster window by window and blend where windows overlap.
+    predict: Predict,
+    tiling: Tiling,
+    wanted: Callable[[int], bool] = lambda index: True,
+    on_window: Callable[[], None] = lambda: None,
+) -> Iterator[Band]:
+    """Predict a raster window by window, and yield its bands from top to bottom.
 
     Args:
         size: (H, W) of the raster.
-        predict: float32 (C, h, w) arrays for a window, as many for each.
-        on_window: called after each window with its share of all windows.
-
-    Returns:
-        The arrays of `predict`, each float32 (C, H, W).
+        predict: answers for a window.
+        tiling: of the windows.
+        wanted: whether the band of an index is wanted; others are left out, and what they need is not computed. A band comes out
+            the same whichever others are wanted.
+        on_window: called after each window.
     """
     height, width = size
+    spans, bands = tiling.spans(height), tiling.bands(height)
+    # What the row of windows before has said of the rows that it shares with the next; None where it was not computed.
+    carried: list[NDArray[np.float32]] | None = None
+    for index, (top, bottom) in enumerate(bands):
+        if not wanted(index):
+            carried = None
+            continue
+        if index and carried is None:
+            carried = _shared_rows(_row(spans[index - 1], width, height, predict, tiling, on_window), spans[index - 1], top)
+        row = _row(spans[index], width, height, predict, tiling, on_window)
+        for answer, above in zip(row, carried or (), strict=False):
+            answer[:, : above.shape[1]] += above
+        carried = _shared_rows(row, spans[index], bottom) if index + 1 < len(bands) else None
+        yield Band(index, top, bottom, [answer[:, : bottom - top] for answer in row])
+
+
+def _row(
+    rows: tuple[int, int], width: int, height: int, predict: Predict, tiling: Tiling, on_window: Callable[[], None]
+) -> list[NDArray[np.float32]]:
+    """Weighted answers of a row of windows, each (C, rows, W)."""
+    top, bottom = rows
+    vertical = tiling.weights(top, bottom, height)
     sums: list[NDArray[np.float32]] = []
-    total = np.zeros((height, width), np.float32)
-    places = [(rows, columns) for rows in windows(height) for columns in windows(width)]
-    for (top, bottom), (left, right) in places:
-        area = np.s_[top:bottom, left:right]
-        weight = np.outer(_ramp(bottom - top, top, bottom, height), _ramp(right - left, left, right, width))
-        parts = predict(area)
-        sums = sums or [np.zeros((len(part), height, width), np.float32) for part in parts]
-        for result, part in zip(sums, parts, strict=True):
-            result[:, top:bottom, left:right] += weight * part
-        total[area] += weight
-        on_window(1 / len(places))
-    for result in sums:
-        result /= total
+    for columns in _batches(tiling.spans(width), tiling.batch_size):
+        answers = predict([np.s_[top:bottom, left:right] for left, right in columns])
+        for (left, right), parts in zip(columns, answers, strict=True):
+            weight = np.outer(vertical, tiling.weights(left, right, width))
+            sums = sums or [np.zeros((len(part), bottom - top, width), np.float32) for part in parts]
+            for result, part in zip(sums, parts, strict=True):
+                result[:, :, left:right] += weight * part
+            on_window()
     return sums
 
 
-@torch.inference_mode()
-def assess_raster(
-    assessor: MaskAssessor,
-    image: NDArray[np.float32],
-    masks: Sequence[NDArray[np.bool_]],
-    decoding: Decoding,
-    device: torch.device,
-    on_window: Callable[[float], None] = lambda share: None,
+def _batches(spans: list[tuple[int, int]], size: int) -> Iterator[list[tuple[int, int]]]:
+    """Neighbouring spans of one length, at most `size` at once."""
+    for _, group in itertools.groupby(spans, key=lambda span: span[1] - span[0]):
+        alike = list(group)
+        yield from (alike[first : first + size] for first in range(0, len(alike), size))
+
+
+def _shared_rows(row: list[NDArray[np.float32]], rows: tuple[int, int], start: int) -> list[NDArray[np.float32]]:
+    """The part of a row of windows from row `start` of the raster on."""
+    return [answer[:, start - rows[0] :].copy() for answer in row]
+
+
+def predict_raster(
+    size: tuple[int, int],
+    predict: Predict,
+    tiling: Tiling,
+    on_window: Callable[[], None] = lambda: None,
 ) -> list[NDArray[np.float32]]:
-    """Quality probabilities of several masks of one image; each window of the image is encoded once for all of them.
-
-    Args:
-        assessor: the network, on `device`.
-        image: float32 (H, W, 3) in [0, 1].
-        masks: each bool (H, W).
-        decoding: "consistent" or "free".
-        device: where to compute.
-        on_window: called after each window with its share of the image's area.
-
-    Returns:
-        For each mask float32 (4, H, W), summing to 1 over the classes.
-    """
-
-    def predict(area: Area) -> list[NDArray[np.float32]]:
-        features = assessor.encode_image(_planes(image[area], device))
-        return [_assess_one(assessor, features, mask[area], decoding, device) for mask in masks]
-
-    return blend_windows((image.shape[0], image.shape[1]), predict, on_window)
-
-
-@torch.inference_mode()
-def segment_raster(segmenter: Segmenter, image: NDArray[np.float32], device: torch.device) -> NDArray[np.float32]:
-    """Probability of the object.
-
-    Args:
-        segmenter: the network, on `device`, in evaluation mode.
-        image: float32 (H, W, 3) in [0, 1].
-        device: where to compute.
-
-    Returns:
-        float32 (H, W) in [0, 1].
-    """
-
-    def predict(area: Area) -> list[NDArray[np.float32]]:
-        probability: NDArray[np.float32] = segmenter.probability(_planes(image[area], device))[0].float().cpu().numpy()
-        return [probability]
-
-    (probability,) = blend_windows((image.shape[0], image.shape[1]), predict)
-    return probability.reshape(image.shape[:2])
-
-
-def _assess_one(
-    assessor: MaskAssessor, features: ImageFeatures, mask: NDArray[np.bool_], decoding: Decoding, device: torch.device
-) -> NDArray[np.float32]:
-    plane = torch.from_numpy(np.ascontiguousarray(mask)).to(device).float()[None, None]
-    output: AssessorOutput = assessor.assess(features, plane)
-    probabilities = quality.probabilities(output.quality_logits.float(), plane, decoding)[0]
-    result: NDArray[np.float32] = probabilities.cpu().numpy()
-    return result
-
-
-def _planes(image: NDArray[np.float32], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(device)[None]
+    """Predict a raster that fits into memory: the answers of `predict_bands`, each float32 (C, H, W)."""
+    bands = [band.answers for band in predict_bands(size, predict, tiling, on_window=on_window)]
+    return [np.concatenate(parts, axis=1) for parts in zip(*bands, strict=True)]

@@ -1,22 +1,29 @@
-"""Write results so that they appear whole or not at all.
+"""Write rasters row by row so that they appear whole or not at all.
 
 Rasters are Cloud Optimized GeoTIFFs: tiled, compressed, with overviews, on the grid of the image.
 """
 
+import errno
+import shutil
 import warnings
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
+import rasterio
 import rasterio.shutil
 from numpy.typing import ArrayLike, NDArray
-from rasterio.errors import NotGeoreferencedWarning
-from rasterio.io import MemoryFile
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
 
 from segassess.files import atomic_path
 from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, NOT_ASSESSED, NUM_CLASSES
-from segassess.raster import Georeference
+from segassess.raster import Georeference, Grid
 
 NODATA = NOT_ASSESSED
 
@@ -24,168 +31,195 @@ NODATA = NOT_ASSESSED
 PROBABILITY_STEPS = 250
 
 _TILE = 256
+# Megabytes. Left alone, GDAL takes 5 % of the machine's memory.
+_CACHE = 128
 
 
-def write_quality(
-    path: str | Path, quality: ArrayLike, georeference: Georeference | None = None, tags: Mapping[str, str] | None = None
-) -> None:
-    """Write a quality map: uint8 codes with palette and nodata 255.
+@dataclass(frozen=True)
+class RasterKind:
+    """How a raster of one uint8 band presents itself.
 
-    TIFF palettes have no alpha, so TN is opaque to programs that show the file without a style of their own.
-
-    Args:
-        path: the GeoTIFF to write.
-        quality: (H, W) codes TP=0, FP=1, TN=2, FN=3, 255 = not assessed.
-        georeference: of the image, or None.
-        tags: metadata of the file (model hash, version, decoding, ...); the names of the classes are added.
-
-    Raises:
-        RequestError: if the folder cannot be written to.
-        ValueError: if there are other codes.
+    Attributes:
+        description: name of the band.
+        resampling: of its overviews, a GDAL name.
+        palette: RGBA by value, or None. TIFF palettes have no alpha, so what is transparent here is opaque to programs that show
+            the file without a style of their own.
+        scale: of the values, or None.
+        nodata: None if all values are data.
+        tags: metadata that every raster of the kind has.
     """
-    codes = np.asarray(quality)
-    if not np.isin(codes, (*range(NUM_CLASSES), NOT_ASSESSED)).all():
-        raise ValueError(f"quality holds {np.unique(codes)[:8]}; allowed are 0 to {NUM_CLASSES - 1} and {NOT_ASSESSED}.")
-    classes = [f"{code}={CLASS_NAMES[code]} ({CLASS_LABELS[code]})" for code in range(NUM_CLASSES)]
-    tags = {**(tags or {}), "CLASSES": "; ".join([*classes, f"{NOT_ASSESSED}=not assessed"])}
-    palette = {**dict(enumerate(CLASS_COLOURS)), NODATA: (0, 0, 0, 0)}
-    _write_cog(path, codes, georeference, tags, description="quality", palette=palette, resampling="MODE")
+
+    description: str
+    resampling: str = "MODE"
+    palette: Mapping[int, tuple[int, int, int, int]] | None = None
+    scale: float | None = None
+    nodata: int | None = NODATA
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_error(
-    path: str | Path,
-    error: ArrayLike,
-    valid: ArrayLike,
-    georeference: Georeference | None = None,
-    tags: Mapping[str, str] | None = None,
-) -> None:
-    """Write an error map: uint8, P(error) = value * 0.004 (declared as the band's scale), nodata 255.
+_CLASSES = [f"{code}={CLASS_NAMES[code]} ({CLASS_LABELS[code]})" for code in range(NUM_CLASSES)]
 
-    Args:
-        path: the GeoTIFF to write.
-        error: float (H, W) in [0, 1], P(FP) + P(FN); anything where not valid.
-        valid: bool (H, W); pixels that are not valid or NaN become nodata.
-        georeference: of the image, or None.
-        tags: metadata of the file.
-
-    Raises:
-        RequestError: if the folder cannot be written to.
-    """
-    _write_steps(path, error, valid, georeference, tags, "P(error)")
+# Codes TP=0, FP=1, TN=2, FN=3, 255 = not assessed.
+QUALITY = RasterKind(
+    "quality",
+    palette={**dict(enumerate(CLASS_COLOURS)), NODATA: (0, 0, 0, 0)},
+    tags={"CLASSES": "; ".join([*_CLASSES, f"{NOT_ASSESSED}=not assessed"])},
+)
+# P(FP) + P(FN), see `probability_steps`.
+ERROR = RasterKind("P(error)", resampling="AVERAGE", scale=1 / PROBABILITY_STEPS)
+# 0 background, 1 foreground.
+REFINED = RasterKind("refined mask", palette={0: (0, 0, 0, 255), 1: (255, 255, 255, 255), NODATA: (0, 0, 0, 0)})
+# A segmenter's mask as masks lie beside data sets: 0 background, 255 foreground.
+MASK = RasterKind("mask", nodata=None)
+# A segmenter's probability, see `probability_steps`.
+PROBABILITY = RasterKind("P(object)", resampling="AVERAGE", scale=1 / PROBABILITY_STEPS)
 
 
-def write_refined(
-    path: str | Path,
-    refined: ArrayLike,
-    valid: ArrayLike,
-    georeference: Georeference | None = None,
-    tags: Mapping[str, str] | None = None,
-) -> None:
-    """Write a refined mask: uint8, 0 background, 1 foreground, nodata 255.
+def probability_steps(probability: ArrayLike, valid: ArrayLike) -> NDArray[np.uint8]:
+    """Probabilities as uint8 values: P = value * 0.004, 255 where unknown.
 
     Args:
-        path: the GeoTIFF to write.
-        refined: (H, W), > 0 is foreground.
-        valid: bool (H, W); pixels that are not valid become nodata.
-        georeference: of the image, or None.
-        tags: metadata of the file.
-
-    Raises:
-        RequestError: if the folder cannot be written to.
-    """
-    data = np.where(np.asarray(valid, dtype=bool), np.asarray(refined) > 0, NODATA)
-    palette = {0: (0, 0, 0, 255), 1: (255, 255, 255, 255), NODATA: (0, 0, 0, 0)}
-    _write_cog(path, data, georeference, tags or {}, description="refined mask", palette=palette, resampling="MODE")
-
-
-def write_mask(
-    path: str | Path, mask: ArrayLike, georeference: Georeference | None = None, tags: Mapping[str, str] | None = None
-) -> None:
-    """Write a segmenter's mask as masks lie beside data sets: uint8, 0 background, 255 foreground, no nodata.
-
-    Args:
-        path: the GeoTIFF to write.
-        mask: bool (H, W).
-        georeference: of the image, or None.
-        tags: metadata of the file.
-
-    Raises:
-        RequestError: if the folder cannot be written to.
-    """
-    data = np.where(np.asarray(mask, dtype=bool), 255, 0)
-    _write_cog(path, data, georeference, tags or {}, description="mask", resampling="MODE", nodata=None)
-
-
-def write_probability(
-    path: str | Path,
-    probability: ArrayLike,
-    valid: ArrayLike,
-    georeference: Georeference | None = None,
-    tags: Mapping[str, str] | None = None,
-) -> None:
-    """Write a segmenter's probability: uint8, P(object) = value * 0.004 (declared as the band's scale), nodata 255.
-
-    Args:
-        path: the GeoTIFF to write.
         probability: float (H, W) in [0, 1]; anything where not valid.
-        valid: bool (H, W); pixels that are not valid or NaN become nodata.
-        georeference: of the image, or None.
-        tags: metadata of the file.
+        valid: bool (H, W).
 
-    Raises:
-        RequestError: if the folder cannot be written to.
+    Returns:
+        uint8 (H, W); 255 where not valid or NaN.
     """
-    _write_steps(path, probability, valid, georeference, tags, "P(object)")
-
-
-def _write_steps(
-    path: str | Path,
-    probability: ArrayLike,
-    valid: ArrayLike,
-    georeference: Georeference | None,
-    tags: Mapping[str, str] | None,
-    description: str,
-) -> None:
     values = np.asarray(probability, dtype=np.float32)
     known = np.asarray(valid, dtype=bool) & ~np.isnan(values)
     steps = np.rint(np.clip(np.where(known, values, 0), 0, 1) * PROBABILITY_STEPS)
-    data = np.where(known, steps, NODATA)
-    _write_cog(path, data, georeference, tags or {}, description=description, scale=1 / PROBABILITY_STEPS, resampling="AVERAGE")
+    return np.where(known, steps, NODATA).astype(np.uint8)
 
 
-def _write_cog(
-    path: str | Path,
-    data: NDArray[Any],
-    georeference: Georeference | None,
-    tags: Mapping[str, str],
-    *,
-    description: str,
-    resampling: str,
-    palette: Mapping[int, tuple[int, int, int, int]] | None = None,
-    scale: float | None = None,
-    nodata: int | None = NODATA,
-) -> None:
-    """Write one uint8 band (H, W). GDAL works in memory, so that a full disk is an error and never half a file."""
-    if data.ndim != 2:
-        raise ValueError(f"{description} must be (H, W), not {data.shape}.")
-    height, width = data.shape
-    place = {} if georeference is None else {"crs": georeference.crs, "transform": georeference.transform}
-    with warnings.catch_warnings(), MemoryFile(ext=".tif") as plain, MemoryFile(ext=".tif") as optimized:
+class RowWriter:
+    """Takes rows from top to bottom; see `open_raster`."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self._top = 0
+        self.checksum = 0
+
+    def write(self, rows: NDArray[np.uint8]) -> None:
+        """Append rows, uint8 (h, W)."""
+        height, width = rows.shape
+        self._dataset.write(rows, 1, window=Window(0, self._top, width, height))
+        self._top += height
+        self.checksum = zlib.crc32(rows.tobytes(), self.checksum)
+
+    @property
+    def done(self) -> int:
+        """Rows that were written."""
+        return self._top
+
+
+@contextmanager
+def open_raster(path: str | Path, kind: RasterKind, grid: Grid, tags: Mapping[str, str] | None = None) -> Iterator[RowWriter]:
+    """A raster to write row by row; it appears at `path` when the block ends well, with all its rows.
+
+    Rows go to a plain file beside it, which is copied to its final layout in the end, so twice the space is needed for a moment;
+    neither step holds more than a few blocks in memory. What was written is read back and compared before it appears, because
+    GDAL does not always say that a disk is full.
+
+    Args:
+        path: the GeoTIFF to write.
+        kind: how it presents itself.
+        grid: its size and place.
+        tags: metadata of the file (model hash, version, decoding, ...).
+
+    Raises:
+        RequestError: if the folder cannot be written to or the disk is full.
+        ValueError: if rows are missing at the end.
+    """
+    place = {} if grid.georeference is None else {"crs": grid.georeference.crs, "transform": grid.georeference.transform}
+    layout = {"height": grid.height, "width": grid.width, "count": 1, "dtype": "uint8", "nodata": kind.nodata, **place}
+    layout |= {"driver": "GTiff", "tiled": True, "compress": "deflate", "zlevel": 1, "bigtiff": "if_safer"}
+    # Differences of neighbours help smooth probabilities, but only lengthen runs of equal codes.
+    options = {"BLOCKSIZE": _TILE, "COMPRESS": "DEFLATE", "PREDICTOR": "NO" if kind.scale is None else "YES"}
+    options |= {"BIGTIFF": "IF_SAFER", "OVERVIEW_RESAMPLING": kind.resampling}
+    with (
+        warnings.catch_warnings(),
+        rasterio.Env(GDAL_CACHEMAX=_CACHE),
+        atomic_path(path) as beside,
+    ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        layout = {"height": height, "width": width, "count": 1, "dtype": "uint8", "nodata": nodata, **place}
-        with plain.open(driver="GTiff", tiled=True, compress="deflate", zlevel=1, bigtiff="if_safer", **layout) as dataset:
-            # Pixels come last: a TIFF's palette cannot be declared once pixels are written.
-            if palette is not None:
-                dataset.write_colormap(1, palette)
-            if scale is not None:
-                dataset.scales, dataset.offsets = (scale,), (0.0,)
-            dataset.set_band_description(1, description)
-            dataset.update_tags(**tags)
-            dataset.write(data.astype(np.uint8), 1)
-        with plain.open() as dataset:
-            # Differences of neighbours help smooth probabilities, but only lengthen runs of equal codes.
-            predictor = "NO" if scale is None else "YES"
-            options = {"BLOCKSIZE": _TILE, "COMPRESS": "DEFLATE", "PREDICTOR": predictor, "BIGTIFF": "IF_SAFER"}
-            rasterio.shutil.copy(dataset, optimized.name, driver="COG", OVERVIEW_RESAMPLING=resampling, **options)
-        with atomic_path(path) as beside:
-            beside.write_bytes(optimized.getbuffer())
+        plain = beside.with_name(f"{beside.name}.rows.tif")
+        try:
+            with rasterio.open(plain, "w", **layout) as dataset:
+                # Pixels come last: a TIFF's palette cannot be declared once pixels are written.
+                if kind.palette is not None:
+                    dataset.write_colormap(1, kind.palette)
+                if kind.scale is not None:
+                    dataset.scales, dataset.offsets = (kind.scale,), (0.0,)
+                dataset.set_band_description(1, kind.description)
+                dataset.update_tags(**{**(tags or {}), **kind.tags})
+                writer = RowWriter(dataset)
+                yield writer
+            if writer.done != grid.height:
+                raise ValueError(f"{path} got {writer.done} of {grid.height} rows.")
+            rasterio.shutil.copy(plain, beside, driver="COG", **options)
+            if _checksum(beside) != writer.checksum:
+                raise OSError(errno.ENOSPC, "what was written could not be read back; the disk may be full")
+        except RasterioError as error:
+            free = shutil.disk_usage(beside.parent).free
+            code = errno.ENOSPC if free < grid.height * grid.width // 8 + 2**20 else errno.EIO
+            raise OSError(code, f"GDAL could not write it: {error}") from error
+        finally:
+            plain.unlink(missing_ok=True)
+
+
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with rasterio.open(path) as dataset:
+        for top in range(0, dataset.height, _TILE):
+            height = min(_TILE, dataset.height - top)
+            checksum = zlib.crc32(dataset.read(1, window=Window(0, top, dataset.width, height)), checksum)
+    return checksum
+
+
+def write_raster(
+    path: str | Path,
+    kind: RasterKind,
+    data: ArrayLike,
+    georeference: Georeference | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write a raster that is in memory.
+
+    Args:
+        path: the GeoTIFF to write.
+        kind: how it presents itself.
+        data: uint8 (H, W).
+        georeference: of the image, or None.
+        tags: metadata of the file.
+
+    Raises:
+        RequestError: if the folder cannot be written to or the disk is full.
+        ValueError: if the data are no such array.
+    """
+    rows = np.asarray(data)
+    if rows.ndim != 2 or rows.dtype != np.uint8:
+        raise ValueError(f"{kind.description} must be uint8 (H, W), not {rows.dtype} {rows.shape}.")
+    with open_raster(path, kind, Grid(rows.shape[0], rows.shape[1], georeference), tags) as writer:
+        writer.write(rows)
+
+
+def write_style(path: str | Path) -> None:
+    """Write a QGIS style for a quality map: names of the classes, and a transparent TN, which a TIFF's palette cannot have.
+
+    Args:
+        path: the .qml file to write; QGIS finds it if it has the name of the raster.
+
+    Raises:
+        RequestError: if the folder cannot be written to.
+    """
+    root = ElementTree.Element("qgis", version="3.22")
+    renderer = ElementTree.SubElement(
+        ElementTree.SubElement(root, "pipe"), "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1"
+    )
+    palette = ElementTree.SubElement(renderer, "colorPalette")
+    for code, (name, label, (red, green, blue, alpha)) in enumerate(zip(CLASS_NAMES, CLASS_LABELS, CLASS_COLOURS, strict=True)):
+        colour = f"#{red:02x}{green:02x}{blue:02x}"
+        entry = {"value": str(code), "color": colour, "alpha": str(alpha), "label": f"{name} {label}"}
+        ElementTree.SubElement(palette, "paletteEntry", entry)
+    with atomic_path(path) as beside:
+        ElementTree.ElementTree(root).write(beside, encoding="utf-8", xml_declaration=True)

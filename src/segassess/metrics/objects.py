@@ -10,6 +10,7 @@ Connected means 8-connected everywhere.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from segassess.quality import FN, TP
 REACH = 16
 # Pixels; smaller objects are noise to a reviewer.
 MIN_AREA = 25
+
+_Label = TypeVar("_Label", np.int32, np.int64)
 
 _CONNECTED = np.ones((3, 3), bool)
 # Rows per step: distances up to the reach need no more than a strip.
@@ -51,6 +54,24 @@ def missed_objects(missed: NDArray[np.bool_], mask: NDArray[np.bool_]) -> NDArra
     return numbers[labels]
 
 
+def nearest_objects(labels: NDArray[_Label], reach: int = REACH) -> NDArray[_Label]:
+    """Territories: the label of the nearest object at most `reach` pixels away, outside objects; 0 elsewhere.
+
+    Args:
+        labels: integers (H, W), > 0 in objects.
+        reach: in pixels.
+    """
+    nearest = np.zeros_like(labels)
+    for top in range(0, len(labels), _STRIP):
+        first = max(0, top - reach)
+        strip = labels[first : top + _STRIP + reach]
+        if strip.any():
+            distance, (row, column) = ndimage.distance_transform_edt(strip == 0, return_indices=True)
+            near = np.where((distance > 0) & (distance <= reach), strip[row, column], 0)
+            nearest[top : top + _STRIP] = near[top - first : top - first + _STRIP]
+    return nearest
+
+
 @dataclass(frozen=True, eq=False)
 class MaskObjects:
     """The N objects of one mask.
@@ -73,14 +94,7 @@ class MaskObjects:
             reach: how far a territory goes beyond its object, in pixels.
         """
         labels = label_components(mask & valid)
-        nearest = np.zeros_like(labels)
-        for top in range(0, len(labels), _STRIP):
-            first = max(0, top - reach)
-            strip = labels[first : top + _STRIP + reach]
-            if strip.any():
-                distance, (row, column) = ndimage.distance_transform_edt(strip == 0, return_indices=True)
-                near = np.where((distance > 0) & (distance <= reach), strip[row, column], 0)
-                nearest[top : top + _STRIP] = near[top - first : top - first + _STRIP]
+        nearest = nearest_objects(labels, reach)
         nearest[~valid] = 0
         return cls(labels, nearest)
 

@@ -38,6 +38,7 @@ def run_script(task: str, script: str) -> NoReturn:
 
     Exit codes: 0 done; 1 some inputs failed and the others are done; 2 the request itself is wrong; 130 interrupted.
     """
+    sys.argv[1:] = list(map(_several_masks, sys.argv[1:])) if not {"-m", "--multirun"} & set(sys.argv) else sys.argv[1:]
     root, configs = _places(Path(script).resolve().parent)
     os.environ.setdefault("SEGASSESS_ROOT", str(root))
     # Lets Hydra raise its errors instead of printing them and exiting with 1, so that one place decides.
@@ -47,6 +48,7 @@ def run_script(task: str, script: str) -> NoReturn:
     def main(config: DictConfig) -> float | None:
         # GDAL's own words about bad files; ours follow.
         logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+        logging.getLogger("pyogrio").setLevel(logging.WARNING)
         try:
             check_keys(config, HydraConfig.get(), GlobalHydra.instance().config_loader())
             run: Callable[[DictConfig], float | None] = import_module(f"segassess.pipelines.{task}").run
@@ -78,6 +80,12 @@ def _config_name(script: str, configs: Path) -> str:
     if wanted and len(tasks) > 1 and wanted[-1] not in tasks:
         _stop(ConfigError(f"task must be one of {', '.join(tasks)}, not {wanted[-1]!r}."))
     return tasks.get(wanted[-1], script) if wanted else script
+
+
+def _several_masks(argument: str) -> str:
+    """`mask=a,b` as the list that it means; Hydra would take it for a sweep."""
+    key, _, value = argument.partition("=")
+    return f"mask=[{value}]" if key == "mask" and "," in value and value[0] not in "[\"'" else argument
 
 
 def _places(folder: Path) -> tuple[Path, Path]:

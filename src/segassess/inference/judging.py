@@ -1,0 +1,107 @@
+"""Networks on windows of a raster: quality probabilities of masks, and a segmenter's probability of the object."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segassess import quality
+from segassess.assessor.base import Assessor
+from segassess.inference.tiling import Area, Predict, Tiling, predict_raster
+from segassess.quality import NUM_CLASSES, Decoding
+from segassess.segmenters.base import Segmenter
+
+
+class ReadsImage(Protocol):
+    """Answers with pixels float32 (h, w, 3) in [0, 1] and bool (h, w), where there are data; see `ImageFile.read`."""
+
+    def __call__(self, rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Read a window."""
+
+
+class ReadsMask(Protocol):
+    """Answers with the foreground bool (h, w) and bool (h, w), where there are data; see `RasterMask.read`."""
+
+    def __call__(self, rows: slice, columns: slice) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Read a window."""
+
+
+def assess_windows(
+    assessor: Assessor, image: ReadsImage, masks: Sequence[ReadsMask], decoding: Decoding, device: torch.device
+) -> Predict:
+    """Quality probabilities of several masks of one image; each window of the image is encoded once for all of them.
+
+    Args:
+        assessor: the network, on `device`.
+        image: reads windows of the image.
+        masks: read windows of the masks.
+        decoding: "consistent" or "free".
+        device: where to compute.
+
+    Returns:
+        Predicts, for each mask, float32 (4, h, w) summing to 1 over the classes; NaN in windows in which the image has no data.
+    """
+    multiple = assessor.pad_multiple
+
+    @torch.inference_mode()
+    def predict(areas: Sequence[Area]) -> list[list[NDArray[np.float32]]]:
+        images = [image(*area) for area in areas]
+        height, width = images[0][1].shape
+        empty = np.full((NUM_CLASSES, height, width), np.nan, np.float32)
+        answers = [[empty] * len(masks) for _ in areas]
+        # Cities are not rectangular, and their orthophotos are: much of a raster may have nothing to judge.
+        filled = [index for index, (_, valid) in enumerate(images) if valid.any()]
+        if not filled:
+            return answers
+        features = assessor.encode_image(_batch([images[index][0].transpose(2, 0, 1) for index in filled], device, multiple))
+        for number, mask in enumerate(masks):
+            planes = _batch([mask(*areas[index])[0].astype(np.float32)[None] for index in filled], device, multiple)
+            logits = assessor.assess(features, planes).quality_logits.float()
+            probabilities = quality.probabilities(logits, planes, decoding)[..., :height, :width].cpu().numpy()
+            for index, one in zip(filled, probabilities, strict=True):
+                answers[index][number] = one
+        return answers
+
+    return predict
+
+
+def segment_raster(
+    segmenter: Segmenter,
+    image: NDArray[np.float32],
+    device: torch.device,
+    tiling: Tiling = Tiling(window=1024),  # noqa: B008  # it is frozen
+    on_window: Callable[[], None] = lambda: None,
+) -> NDArray[np.float32]:
+    """Probability of the object.
+
+    Args:
+        segmenter: the network, on `device`, in evaluation mode.
+        image: float32 (H, W, 3) in [0, 1].
+        device: where to compute.
+        tiling: of the windows.
+        on_window: called after each window.
+
+    Returns:
+        float32 (H, W) in [0, 1].
+    """
+
+    @torch.inference_mode()
+    def predict(areas: Sequence[Area]) -> list[list[NDArray[np.float32]]]:
+        height, width = image[areas[0]].shape[:2]
+        batch = _batch([image[area].transpose(2, 0, 1) for area in areas], device, segmenter.pad_multiple)
+        probabilities = segmenter.probability(batch)[..., :height, :width].float().cpu().numpy()
+        return [[one] for one in probabilities]
+
+    (probability,) = predict_raster((image.shape[0], image.shape[1]), predict, tiling, on_window)
+    return probability.reshape(image.shape[:2])
+
+
+def _batch(planes: Sequence[NDArray[np.float32]], device: torch.device, multiple: int) -> Tensor:
+    """(C, h, w) arrays as (B, C, h', w'), padded to a multiple at the bottom and right by reflection, as networks would."""
+    height, width = planes[0].shape[-2:]
+    padding = ((0, 0), (0, -height % multiple), (0, -width % multiple))
+    padded = [np.pad(plane, padding, mode="reflect" if min(height, width) > 1 else "edge") for plane in planes]
+    return torch.from_numpy(np.ascontiguousarray(np.stack(padded))).to(device)

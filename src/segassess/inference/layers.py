@@ -1,0 +1,103 @@
+"""Write findings as layers of polygons: GeoPackage for a GIS, GeoJSON in longitude and latitude on request."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+
+from segassess.files import atomic_path
+from segassess.inference.findings import ERROR_COLUMNS, OBJECT_COLUMNS, ErrorRegion, ObjectScore
+from segassess.raster import Georeference
+
+# A GeoPackage says when it was written; said so, the same findings are the same file.
+_EPOCH = "1970-01-01T00:00:00.000Z"
+_INTEGERS = ("error", "object", "area_px", "left", "top", "right", "bottom")
+_TEXTS = ("quality", "verdict")
+
+
+def write_errors(
+    path: str | Path, errors: Sequence[ErrorRegion], georeference: Georeference | None, simplify_px: float = 0.0
+) -> None:
+    """Write the layer `errors`: polygons with `ERROR_COLUMNS`, worst first.
+
+    Args:
+        path: ends in .gpkg (CRS of the image) or .geojson (WGS 84; pixel coordinates of an image without CRS).
+        errors: what was found.
+        georeference: of the image; None keeps pixel coordinates, x to the right and y downwards from its upper left corner.
+        simplify_px: outlines may leave their pixels' edges by so much.
+
+    Raises:
+        RequestError: if the folder cannot be written to or the disk is full.
+    """
+    _write(Path(path), "errors", errors, ERROR_COLUMNS, georeference, simplify_px)
+
+
+def write_objects(
+    path: str | Path, objects: Sequence[ObjectScore], georeference: Georeference | None, simplify_px: float = 0.0
+) -> None:
+    """Write the layer `objects`: polygons with `OBJECT_COLUMNS`, most expected errors first; see `write_errors`."""
+    _write(Path(path), "objects", objects, OBJECT_COLUMNS, georeference, simplify_px)
+
+
+def _write(
+    path: Path,
+    layer: str,
+    rows: Sequence[ErrorRegion] | Sequence[ObjectScore],
+    columns: Sequence[str],
+    georeference: Georeference | None,
+    simplify_px: float,
+) -> None:
+    outlines = np.array([row.outline for row in rows], object)
+    if simplify_px and len(outlines):
+        outlines = shapely.simplify(outlines, simplify_px, preserve_topology=True)
+    transform = Affine.identity() if georeference is None else georeference.transform
+    geometries = shapely.to_wkb(_multi(shapely.transform(outlines, lambda points: _placed(points, transform))))
+    values = [_column(name, rows) for name in columns]
+    crs = None if georeference is None or georeference.crs is None else georeference.crs.to_wkt()
+    geojson = path.suffix == ".geojson"
+    options: dict[str, Any] = {"RFC7946": "YES"} if geojson and crs else {}
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": _EPOCH})
+    with warnings.catch_warnings(), atomic_path(path) as beside:
+        # Images may have no CRS.
+        warnings.filterwarnings("ignore", "'crs' was not provided")
+        # GDAL makes the file itself.
+        beside.unlink()
+        pyogrio.raw.write(
+            beside,
+            geometry=geometries,
+            field_data=values,
+            fields=list(columns),
+            layer=layer,
+            driver="GeoJSON" if geojson else "GPKG",
+            geometry_type="MultiPolygon",
+            crs=crs,
+            layer_options=options,
+        )
+
+
+def _multi(geometries: NDArray[Any]) -> NDArray[Any]:
+    """Multipolygons, because a layer has one type."""
+    single = shapely.get_type_id(geometries) == shapely.GeometryType.POLYGON
+    result = geometries.copy()
+    for index in np.flatnonzero(single):
+        result[index] = shapely.MultiPolygon([geometries[index]])
+    return result
+
+
+def _placed(points: NDArray[np.float64], transform: Affine) -> NDArray[np.float64]:
+    x, y = points[:, 0], points[:, 1]
+    across = transform.a * x + transform.b * y + transform.c
+    return np.column_stack([across, transform.d * x + transform.e * y + transform.f])
+
+
+def _column(name: str, rows: Sequence[Any]) -> NDArray[Any]:
+    values = [getattr(row, name) for row in rows]
+    if name in _TEXTS:
+        return np.array(values, object)
+    return np.array(values, np.int64 if name in _INTEGERS else np.float64)

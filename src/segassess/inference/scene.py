@@ -1,0 +1,266 @@
+"""Judge the masks of one image of any size, band by band, and write all that is known of them."""
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segassess.assessor.base import Assessor
+from segassess.calibration import Calibration
+from segassess.files import atomic_path
+from segassess.inference.bands import BandStore, judge_band
+from segassess.inference.findings import OBJECT_COLUMNS, Findings, FindingsSweep
+from segassess.inference.judging import assess_windows
+from segassess.inference.layers import write_errors, write_objects
+from segassess.inference.review_grid import ReviewGrid
+from segassess.inference.scores import SCORES, estimated_scores, table_cell
+from segassess.inference.tiling import Tiling, predict_bands
+from segassess.inference.writers import ERROR, QUALITY, REFINED, open_raster, write_style
+from segassess.metrics.scores import ExpectedCounts
+from segassess.quality import Decoding
+from segassess.raster import Grid, ImageFile, MaskFile, Rendering, open_image, open_mask
+from segassess.raster.grid import apply
+
+# Columns that are read at once beside the windows.
+_CHUNK = 4096
+# Rows that are read at once for an overview.
+_STEP = 512
+
+TILE_COLUMNS = ("tile", "row", "column", "left", "top", "right", "bottom", "x", "y", *SCORES)
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """What is written and how finely; see `conf/predict.yaml` for the meaning of each key."""
+
+    review_tile: int = 512
+    min_area_m2: float | None = None
+    simplify_px: float = 0.0
+    geojson: bool = False
+
+
+@dataclass(frozen=True)
+class SceneJudge:
+    """How scenes are judged.
+
+    Attributes:
+        assessor: the network, on `device`.
+        decoding: "consistent" or "free".
+        calibration: of its probabilities.
+        device: where to compute.
+        tags: what every raster says of its origin.
+        tiling: of the windows.
+        rendering: how the image becomes RGB.
+        output: what is written.
+    """
+
+    assessor: Assessor
+    decoding: Decoding
+    calibration: Calibration
+    device: torch.device
+    tags: Mapping[str, str] = field(default_factory=dict)
+    tiling: Tiling = field(default_factory=Tiling)
+    rendering: Rendering = field(default_factory=Rendering)
+    output: OutputSettings = field(default_factory=OutputSettings)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An open image and its masks.
+
+    Attributes:
+        image: the image.
+        masks: by source.
+    """
+
+    image: ImageFile
+    masks: Mapping[str, MaskFile]
+
+    @property
+    def grid(self) -> Grid:
+        """Of the image."""
+        return self.image.grid
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.grid.height, self.grid.width
+
+    def overview_size(self, pixels: int) -> tuple[int, int]:
+        """Rows and columns of a smaller copy of at most about so many pixels."""
+        height, width = self.size
+        factor = max(1.0, math.sqrt(height * width / pixels))
+        return max(1, round(height / factor)), max(1, round(width / factor))
+
+    def overview(self, source: str, size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Pixels float32 (h, w, 3) in [0, 1] and a mask bool (h, w), reduced to a size by leaving out pixels."""
+        rows = (np.arange(size[0]) * self.grid.height) // size[0]
+        columns = (np.arange(size[1]) * self.grid.width) // size[1]
+        pixels, mask = [], []
+        for top in range(0, self.grid.height, _STEP):
+            chosen = rows[(rows >= top) & (rows < top + _STEP)] - top
+            if len(chosen):
+                window = slice(top, min(top + _STEP, self.grid.height))
+                parts = [slice(left, min(left + _CHUNK, self.grid.width)) for left in range(0, self.grid.width, _CHUNK)]
+                picked = [(part, columns[(columns >= part.start) & (columns < part.stop)] - part.start) for part in parts]
+                pixels.append(np.hstack([self.image.read(window, part)[0][np.ix_(chosen, at)] for part, at in picked]))
+                mask.append(np.hstack([self.masks[source].read(window, part)[0][np.ix_(chosen, at)] for part, at in picked]))
+        return np.concatenate(pixels), np.concatenate(mask)
+
+    @property
+    def notes(self) -> list[str]:
+        """What had to be guessed, with the file it was guessed of."""
+        files: list[ImageFile | MaskFile] = [self.image, *self.masks.values()]
+        return [f"{file.path}: {note}" for file in files for note in file.notes]
+
+
+@contextmanager
+def open_scene(
+    image: str, masks: Mapping[str, str], rendering: Rendering, labels: Mapping[str, int] | None = None
+) -> Iterator[Scene]:
+    """Open an image and its masks.
+
+    Args:
+        image: path.
+        masks: path by source.
+        rendering: of the image.
+        labels: by source, the value that is foreground where a mask is a raster of classes.
+
+    Raises:
+        InputError: if one of them cannot be used.
+    """
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_image(image, rendering))
+        files = {
+            source: stack.enter_context(open_mask(path, opened.grid, (labels or {}).get(source)))
+            for source, path in masks.items()
+        }
+        yield Scene(opened, files)
+
+
+def judge_bands(
+    scene: Scene,
+    judge: SceneJudge,
+    store: BandStore,
+    wanted: Callable[[int], bool] = lambda index: True,
+    on_window: Callable[[], None] = lambda: None,
+) -> None:
+    """Judge the bands that are wanted and not there yet.
+
+    Args:
+        scene: what to judge.
+        judge: how.
+        store: where bands are kept.
+        wanted: whether the band of an index is.
+        on_window: called after each window.
+
+    Raises:
+        InputError: if a file cannot be read; what was judged before stays.
+    """
+    masks = list(scene.masks.values())
+    predict = assess_windows(judge.assessor, scene.image.read, [mask.read for mask in masks], judge.decoding, judge.device)
+    review = ReviewGrid(*scene.size, judge.output.review_tile)
+    missing = {index for index in range(len(judge.tiling.bands(scene.grid.height))) if wanted(index) and not store.has(index)}
+    for band in predict_bands(scene.size, predict, judge.tiling, missing.__contains__, on_window):
+        rows = slice(band.top, band.bottom)
+        valid = _by_chunks(scene.grid.width, lambda columns: scene.image.read(rows, columns)[1])  # noqa: B023  # called at once
+        judged = []
+        for mask, probabilities in zip(masks, band.answers, strict=True):
+            pixels, known = mask.read(rows)
+            judged.append(judge_band(probabilities, pixels, valid & known, judge.calibration, review, band.top))
+        store.save(band.index, judged)
+
+
+def _by_chunks(width: int, read: Callable[[slice], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    return np.concatenate([read(slice(left, min(left + _CHUNK, width))) for left in range(0, width, _CHUNK)], axis=1)
+
+
+@dataclass(frozen=True)
+class JudgedMask:
+    """What is known of a mask after its files were written.
+
+    Attributes:
+        scores: of the whole mask, see `estimated_scores`.
+        tiles: a row (`TILE_COLUMNS`) per tile of the review grid that has data, the one with the most expected errors first.
+        findings: errors and objects.
+    """
+
+    scores: dict[str, float]
+    tiles: list[dict[str, Any]]
+    findings: Findings
+
+
+def write_mask_results(scene: Scene, source: str, judge: SceneJudge, store: BandStore, folder: Path) -> JudgedMask:
+    """Put the bands of a mask together and write its maps, layers and tables.
+
+    Args:
+        scene: the scene, all of whose bands are in the store.
+        source: of the mask.
+        judge: how it was judged.
+        store: where bands are kept.
+        folder: where files go.
+
+    Raises:
+        RequestError: if the folder cannot be written to or the disk is full.
+    """
+    grid, output = scene.grid, judge.output
+    area = grid.pixel_area_m2
+    min_area: dict[str, float] = {}
+    if output.min_area_m2 is not None and area:
+        min_area["min_area"] = output.min_area_m2 / area
+    sweep = FindingsSweep(pixel_area_m2=area, **min_area)
+    review = ReviewGrid(*scene.size, output.review_tile)
+    counts = np.zeros((*review.shape, 4))
+    with ExitStack() as stack:
+        quality, error, refined = (
+            stack.enter_context(open_raster(folder / name, kind, grid, judge.tags))
+            for name, kind in (("quality.tif", QUALITY), ("error.tif", ERROR), ("refined.tif", REFINED))
+        )
+        for index, (top, _) in enumerate(judge.tiling.bands(grid.height)):
+            band = store.load(index, source)
+            quality.write(band.quality)
+            error.write(band.error)
+            refined.write(band.refined)
+            sweep.add(band.rows)
+            first = top // review.tile
+            counts[first : first + len(band.counts)] += band.counts
+    write_style(folder / "quality.qml")
+    findings = sweep.finish()
+    tiles = _tile_rows(review, counts, grid)
+    for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
+        write_errors(folder / f"errors.{suffix}", findings.errors, grid.georeference, output.simplify_px)
+        write_objects(folder / f"objects.{suffix}", findings.objects, grid.georeference, output.simplify_px)
+    _write_table(
+        folder / "objects.csv",
+        OBJECT_COLUMNS,
+        ({name: getattr(each, name) for name in OBJECT_COLUMNS} for each in findings.objects),
+    )
+    _write_table(folder / "tiles.csv", TILE_COLUMNS, tiles)
+    whole = sum((tile.counts for tile in review.tiles(counts)), ExpectedCounts())
+    return JudgedMask(estimated_scores(whole, area), tiles, findings)
+
+
+def _tile_rows(review: ReviewGrid, counts: NDArray[np.float64], grid: Grid) -> list[dict[str, Any]]:
+    area = grid.pixel_area_m2
+    rows: list[dict[str, Any]] = []
+    for tile in review.tiles(counts):
+        centre = (tile.left + tile.right) / 2, (tile.top + tile.bottom) / 2
+        x, y = centre if grid.georeference is None else apply(grid.georeference.transform, centre)
+        place = {"tile": f"r{tile.row}c{tile.column}", "row": tile.row, "column": tile.column, "x": x, "y": y}
+        box = {"left": tile.left, "top": tile.top, "right": tile.right, "bottom": tile.bottom}
+        rows.append({**place, **box, **estimated_scores(tile.counts, area)})
+    return sorted(rows, key=lambda row: (-row["error_area_px"], row["row"], row["column"]))
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows({column: table_cell(row[column]) for column in columns} for row in rows)

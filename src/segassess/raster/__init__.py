@@ -1,0 +1,27 @@
+"""Rasters in: images and masks from any file that GDAL reads, whole or window by window."""
+
+from segassess.raster.grid import Georeference, Grid
+from segassess.raster.image import ImageFile, ImageRaster, Rendering, open_image, read_image
+from segassess.raster.mask import MaskRaster, read_mask
+from segassess.raster.masks import MaskFile, open_mask
+from segassess.raster.opening import RASTER_SUFFIXES, RasterPath, is_remote
+from segassess.raster.vectors import VECTOR_SUFFIXES, is_vector
+
+__all__ = [
+    "RASTER_SUFFIXES",
+    "VECTOR_SUFFIXES",
+    "Georeference",
+    "Grid",
+    "ImageFile",
+    "ImageRaster",
+    "MaskFile",
+    "MaskRaster",
+    "RasterPath",
+    "Rendering",
+    "is_remote",
+    "is_vector",
+    "open_image",
+    "open_mask",
+    "read_image",
+    "read_mask",
+]

@@ -1,0 +1,126 @@
+"""Where a raster lies: its size, its CRS and the way from its pixels to the ground."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import rasterio.warp
+from affine import Affine
+from rasterio.errors import RasterioError
+
+# Half a pixel: a mask that lies further off its image is on another grid.
+_SAME_GRID = 0.5
+
+
+@dataclass(frozen=True)
+class Georeference:
+    """Where a raster lies.
+
+    Attributes:
+        crs: a `rasterio.crs.CRS`, or None for a transform without CRS (a world file).
+        transform: from pixel coordinates (column, row; (0, 0) is the outer corner of the first pixel) to the CRS.
+    """
+
+    crs: Any
+    transform: Affine
+
+    @classmethod
+    def of(cls, dataset: Any) -> "Georeference | None":
+        """Of a rasterio dataset; None if it says nothing."""
+        if dataset.transform.is_degenerate or (dataset.crs is None and dataset.transform.is_identity):
+            return None
+        return cls(dataset.crs, dataset.transform)
+
+    @property
+    def crs_name(self) -> str:
+        """Such as EPSG:32736, or the start of its description."""
+        return str(self.crs.to_string()) if self.crs.to_epsg() else f"{self.crs.to_wkt()[:60]}..."
+
+    @property
+    def grid_name(self) -> str:
+        """Origin and pixel size."""
+        t = self.transform
+        return f"({t.c:.9g}, {t.f:.9g}) and ({t.a:.6g}, {t.e:.6g})"
+
+    def pixel_area_m2(self, height: int, width: int) -> float | None:
+        """Area on the ground of the raster's central pixel, in square metres.
+
+        Taken on the WGS 84 ellipsoid, because a projected metre is often not a metre on the ground: EPSG:3857 overstates
+        areas by 1 / cos(latitude)^2, which is a factor of 4 at 60 degrees.
+
+        Args:
+            height: number of rows.
+            width: number of columns.
+
+        Returns:
+            The area, or None if there is no CRS or it cannot be related to the ground.
+        """
+        if self.crs is None:
+            return None
+        column, row = width / 2, height / 2
+        corners = [apply(self.transform, point) for point in ((column, row), (column + 1, row), (column, row + 1))]
+        try:
+            lon, lat = rasterio.warp.transform(self.crs, "EPSG:4326", [x for x, _ in corners], [y for _, y in corners])
+        except (RasterioError, ValueError):
+            return None
+        if not all(map(math.isfinite, (*lon, *lat))):
+            return None
+        # Radii of curvature of the ellipsoid along the meridian and across it (Snyder 1987, eq. 4-18 to 4-21), in metres.
+        semi_major, eccentricity2 = 6378137.0, 0.00669437999014
+        sine, cosine = math.sin(math.radians(lat[0])), math.cos(math.radians(lat[0]))
+        across = semi_major / math.sqrt(1 - eccentricity2 * sine**2)
+        along = across * (1 - eccentricity2) / (1 - eccentricity2 * sine**2)
+        east = [math.radians((value - lon[0] + 180) % 360 - 180) * across * cosine for value in lon[1:]]
+        north = [math.radians(value - lat[0]) * along for value in lat[1:]]
+        return abs(east[0] * north[1] - east[1] * north[0])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The pixels of a raster and where they lie.
+
+    Attributes:
+        height: number of rows.
+        width: number of columns.
+        georeference: None if unknown; the grid then has pixel coordinates only.
+    """
+
+    height: int
+    width: int
+    georeference: Georeference | None = None
+
+    @classmethod
+    def of(cls, dataset: Any) -> "Grid":
+        """Of a rasterio dataset."""
+        return cls(dataset.height, dataset.width, Georeference.of(dataset))
+
+    @property
+    def pixel_area_m2(self) -> float | None:
+        """Area on the ground of the central pixel; see `Georeference.pixel_area_m2`."""
+        return None if self.georeference is None else self.georeference.pixel_area_m2(self.height, self.width)
+
+    def difference(self, other: "Grid") -> str | None:
+        """How another grid differs from this one, as a clause; None if their pixels coincide.
+
+        A grid without georeference is trusted to lie where this one does.
+        """
+        if (self.height, self.width) != (other.height, other.width):
+            return f"has {other.width} x {other.height} pixels instead of {self.width} x {self.height}"
+        if self.georeference is None or other.georeference is None:
+            return None
+        crs, other_crs = self.georeference.crs, other.georeference.crs
+        if crs is not None and other_crs is not None and crs != other_crs:
+            return f"is in {other.georeference.crs_name} instead of {self.georeference.crs_name}"
+        to_here, from_other = ~self.georeference.transform, other.georeference.transform
+        corners = ((0, 0), (self.width, 0), (0, self.height), (self.width, self.height))
+        shift = max(math.dist(apply(to_here, apply(from_other, corner)), corner) for corner in corners)
+        if shift > _SAME_GRID:
+            names = f"{other.georeference.grid_name} instead of {self.georeference.grid_name}"
+            return f"lies up to {shift:.1f} pixels off (origin and pixel size {names})"
+        return None
+
+
+def apply(transform: Affine, point: tuple[float, float]) -> tuple[float, float]:
+    """The point transformed; affine 2 writes that with another operator than affine 3."""
+    x, y = point
+    return transform.a * x + transform.b * y + transform.c, transform.d * x + transform.e * y + transform.f

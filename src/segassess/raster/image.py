@@ -1,0 +1,278 @@
+"""Read images as RGB, whole or window by window.
+
+What a file may look like is decided here once, when it is opened: bands, palettes, bit depths, the range of values, nodata,
+alpha. Whatever had to be guessed is said in the notes of the file; whatever cannot be guessed is refused in one sentence. Guesses
+are made from a sample of the file's values that does not depend on the window, so that windows fit together.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.windows import Window
+
+from segassess.errors import InputError, RequestError
+from segassess.raster.grid import Georeference, Grid
+from segassess.raster.opening import RasterPath, opened
+
+# Guesses are made from at most about this many pixels, read at a coarser resolution: more do not change them visibly.
+SAMPLE_PIXELS = 2_000_000
+STRETCH_PERCENTILES = (2.0, 98.0)
+
+_RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+_WHOLE = slice(None)
+
+# RGBA by index.
+_Palette: TypeAlias = dict[int, tuple[int, int, int, int]]
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How the values of an image become RGB in [0, 1]; what is None is found out from the file.
+
+    Attributes:
+        bands: numbers, from 1, of the bands that are used as red, green and blue, or of one that is repeated.
+        value_range: values that become 0 and 1; others are cut off.
+        percentiles: of data of unknown range, that become 0 and 1.
+
+    Raises:
+        RequestError: if a number is not allowed.
+    """
+
+    bands: tuple[int, ...] | None = None
+    value_range: tuple[float, float] | None = None
+    percentiles: tuple[float, float] = STRETCH_PERCENTILES
+
+    def __post_init__(self) -> None:
+        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
+            raise RequestError(f"bands must be one or three numbers from 1 on, not {list(self.bands)}.")
+        if self.value_range is not None and not (
+            len(self.value_range) == 2 and all(map(math.isfinite, self.value_range)) and self.value_range[0] < self.value_range[1]
+        ):
+            raise RequestError(f"value_range must be two numbers, the smaller one first, not {list(self.value_range)}.")
+        if not (len(self.percentiles) == 2 and 0 <= self.percentiles[0] < self.percentiles[1] <= 100):
+            raise RequestError(
+                f"percentiles must be two numbers in [0, 100], the smaller one first, not {list(self.percentiles)}."
+            )
+
+
+@dataclass(frozen=True)
+class ImageRaster:
+    """An image in memory.
+
+    Attributes:
+        pixels: float32 (H, W, 3) in [0, 1], RGB; 0 where not valid.
+        valid: bool (H, W), False where the file has no data.
+        georeference: None if the file has none.
+        path: where it came from.
+        notes: sentences about what had to be guessed.
+    """
+
+    pixels: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    georeference: Georeference | None
+    path: str
+    notes: tuple[str, ...] = ()
+
+
+class ImageFile:
+    """An open image; see `open_image`.
+
+    Attributes:
+        path: where it is.
+        grid: its pixels and where they lie.
+        notes: sentences about what had to be guessed.
+    """
+
+    def __init__(self, dataset: Any, path: RasterPath, rendering: Rendering) -> None:
+        self.path = str(path)
+        self.grid = Grid.of(dataset)
+        self._dataset = dataset
+        notes: list[str] = []
+        self._alpha = alpha_band(dataset, notes)
+        self._bands = _colour_bands(dataset, self._alpha, rendering.bands, self.path, notes)
+        self._palette: _Palette | None = dataset.colormap(1) if dataset.colorinterp[0] == ColorInterp.palette else None
+        self._range: tuple[float, float] | None = rendering.value_range
+        if self._range is None:
+            self._range = self._find_range(rendering.percentiles, notes)
+        self.notes = tuple(notes)
+
+    def read(self, rows: slice = _WHOLE, columns: slice = _WHOLE) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Read a window.
+
+        Args:
+            rows: from and to (exclusive) within the image; all by default.
+            columns: likewise.
+
+        Returns:
+            float32 (h, w, 3) in [0, 1], 0 where not valid, and bool (h, w), where there are data.
+        """
+        data, valid = self._values(window=window_of(self.grid, rows, columns))
+        pixels = np.where(valid, _scaled(data, self._range), np.float32(0))
+        if len(pixels) == 1:
+            pixels = np.repeat(pixels, 3, axis=0)
+        return np.ascontiguousarray(pixels.transpose(1, 2, 0)), valid
+
+    def _values(self, **options: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Values (bands, h, w) as stored, palettes expanded, and where there are data; `options` are of rasterio's `read`."""
+        data = self._dataset.read(list(self._bands), **options)
+        valid = valid_pixels(self._dataset, data, self._bands, self._alpha, options)
+        if self._palette:
+            data, opaque = _expand_palette(data[0], self._palette)
+            valid = valid & opaque
+        return data, valid
+
+    def _find_range(self, percentiles: tuple[float, float], notes: list[str]) -> tuple[float, float]:
+        """The values that become 0 and 1; see `open_image`."""
+        dtype = np.dtype(self._dataset.dtypes[self._bands[0] - 1])
+        if dtype == np.uint8:
+            # Bilevel images use one bit of a byte; palettes are expanded to 8.
+            bits = 8 if self._palette else int(self._dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
+            return 0.0, float(2**bits - 1)
+        data, valid = self._values(out_shape=(len(self._bands), *sample_size(self._dataset)))
+        values = data[:, valid]
+        if values.size == 0:
+            return 0.0, 1.0
+        low, high = float(values.min()), float(values.max())
+        is_float = dtype.kind == "f"
+        if is_float and low >= 0 and high <= 1:
+            return 0.0, 1.0
+        if low >= 0 and high <= 255 and (not is_float or bool((values == np.floor(values)).all())):
+            notes.append(f"{dtype} values from {low:g} to {high:g} are used as 8-bit values.")
+            return 0.0, 255.0
+        lower, upper = (float(cut) for cut in np.percentile(values, percentiles))
+        if upper > lower:
+            low, high = lower, upper
+        names = " and ".join(map(_ordinal, percentiles))
+        notes.append(f"{dtype} values are stretched from {low:g} .. {high:g} ({names} percentile) to the full range.")
+        return low, high if high > low else low + 1
+
+
+@contextmanager
+def open_image(path: RasterPath, rendering: Rendering | None = None) -> Iterator[ImageFile]:
+    """Open an image to be read as RGB by windows.
+
+    One band is repeated, an alpha band says what is valid, palettes are expanded, bands beyond the colours are left out.
+    8-bit data are divided by 255 and floats within [0, 1] kept; any other range is stretched between its 2nd and 98th
+    percentile, all bands alike, so that hues stay.
+
+    Args:
+        path: a file, one of GDAL's `/vsi...` paths, or a URL.
+        rendering: choices in place of these rules.
+
+    Raises:
+        InputError: if the file is missing, not an image, truncated, empty or complex, or lacks a band.
+    """
+    with opened(path) as dataset:
+        yield ImageFile(dataset, path, rendering or Rendering())
+
+
+def read_image(path: RasterPath, rendering: Rendering | None = None) -> ImageRaster:
+    """Read a whole image; see `open_image`."""
+    with open_image(path, rendering) as image:
+        pixels, valid = image.read()
+        return ImageRaster(pixels, valid, image.grid.georeference, image.path, image.notes)
+
+
+def window_of(grid: Grid, rows: slice, columns: slice) -> Window:
+    """The part of a grid as rasterio's window."""
+    top, bottom, _ = rows.indices(grid.height)
+    left, right, _ = columns.indices(grid.width)
+    return Window(left, top, right - left, bottom - top)
+
+
+def valid_pixels(
+    dataset: Any, data: NDArray[Any], bands: Sequence[int], alpha: int | None, options: dict[str, Any]
+) -> NDArray[np.bool_]:
+    """Where data are: finite in all bands, and not declared as nodata by alpha, by a mask band or in all bands by nodata.
+
+    Args:
+        dataset: where they are from.
+        data: values (bands, h, w).
+        bands: their numbers.
+        alpha: number of the alpha band, or None.
+        options: of rasterio's `read`, as the data were read with.
+    """
+    plane = {name: value[1:] if name == "out_shape" else value for name, value in options.items()}
+    valid: NDArray[np.bool_] = np.isfinite(data).all(axis=0)
+    if alpha is not None:
+        valid &= dataset.read(alpha, **plane) > 0
+        return valid
+    nodata = [dataset.nodatavals[band - 1] for band in bands]
+    if all(value is not None for value in nodata):
+        # A single band at nodata may be a black red, say; GDAL's own masks are also the union over bands.
+        valid &= np.any([band != value for band, value in zip(data, nodata, strict=True)], axis=0)
+    elif dataset.mask_flag_enums[0] == [MaskFlags.per_dataset]:
+        valid &= dataset.read_masks(1, **plane) > 0
+    return valid
+
+
+def sample_size(dataset: Any) -> tuple[int, int]:
+    """Rows and columns of the sample that guesses are made from: all of them, or few enough."""
+    factor = max(1, math.ceil(math.sqrt(dataset.height * dataset.width / SAMPLE_PIXELS)))
+    return -(-dataset.height // factor), -(-dataset.width // factor)
+
+
+def alpha_band(dataset: Any, notes: list[str]) -> int | None:
+    """Number of the alpha band, or None; a note is added if what is declared as alpha is none.
+
+    GDAL's GeoTIFF driver declares the fourth of four bytes as alpha by default, so RGB + near infrared often comes labelled
+    as RGBA. Real alpha is almost everywhere either 0 or opaque.
+    """
+    if dataset.count not in (2, 4) or dataset.colorinterp[-1] != ColorInterp.alpha:
+        return None
+    alpha = dataset.read(dataset.count, out_shape=sample_size(dataset))
+    opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1
+    if np.isin(alpha, (0, opaque)).mean() < 0.5:
+        notes.append(f"band {dataset.count} is declared as alpha but holds data, and is left out.")
+        return None
+    return int(dataset.count)
+
+
+def _colour_bands(
+    dataset: Any, alpha: int | None, wanted: tuple[int, ...] | None, path: str, notes: list[str]
+) -> tuple[int, ...]:
+    """Numbers of the bands to read, one or three."""
+    if wanted is not None:
+        if max(wanted) > dataset.count:
+            raise InputError(f"{path} has {dataset.count} bands, so that bands={list(wanted)} cannot be read.")
+        return wanted
+    count = dataset.count - (alpha is not None)
+    if all(colour in dataset.colorinterp for colour in _RGB):
+        bands = tuple(dataset.colorinterp.index(colour) + 1 for colour in _RGB)
+    else:
+        bands = (1, 2, 3) if count >= 3 else (1,)
+    if len(bands) < count and not notes:
+        used = f"band {bands[0]} is" if len(bands) == 1 else f"bands {', '.join(map(str, bands))} are"
+        notes.append(f"{used} used out of {count}.")
+    return bands
+
+
+def _expand_palette(index: NDArray[Any], palette: _Palette) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """uint8 (3, H, W) colours of a palette image, and bool (H, W) where they are not transparent."""
+    table = np.zeros((max(int(index.max()), *palette) + 1, 4), np.uint8)
+    for entry, colour in palette.items():
+        table[entry] = colour
+    colours = table[index]
+    return colours[..., :3].transpose(2, 0, 1), colours[..., 3] > 0
+
+
+def _scaled(data: NDArray[Any], value_range: tuple[float, float] | None) -> NDArray[np.float32]:
+    """float32 in [0, 1]."""
+    assert value_range is not None
+    low, high = value_range
+    # Where not valid there may be NaN, infinity or the like, which is cut off afterwards.
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled: NDArray[np.float32] = (data.astype(np.float32) - np.float32(low)) / np.float32(high - low)
+    return scaled.clip(0, 1)
+
+
+def _ordinal(number: float) -> str:
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    whole = int(number) == number and int(number) % 100 not in (11, 12, 13)
+    return f"{number:g}{ends.get(int(number) % 10, 'th') if whole else 'th'}"

@@ -1,0 +1,175 @@
+"""Read binary masks from rasters, whole or window by window, on their own grid or on that of an image."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.vrt import WarpedVRT
+
+from segassess.errors import InputError
+from segassess.raster.grid import Georeference, Grid
+from segassess.raster.image import alpha_band, sample_size, valid_pixels, window_of
+from segassess.raster.opening import RasterPath, opened
+
+_WHOLE = slice(None)
+
+
+@dataclass(frozen=True)
+class MaskRaster:
+    """A binary mask in memory.
+
+    Attributes:
+        pixels: bool (H, W), True where the file's value is > 0; False where not valid.
+        valid: bool (H, W), False where the file has no data.
+        georeference: None if the file has none.
+        path: where it came from.
+        notes: sentences about what had to be guessed.
+    """
+
+    pixels: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+    georeference: Georeference | None
+    path: str
+    notes: tuple[str, ...] = ()
+
+
+class RasterMask:
+    """An open raster that is read as a mask; see `open_raster_mask`.
+
+    Attributes:
+        path: where it is.
+        grid: its pixels and where they lie.
+        notes: sentences about what had to be guessed.
+    """
+
+    def __init__(self, dataset: Any, path: RasterPath, label: int | None) -> None:
+        self.path = str(path)
+        self.grid = Grid.of(dataset)
+        self._dataset = dataset
+        self._label = label
+        notes: list[str] = []
+        self._alpha = alpha_band(dataset, notes)
+        self._bands = tuple(band for band in range(1, dataset.count + 1) if band != self._alpha)
+        self._nodata_is_background = dataset.nodata == 0
+        if self._nodata_is_background:
+            notes.append("nodata is 0; these pixels are used as background.")
+        # A drawing on transparent ground; its colours may differ by band.
+        self._drawn = self._alpha is not None and bool((self._transparent(out_shape=sample_size(dataset))).any())
+        size = sample_size(dataset)
+        data, pixels, valid = self._values(out_shape=(len(self._bands), *size))
+        if self._drawn:
+            notes.append("transparent pixels are used as background.")
+        if label is None:
+            notes += _describe(data[0], pixels, valid, dataset.nodata, whole=size == (dataset.height, dataset.width))
+        if dataset.driver == "JPEG":
+            notes.append("JPEG is lossy, and values near 0 count as foreground; save masks as PNG or TIFF.")
+        self.notes = tuple(notes)
+
+    def read(self, rows: slice = _WHOLE, columns: slice = _WHOLE) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Read a window.
+
+        Args:
+            rows: from and to (exclusive) within the mask; all by default.
+            columns: likewise.
+
+        Returns:
+            bool (h, w), the foreground, False where not valid, and bool (h, w), where there are data.
+
+        Raises:
+            InputError: if the bands differ.
+        """
+        _, pixels, valid = self._values(window=window_of(self.grid, rows, columns))
+        return pixels, valid
+
+    def _values(self, **options: Any) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Values (bands, h, w), foreground and validity (h, w); `options` are of rasterio's `read`."""
+        data = self._dataset.read(list(self._bands), **options)
+        if self._nodata_is_background:
+            valid: NDArray[np.bool_] = np.isfinite(data).all(axis=0)
+        else:
+            valid = valid_pixels(self._dataset, data, self._bands, None, options)
+        foreground = data > 0 if self._label is None else data == self._label
+        if not self._drawn and any(not np.array_equal(band, data[0], equal_nan=band.dtype.kind == "f") for band in data[1:]):
+            raise InputError(f"{self.path} has {len(self._bands)} bands that differ, as an image has; a mask must be one band.")
+        pixels: NDArray[np.bool_] = foreground.any(axis=0) & valid
+        if self._alpha is not None:
+            plane = {name: value[1:] if name == "out_shape" else value for name, value in options.items()}
+            pixels &= ~self._transparent(**plane)
+        return data, pixels, valid
+
+    def _transparent(self, **options: Any) -> NDArray[np.bool_]:
+        return np.asarray(self._dataset.read(self._alpha, **options) == 0)
+
+
+@contextmanager
+def open_raster_mask(path: RasterPath, grid: Grid | None = None, label: int | None = None) -> Iterator[RasterMask]:
+    """Open a raster to be read as a mask by windows: any value > 0 is foreground; palettes are read by index.
+
+    Nodata and NaN are not valid, with one exception: nodata 0, which tools like gdal_rasterize write, is background.
+    Transparent pixels are background as well, since drawing tools leave background transparent.
+
+    Args:
+        path: a file, one of GDAL's `/vsi...` paths, or a URL.
+        grid: of the image. A mask on another grid is resampled to it by nearest neighbour, which its notes say; pixels of the
+            image that it does not cover are not valid. A mask without georeference is trusted to lie on it.
+        label: the value that is foreground, in a raster of classes; None is any value > 0.
+
+    Raises:
+        InputError: if the file is missing, not an image, truncated, empty or complex, if its bands differ, or if it lies on
+            another grid and it is not known where.
+    """
+    with opened(path) as dataset:
+        difference = None if grid is None else grid.difference(Grid.of(dataset))
+        if grid is None or difference is None:
+            yield RasterMask(dataset, path, label)
+            return
+        own = Georeference.of(dataset)
+        if own is None or own.crs is None or grid.georeference is None or grid.georeference.crs is None:
+            raise InputError(
+                f"{path} {difference}, and without a CRS of both it cannot be resampled; give a mask on the grid of the image."
+            )
+        # NaN is what no mask holds, and so tells apart what the mask does not cover.
+        source_nodata = None if dataset.nodata == 0 else dataset.nodata
+        layout = {
+            "crs": grid.georeference.crs,
+            "transform": grid.georeference.transform,
+            "height": grid.height,
+            "width": grid.width,
+        }
+        with WarpedVRT(
+            dataset, resampling=Resampling.nearest, src_nodata=source_nodata, nodata=np.nan, dtype="float32", **layout
+        ) as warped:
+            mask = RasterMask(warped, path, label)
+            mask.notes = (f"the mask {difference}; it is resampled to the grid of the image by nearest neighbour.", *mask.notes)
+            yield mask
+
+
+def read_mask(path: RasterPath) -> MaskRaster:
+    """Read a whole mask on its own grid; see `open_raster_mask`."""
+    with open_raster_mask(path) as mask:
+        pixels, valid = mask.read()
+        return MaskRaster(pixels, valid, mask.grid.georeference, mask.path, mask.notes)
+
+
+def _describe(
+    band: NDArray[Any], pixels: NDArray[np.bool_], valid: NDArray[np.bool_], nodata: float | None, whole: bool
+) -> list[str]:
+    notes = []
+    values = np.unique(band[valid])
+    # 0 and one positive number leave no doubt; probabilities, labels and -1/1 do.
+    if (values < 0).any() or np.count_nonzero(values > 0) > 1:
+        shown = ", ".join(f"{value:g}" for value in values[:6]) + (", ..." if values.size > 6 else "")
+        notes.append(f"the mask has {values.size} values ({shown}); any value > 0 is used as foreground.")
+    if not whole:
+        return notes
+    if not valid.any():
+        notes.append("the mask has no valid pixel.")
+    elif not pixels.any():
+        notes.append("the mask has no foreground.")
+        if nodata is not None and nodata > 0 and not valid.all():
+            notes.append(f"pixels of the value {nodata:g} are nodata; if they are the foreground, remove the nodata value.")
+    return notes

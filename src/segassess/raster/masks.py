@@ -1,0 +1,34 @@
+"""Open whatever is given as a mask."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segassess.raster.grid import Grid
+from segassess.raster.mask import open_raster_mask
+from segassess.raster.opening import RasterPath
+from segassess.raster.vectors import is_vector, open_vector_mask
+
+
+class MaskFile(Protocol):
+    """A mask on the grid of an image; see `RasterMask` and `VectorMask`."""
+
+    path: str
+    notes: tuple[str, ...]
+
+    def read(self, rows: slice = ..., columns: slice = ...) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Foreground and validity of a window, both bool (h, w)."""
+
+
+@contextmanager
+def open_mask(path: RasterPath, grid: Grid, label: int | None = None) -> Iterator[MaskFile]:
+    """Open a raster or a layer of polygons to be read as a mask on the grid of an image; see the two functions for either."""
+    if is_vector(path):
+        with open_vector_mask(path, grid) as vectors:
+            yield vectors
+    else:
+        with open_raster_mask(path, grid, label) as raster:
+            yield raster

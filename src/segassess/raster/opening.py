@@ -1,0 +1,65 @@
+"""Open any raster that GDAL reads, and say in one sentence why it cannot be used."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from segassess.errors import InputError
+
+# Suffixes, without the dot, that count as rasters when a folder is searched. A file that is named itself may have any suffix.
+RASTER_SUFFIXES = frozenset({"tif", "tiff", "png", "jpg", "jpeg", "jp2", "webp", "bmp", "vrt", "gif", "img"})
+
+RasterPath: TypeAlias = str | Path
+
+# Left alone, GDAL (3.10) fills the missing rest of a truncated PNG with black and says nothing.
+_STRICT_READING = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
+
+
+def is_remote(path: RasterPath) -> bool:
+    """Whether a path is one of GDAL's virtual files (`/vsizip/...`) or a URL, so that the file system cannot answer for it."""
+    return str(path).startswith("/vsi") or "://" in str(path)
+
+
+@contextmanager
+def opened(path: RasterPath) -> Iterator[Any]:
+    """A rasterio dataset that has bands of real numbers; whatever GDAL complains of while it is open becomes an InputError.
+
+    Raises:
+        InputError: if the file is missing, not an image, truncated, empty or complex.
+    """
+    if not is_remote(path):
+        local = Path(path)
+        if not local.exists():
+            raise InputError(f"{path} does not exist; give the path of an image that GDAL can read.")
+        if local.is_dir():
+            raise InputError(f"{path} is a folder; give the path of an image that GDAL can read.")
+    with warnings.catch_warnings(), rasterio.Env(**_STRICT_READING):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            dataset = rasterio.open(str(path))
+        except (RasterioError, OSError, ValueError) as error:
+            mend = "check the address" if is_remote(path) else "save it as GeoTIFF or PNG"
+            raise InputError(f"{path} cannot be opened as an image ({reason(error)}); {mend}.") from error
+        with dataset:
+            if dataset.count == 0:
+                raise InputError(f"{path} has no bands of its own; give one of its subdatasets, or save it as GeoTIFF or PNG.")
+            if dataset.width == 0 or dataset.height == 0:
+                raise InputError(f"{path} has {dataset.width} x {dataset.height} pixels; an image must have some.")
+            if any("complex" in dtype for dtype in dataset.dtypes):
+                raise InputError(f"{path} holds complex numbers ({dataset.dtypes[0]}); give real numbers, such as the amplitude.")
+            try:
+                yield dataset
+            except RasterioError as error:
+                raise InputError(f"{path} is damaged or truncated ({reason(error)}); get or save it anew.") from error
+
+
+def reason(error: BaseException) -> str:
+    """What GDAL says, in one line; rasterio keeps it in the cause of an error that says nothing itself."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
