@@ -1,7 +1,7 @@
 """Write findings as layers of polygons: GeoPackage for a GIS, GeoJSON in longitude and latitude on request."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,20 +45,24 @@ def write_objects(
     _write(Path(path), "objects", objects, OBJECT_COLUMNS, georeference, simplify_px)
 
 
-def _write(
-    path: Path,
-    layer: str,
-    rows: Sequence[ErrorRegion] | Sequence[ObjectScore],
-    columns: Sequence[str],
-    georeference: Georeference | None,
-    simplify_px: float,
+def write_polygons(
+    path: str | Path, layer: str, outlines: NDArray[Any], columns: Mapping[str, NDArray[Any]], georeference: Georeference | None
 ) -> None:
-    outlines = np.array([row.outline for row in rows], object)
-    if simplify_px and len(outlines):
-        outlines = shapely.simplify(outlines, simplify_px, preserve_topology=True)
+    """Write any layer of polygons.
+
+    Args:
+        path: ends in .gpkg or .geojson, see `write_errors`.
+        layer: its name.
+        outlines: (N,) shapely polygons or multipolygons in pixel coordinates.
+        columns: (N,) values by name.
+        georeference: of the image.
+
+    Raises:
+        RequestError: if the folder cannot be written to or the disk is full.
+    """
+    path = Path(path)
     transform = Affine.identity() if georeference is None else georeference.transform
     geometries = shapely.to_wkb(_multi(shapely.transform(outlines, lambda points: _placed(points, transform))))
-    values = [_column(name, rows) for name in columns]
     crs = None if georeference is None or georeference.crs is None else georeference.crs.to_wkt()
     geojson = path.suffix == ".geojson"
     options: dict[str, Any] = {"RFC7946": "YES"} if geojson and crs else {}
@@ -71,7 +75,7 @@ def _write(
         pyogrio.raw.write(
             beside,
             geometry=geometries,
-            field_data=values,
+            field_data=list(columns.values()),
             fields=list(columns),
             layer=layer,
             driver="GeoJSON" if geojson else "GPKG",
@@ -79,6 +83,20 @@ def _write(
             crs=crs,
             layer_options=options,
         )
+
+
+def _write(
+    path: Path,
+    layer: str,
+    rows: Sequence[ErrorRegion] | Sequence[ObjectScore],
+    columns: Sequence[str],
+    georeference: Georeference | None,
+    simplify_px: float,
+) -> None:
+    outlines = np.array([row.outline for row in rows], object)
+    if simplify_px and len(outlines):
+        outlines = shapely.simplify(outlines, simplify_px, preserve_topology=True)
+    write_polygons(path, layer, outlines, {name: _column(name, rows) for name in columns}, georeference)
 
 
 def _multi(geometries: NDArray[Any]) -> NDArray[Any]:

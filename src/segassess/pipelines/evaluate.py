@@ -65,7 +65,11 @@ class Evaluation:
 
 
 def run(config: DictConfig) -> float:
-    """Evaluate a stored assessor, or run a benchmark; returns the assessor's FP/FN mIoU over all sources."""
+    """Do the task that the config names; returns the assessor's FP/FN mIoU over all sources, or the recall of a known damage."""
+    if config.task == "damage":
+        from segassess.pipelines import damage
+
+        return damage.run(config)
     if config.benchmark is not None:
         # Imports this module.
         from segassess.pipelines import benchmark

@@ -131,7 +131,7 @@ def judge_masks(config: DictConfig) -> None:
     found = find_pairs(config.image, build.plain(config.mask))
     request = Request.of(config)
     output = Path(config.output_dir)
-    _write_json(output / "run.json", _about(config, request.loaded))
+    write_json(output / "run.json", _about(config, request.loaded))
     for path in found.unmatched:
         log.warning("%s has no image of the same name and is left out.", path)
     rows, failures = _judge_all(found.pairs, request, output, bool(config.overwrite))
@@ -239,7 +239,7 @@ def _place(folder: Path, source: str, sources: int) -> Path:
 def _finish(folder: Path, fingerprint: str, rows: list[dict[str, Any]]) -> None:
     """Write the record that says that all is there."""
     stored = [{name: None if value != value else value for name, value in row.items()} for row in rows]
-    _write_json(folder / RECORD, {"fingerprint": fingerprint, "rows": stored})
+    write_json(folder / RECORD, {"fingerprint": fingerprint, "rows": stored})
 
 
 def _write_panel(scene: Scene, source: str, request: Request, judged: JudgedMask, folder: Path, title: str) -> None:
@@ -312,7 +312,8 @@ def _about(config: DictConfig, loaded: LoadedAssessor) -> dict[str, Any]:
     }
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a record that appears whole."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

@@ -39,17 +39,11 @@ class VectorMask:
     def __init__(self, path: str, grid: Grid) -> None:
         self.path = path
         self.grid = grid
-        geometries, crs = _read(path)
-        notes: list[str] = []
-        areal = np.isin(shapely.get_type_id(geometries), _POLYGON_TYPES)
-        if len(geometries) and not areal.any():
-            raise InputError(f"{path} holds no polygons; a mask needs areas, so buffer its lines or points.")
-        if not areal.all():
-            notes.append(f"{int((~areal).sum())} of {len(areal)} features are no polygons and are left out.")
-        self._polygons = _to_pixels(geometries[areal], crs, grid, path, notes)
+        self._polygons, notes = read_polygons(path, grid)
         self._tree = shapely.STRtree(self._polygons)
         here = self._tree.query(shapely.box(0, 0, grid.width, grid.height))
-        notes.append(f"{len(here)} of {len(areal)} polygons lie on the image and are rasterised on its grid (pixel centres).")
+        count = len(self._polygons)
+        notes.append(f"{len(here)} of {count} polygons lie on the image and are rasterised on its grid (pixel centres).")
         self.notes = tuple(notes)
 
     def read(self, rows: slice = slice(None), columns: slice = slice(None)) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -85,6 +79,22 @@ def open_vector_mask(path: RasterPath, grid: Grid) -> Iterator[VectorMask]:
             they lie.
     """
     yield VectorMask(str(path), grid)
+
+
+def read_polygons(path: str, grid: Grid) -> tuple[NDArray[Any], list[str]]:
+    """Polygons of a layer in pixel coordinates of an image; see `open_vector_mask`.
+
+    Returns:
+        (N,) shapely polygons and multipolygons, and sentences about what had to be guessed.
+    """
+    geometries, crs = _read(path)
+    notes: list[str] = []
+    areal = np.isin(shapely.get_type_id(geometries), _POLYGON_TYPES)
+    if len(geometries) and not areal.any():
+        raise InputError(f"{path} holds no polygons; a mask needs areas, so buffer its lines or points.")
+    if not areal.all():
+        notes.append(f"{int((~areal).sum())} of {len(areal)} features are no polygons and are left out.")
+    return _to_pixels(geometries[areal], crs, grid, path, notes), notes
 
 
 def is_vector(path: RasterPath) -> bool:

@@ -1,0 +1,118 @@
+"""Damage a layer of polygons in a known way, to see whether the damage is found."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+import shapely.affinity
+from numpy.typing import NDArray
+
+from segassess.errors import RequestError
+
+REMOVED, SHIFTED, INVENTED = "removed", "shifted", "invented"
+KINDS = (REMOVED, SHIFTED, INVENTED)
+# Places that are tried for an invented polygon before there is held to be no room.
+_TRIES = 200
+
+
+@dataclass(frozen=True)
+class DamagedLayer:
+    """A damaged layer and what was done to it; geometries are in pixel coordinates of the image.
+
+    Attributes:
+        polygons: the layer after the damage.
+        kinds: of each piece of damage, one of `KINDS`.
+        missing: of each piece, what the layer lacks: false negatives; empty for an invented polygon.
+        false: of each piece, what it holds without reason: false positives; empty for a removed polygon.
+    """
+
+    polygons: NDArray[Any]
+    kinds: list[str]
+    missing: NDArray[Any]
+    false: NDArray[Any]
+
+
+def damage_layer(
+    polygons: NDArray[Any],
+    size: tuple[int, int],
+    counts: Mapping[str, int],
+    shift_px: tuple[float, float],
+    rng: np.random.Generator,
+) -> DamagedLayer:
+    """Remove, shift and invent polygons.
+
+    A piece of damage is measured against all other polygons: what another one covers is neither missing nor false.
+
+    Args:
+        polygons: (N,) shapely polygons in pixel coordinates; those within the image are chosen from.
+        size: (H, W) of the image.
+        counts: number by kind.
+        shift_px: least and largest distance of a shift.
+        rng: of all choices.
+
+    Raises:
+        RequestError: if there are not so many polygons, or no room for invented ones.
+    """
+    height, width = size
+    frame = shapely.box(0, 0, width, height)
+    polygons = shapely.make_valid(polygons)
+    inside = np.flatnonzero(shapely.contains_properly(frame, polygons))
+    wanted = counts[REMOVED] + counts[SHIFTED]
+    if wanted > len(inside) or (counts[INVENTED] and not len(inside)):
+        raise RequestError(f"The layer has {len(inside)} polygons within the image, fewer than the {wanted} to remove and shift.")
+    chosen = rng.permutation(inside)[:wanted]
+    removed, shifted = chosen[: counts[REMOVED]], chosen[counts[REMOVED] :]
+    moved = np.array([_shifted(polygons[index], shift_px, rng) for index in shifted], object)
+    kept = np.delete(polygons, chosen)
+    invented = _invented(polygons, inside, size, counts[INVENTED], rng)
+    damaged = np.concatenate([kept, moved, invented])
+    before, after = shapely.STRtree(polygons), shapely.STRtree(damaged)
+    nothing = shapely.Polygon()
+    missing, false, kinds = [], [], []
+    for kind, old, new in (
+        *((REMOVED, polygons[index], nothing) for index in removed),
+        *((SHIFTED, polygons[index], piece) for index, piece in zip(shifted, moved, strict=True)),
+        *((INVENTED, nothing, piece) for piece in invented),
+    ):
+        kinds.append(kind)
+        missing.append(_without(old, damaged, after))
+        false.append(_without(new, polygons, before))
+    return DamagedLayer(damaged, kinds, np.array(missing, object), np.array(false, object))
+
+
+def _shifted(polygon: shapely.Geometry, shift_px: tuple[float, float], rng: np.random.Generator) -> shapely.Geometry:
+    distance, angle = rng.uniform(*shift_px), rng.uniform(0, 2 * math.pi)
+    return shapely.affinity.translate(polygon, distance * math.cos(angle), distance * math.sin(angle))
+
+
+def _invented(
+    polygons: NDArray[Any], inside: NDArray[np.intp], size: tuple[int, int], count: int, rng: np.random.Generator
+) -> NDArray[Any]:
+    """Turned copies where nothing is; they do not touch one another either."""
+    height, width = size
+    frame = shapely.box(0, 0, width, height)
+    tree = shapely.STRtree(polygons)
+    result = np.empty(count, object)
+    for number in range(count):
+        for _ in range(_TRIES):
+            pattern = shapely.affinity.rotate(polygons[rng.choice(inside)], rng.uniform(0, 360))
+            centre = shapely.centroid(pattern)
+            x, y = rng.uniform(0, width), rng.uniform(0, height)
+            copy = shapely.affinity.translate(pattern, x - shapely.get_x(centre), y - shapely.get_y(centre))
+            taken = len(tree.query(copy, predicate="intersects")) or shapely.intersects(copy, result[:number]).any()
+            if not taken and shapely.contains(frame, copy):
+                result[number] = copy
+                break
+        else:
+            raise RequestError(f"There is room for {number} invented polygons only; set damage.invented={number} or less.")
+    return result
+
+
+def _without(polygon: shapely.Geometry, others: NDArray[Any], tree: shapely.STRtree) -> shapely.Geometry:
+    """The polygon without what others cover."""
+    if shapely.is_empty(polygon):
+        return polygon
+    return shapely.difference(polygon, shapely.union_all(others[tree.query(polygon)]))

@@ -1,0 +1,103 @@
+"""`evaluate.py task=damage`: how much of a known damage to a layer of polygons is found."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from segassess.data.damage import KINDS, damage_layer
+from segassess.errors import RequestError
+from segassess.inference.layers import write_polygons
+from segassess.inference.pairs import DEFAULT_SOURCE, Pair
+from segassess.metrics.damage import damage_found, errors_right
+from segassess.pipelines import build
+from segassess.pipelines.predict import Request, judge_pair, write_json
+from segassess.quality import CLASS_NAMES, FN, FP
+from segassess.raster import Georeference, Grid, open_image
+from segassess.raster.vectors import read_polygons
+from segassess.reporting.tables import number
+
+log = logging.getLogger(__name__)
+
+DAMAGED, DAMAGE, RESULT = "damaged.gpkg", "damage.gpkg", "damage.json"
+
+
+def run(config: DictConfig) -> float:
+    """Damage, judge, compare; returns the mean recall of all kinds of damage."""
+    if not config.output_dir:
+        raise RequestError("output_dir is empty; give the folder that results go to.")
+    request = Request.of(config)
+    output, settings = Path(config.output_dir), build.plain(config.damage)
+    with open_image(str(config.image), request.judge.rendering) as image:
+        grid = image.grid
+    polygons, notes = read_polygons(str(config.mask), grid)
+    for note in notes:
+        log.info("Note: %s: %s", config.mask, note)
+    counts = {kind: int(settings[kind]) for kind in KINDS}
+    low, high = settings["shift_px"]
+    damaged = damage_layer(polygons, (grid.height, grid.width), counts, (low, high), np.random.default_rng(config.seed))
+    write_polygons(output / DAMAGED, "damaged", damaged.polygons, {}, grid.georeference)
+    classes = {FP: damaged.false, FN: damaged.missing}
+    pieces = np.concatenate(list(classes.values()))
+    columns = {
+        "kind": np.array(damaged.kinds * 2, object),
+        "quality": np.array([CLASS_NAMES[code] for code, shapes in classes.items() for _ in shapes], object),
+    }
+    there = shapely.area(pieces) > 0
+    write_polygons(
+        output / DAMAGE, "damage", pieces[there], {name: values[there] for name, values in columns.items()}, grid.georeference
+    )
+    pair = Pair("judged", str(config.image), {DEFAULT_SOURCE: str(output / DAMAGED)})
+    (scores,) = judge_pair(pair, request, output / pair.name, "damage")
+    found, right = {}, {}
+    for code, shapes in classes.items():
+        errors = _error_polygons(output / pair.name / "errors.gpkg", CLASS_NAMES[code], grid)
+        found[CLASS_NAMES[code]] = damage_found(damaged.kinds, shapes, errors)
+        right[CLASS_NAMES[code]] = errors_right(shapes, errors)
+    write_json(output / RESULT, {"found": found, "errors": right, "estimated_iou": scores["estimated_iou"]})
+    _print(found, right)
+    recalls = [each["recall"] for kinds in found.values() for each in kinds.values()]
+    return float(np.mean(recalls)) if recalls else 0.0
+
+
+def _error_polygons(path: Path, quality: str, grid: Grid) -> NDArray[Any]:
+    """In pixel coordinates, worst first."""
+    _, _, geometry, (rank,) = pyogrio.raw.read(path, columns=["error"], where=f"quality = '{quality}'")
+    shapes = shapely.from_wkb(geometry)[np.argsort(rank)]
+    georeference: Georeference | None = grid.georeference
+    if georeference is None:
+        return np.asarray(shapes)
+    inverse = ~georeference.transform
+
+    def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        x, y = points[:, 0], points[:, 1]
+        return np.column_stack([inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f])
+
+    return np.asarray(shapely.transform(shapes, to_pixels))
+
+
+def _print(found: dict[str, dict[str, dict[str, float]]], right: dict[str, dict[str, float]]) -> None:
+    recall = Table(title="Damage that error polygons cover by at least a half")
+    for heading in ("class", "damage", "pieces", "found", "recall"):
+        recall.add_column(heading, justify="left" if heading in ("class", "damage") else "right")
+    for quality, kinds in found.items():
+        for kind, row in kinds.items():
+            recall.add_row(quality, kind, str(row["pieces"]), str(row["found"]), number(row["recall"]))
+    precision = Table(title="Error polygons that damage covers by at least a half")
+    for heading in ("class", "polygons", "right", "precision", "of the worst*"):
+        precision.add_column(heading, justify="left" if heading == "class" else "right")
+    for quality, row in right.items():
+        precision.add_row(
+            quality, str(row["polygons"]), str(row["right"]), number(row["precision"]), number(row["precision_of_worst"])
+        )
+    console = Console(width=120)
+    console.print(recall)
+    console.print(precision)
+    print("* as many as there are pieces of damage. Errors that the layer had before count as wrong, though they may be real.")
