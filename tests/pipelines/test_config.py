@@ -31,6 +31,7 @@ SCRIPTS = [path.stem for path in sorted(CONF.glob("*.yaml"))]
 REQUIRED = {
     "predict": ["image=a.tif", "mask=b.tif", "output_dir=out"],
     "predict_segmenter": ["segmenter=hrnet", "dataset=synthetic"],
+    "evaluate_damage": ["image=a", "mask=b", "output_dir=c"],
 }
 # What belongs to the configs of segmenters.
 OF_SEGMENTERS = {("loss", "segmentation"), ("experiment", "shared_tiles_segmenters"), ("experiment", "paper_segmenters")}
