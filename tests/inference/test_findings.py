@@ -6,7 +6,10 @@ import pytest
 import shapely
 from scipy import ndimage
 
-from segassess.inference.findings import FindingsSweep, JudgedRows, verdict
+from segassess.errors import ConfigError
+from segassess.inference.findings import FindingsSweep
+from segassess.inference.judged_rows import JudgedRows
+from segassess.inference.object_scores import verdict
 from segassess.metrics.objects import MaskObjects, estimated_object_iou
 from segassess.quality import FN, FP, TN, TP
 
@@ -36,11 +39,11 @@ def scene():
     return probabilities, quality, mask, np.ones(SIZE, bool)
 
 
-def find(probabilities, quality, mask, valid, *, cuts=(), **options):
+def find(probabilities, quality, mask, valid, *, cuts=(), rim_px=0, **options):
     """Findings of arrays that come in chunks, cut at the given rows."""
     known = np.where(valid, probabilities, np.nan)
     codes = np.where(valid, quality, 255).astype(np.uint8)
-    sweep = FindingsSweep(**options)
+    sweep = FindingsSweep(rim_px=rim_px, **options)
     for top, bottom in itertools.pairwise([0, *cuts, len(mask)]):
         true, false, _, missing = known[:, top:bottom]
         sweep.add(JudgedRows(codes[top:bottom], mask[top:bottom], true, missing, false + missing))
@@ -93,12 +96,12 @@ def test_chunks_do_not_matter():
     valid = np.ones(mask.shape, bool)
     valid[60:70, 20:50] = False
     quality = probabilities.argmax(axis=0)
-    whole = find(probabilities, quality, mask, valid, min_area=1)
+    whole = find(probabilities, quality, mask, valid, min_area=1, rim_px=2)
     expected = estimated_object_iou(MaskObjects.of(mask, valid), probabilities, quality, valid)
     drawn = [each.estimated_iou for each in by_number(whole) if each.verdict != "missed"]
     assert len(drawn) > 20 and drawn == pytest.approx(expected)
     for cuts in ((75,), (40, 45, 110), tuple(range(7, 150, 7))):
-        parts = find(probabilities, quality, mask, valid, cuts=cuts, min_area=1)
+        parts = find(probabilities, quality, mask, valid, cuts=cuts, min_area=1, rim_px=2)
         for kind in ("objects", "errors"):
             for one, other in zip(getattr(whole, kind), getattr(parts, kind), strict=True):
                 numbers = {name: value for name, value in vars(one).items() if name != "outline"}
@@ -109,11 +112,31 @@ def test_chunks_do_not_matter():
         assert sum(each.area_px for each in whole.errors if each.quality == name) == pixels > 500
 
 
+@pytest.mark.parametrize("cuts", [(), (9, 10, 24), tuple(range(1, 40))], ids=["whole", "chunks", "rows"])
+def test_rims_are_apart_from_areas(cuts):
+    """A missed object of 12 x 10 pixels, and rims of 2 pixels around two objects, all of which touch."""
+    mask = np.zeros(SIZE, bool)
+    mask[22:34, 3:15] = mask[22:34, 19:31] = True
+    missing = ndimage.binary_dilation(mask, np.ones((3, 3)), iterations=2) & ~mask
+    missing[8:20, 3:13] = True
+    probabilities = np.zeros((4, *SIZE), np.float32)
+    probabilities[TP], probabilities[FN], probabilities[TN] = mask, missing, ~mask & ~missing
+    scene = probabilities, probabilities.argmax(axis=0), mask, np.ones(SIZE, bool)
+    (only,) = find(*scene, cuts=cuts).errors
+    regions = find(*scene, cuts=cuts, rim_px=3, min_area=1).errors
+    assert only.area_px == missing.sum() == sum(region.area_px for region in regions)
+    (area,) = [region for region in regions if region.form == "area"]
+    # The disc rounds its corners off, and reaches into the rim below.
+    assert 100 <= area.area_px <= 140 and shapely.box(2, 8, 14, 22).contains(area.outline)
+    with pytest.raises(ConfigError, match=r"output.rim_px must lie in \[0, 8\], not 9"):
+        FindingsSweep(rim_px=9)
+
+
 def test_pixels_that_touch_at_a_corner_are_one_error():
     codes = np.full((6, 6), TN, np.uint8)
     codes[1, 1] = codes[2, 2] = codes[3, 1] = FN
     error = np.where(codes == FN, 0.9, 0.0)
-    sweep = FindingsSweep(min_area=1)
+    sweep = FindingsSweep(rim_px=0, min_area=1)
     for row in range(6):
         part = np.s_[row : row + 1]
         sweep.add(JudgedRows(codes[part], np.zeros((1, 6), bool), error[part] * 0, error[part], error[part]))

@@ -7,8 +7,11 @@ import shapely
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
-from segassess.inference.findings import ERROR_COLUMNS, OBJECT_COLUMNS, FindingsSweep, JudgedRows
+from segassess.inference.error_regions import ERROR_COLUMNS
+from segassess.inference.findings import FindingsSweep
+from segassess.inference.judged_rows import JudgedRows
 from segassess.inference.layers import write_errors, write_objects
+from segassess.inference.object_scores import OBJECT_COLUMNS
 from segassess.quality import FN, FP, TN, TP
 from segassess.raster import Georeference
 
@@ -23,7 +26,7 @@ def findings():
     codes = np.where(mask, FP, TN).astype(np.uint8)
     codes[30:36, 20:26] = FN
     error = np.where(codes == FP, 0.75, np.where(codes == FN, 0.5, 0.0))
-    sweep = FindingsSweep(pixel_area_m2=0.25)
+    sweep = FindingsSweep(rim_px=0, pixel_area_m2=0.25)
     sweep.add(JudgedRows(codes, mask, np.where(codes == TP, 1 - error, 0), np.where(mask, 0, error), error))
     return sweep.finish()
 
@@ -37,9 +40,8 @@ def test_errors_and_objects_in_the_crs_of_the_image(findings, tmp_path):
     write_errors(tmp_path / "errors.gpkg", findings.errors, PLACE)
     crs, shapes, values = read(tmp_path / "errors.gpkg")
     assert crs == "EPSG:32736" and tuple(values) == ERROR_COLUMNS
-    assert (
-        values["quality"].tolist() == ["FP", "FN"] and values["error"].tolist() == [1, 2] and values["object"].tolist() == [1, 0]
-    )
+    assert values["quality"].tolist() == ["FP", "FN"] and values["form"].tolist() == ["area", "area"]
+    assert values["error"].tolist() == [1, 2] and values["object"].tolist() == [1, 0]
     assert shapely.area(shapes).tolist() == values["area_m2"].tolist() == [10, 9]
     assert shapes[0].bounds == (500_005, 9_299_993.5, 500_007.5, 9_299_997.5)
     write_objects(tmp_path / "objects.gpkg", findings.objects, PLACE)
@@ -78,7 +80,7 @@ def test_nothing_found(tmp_path):
 def test_simpler_outlines(tmp_path):
     codes = np.triu(np.full((40, 40), FN, np.uint8)) + np.tril(np.full((40, 40), TN, np.uint8), -1)
     error = (codes == FN).astype(float)
-    sweep = FindingsSweep()
+    sweep = FindingsSweep(rim_px=0)
     sweep.add(JudgedRows(codes, codes == TP, error * 0, error, error))
     found = sweep.finish()
     write_errors(tmp_path / "exact.gpkg", found.errors, None)

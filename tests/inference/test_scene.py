@@ -27,7 +27,7 @@ JUDGE = SceneJudge(
     Calibration(),
     torch.device("cpu"),
     tiling=Tiling(96, 32),
-    output=OutputSettings(review_tile=100, min_area_m2=0),
+    output=OutputSettings(review_tile=100, min_area_m2=0, rim_px=0),
 )
 
 

@@ -20,7 +20,7 @@ from segassess.assessor.checkpoint import to_reference
 from segassess.assessor.registry import build_assessor
 from segassess.calibration import Calibration
 from segassess.files import only_one
-from segassess.inference.findings import OBJECT_COLUMNS
+from segassess.inference.object_scores import OBJECT_COLUMNS
 from segassess.inference.pairs import Pair
 from segassess.inference.scene import SceneJudge
 from segassess.pipelines.predict import Request, judge_pair

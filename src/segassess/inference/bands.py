@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segassess import quality
 from segassess.calibration import Calibration
 from segassess.files import atomic_path
-from segassess.inference.findings import JudgedRows
+from segassess.inference.judged_rows import JudgedRows
 from segassess.inference.review_grid import ReviewGrid
 from segassess.inference.writers import NODATA, PROBABILITY_STEPS, probability_steps
 from segassess.quality import FN, FP, NOT_ASSESSED, TP

@@ -168,3 +168,33 @@ def sums(labels: NDArray[np.int64], first: int, count: int, values: NDArray[np.f
     return np.bincount(labels[chosen] - first, values[chosen].astype(np.float64), minlength=count - first + 1)[1:].astype(
         np.float64
     )
+
+
+class MeasuredComponents:
+    """Components with the sum and the largest of a value over each."""
+
+    def __init__(self) -> None:
+        self.components = Components(outlines=True)
+        self.sums: list[NDArray[np.float64]] = []
+        self.maxima: list[NDArray[np.float64]] = []
+
+    def add(self, pixels: NDArray[np.bool_], values: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Label the next rows, see `Components.add`; values are (h, W)."""
+        first = self.components.count
+        labels = self.components.add(pixels)
+        count = self.components.count
+        self.sums.append(sums(labels, first, count, values))
+        largest = np.zeros(count - first)
+        np.maximum.at(largest, labels[pixels] - first - 1, values[pixels].astype(float))
+        self.maxima.append(largest)
+        return labels
+
+    def finish(self) -> tuple[Shape, NDArray[np.float64], NDArray[np.float64]]:
+        """Where the components are, and the sum and the largest value (at least 0) of each."""
+        shape = self.components.finish()
+        return shape, self.components.total(joined(self.sums)), self.components.largest(joined(self.maxima))
+
+
+def joined(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """One array of many, also of none."""
+    return np.concatenate(parts) if parts else np.zeros(0)

@@ -1,124 +1,11 @@
-"""What a reviewer acts on, gathered from a quality map that comes by chunks of rows: errors, and objects with a verdict.
+"""What a reviewer acts on, gathered from a quality map that comes by rows: error regions, and objects with a verdict."""
 
-Errors are the connected components of the pixels called FP, and of those called FN. Objects are the connected components of the
-mask, and the missed ones: connected components of the pixels called FN outside the mask that do not touch it. What is missing is
-charged to objects by the rule of `metrics.objects`.
-"""
+from dataclasses import dataclass
 
-import math
-from dataclasses import dataclass, fields
-
-import numpy as np
-import shapely
-from numpy.typing import NDArray
-from scipy import ndimage
-
-from segassess.inference.components import Components, Shape, sums
-from segassess.metrics.objects import MIN_AREA, REACH, nearest_objects
-from segassess.quality import CLASS_NAMES, FN, FP
-
-# An object is right from this estimated IoU on, and wrong below the other: what the detection literature takes for a strict and
-# for a loose match.
-RIGHT_IOU = 0.75
-WRONG_IOU = 0.5
-
-RIGHT, PARTLY_WRONG, WRONG, MISSED = "right", "partly wrong", "wrong", "missed"
-
-
-@dataclass(frozen=True)
-class JudgedRows:
-    """Consecutive rows of a judged mask, all (h, W).
-
-    Attributes:
-        quality: uint8, quality codes as decided; 255 where not assessed.
-        mask: bool, the mask under evaluation.
-        true: float, calibrated P(TP).
-        missing: float, calibrated P(FN).
-        error: float, calibrated P(FP) + P(FN).
-    """
-
-    quality: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
-    true: NDArray[np.floating]
-    missing: NDArray[np.floating]
-    error: NDArray[np.floating]
-
-    def __len__(self) -> int:
-        return len(self.quality)
-
-
-@dataclass(frozen=True)
-class ErrorRegion:
-    """A connected region of wrong pixels.
-
-    Attributes:
-        error: its number, the worst first.
-        quality: "FP" or "FN".
-        object: of an FP, the number of the object of the mask that it is part of; 0 of an FN.
-        area_px: its pixels.
-        area_m2: the same on the ground, NaN if that is unknown.
-        mean_error: mean P(error) of its pixels, in [0, 1].
-        max_error: the largest of them.
-        expected_errors_px: sum of P(error) over it, by which errors are ranked.
-        outline: polygon or multipolygon in pixel coordinates.
-    """
-
-    error: int
-    quality: str
-    object: int
-    area_px: int
-    area_m2: float
-    mean_error: float
-    max_error: float
-    expected_errors_px: float
-    outline: shapely.Geometry
-
-
-@dataclass(frozen=True)
-class ObjectScore:
-    """What is estimated of one object.
-
-    Attributes:
-        object: its number; first those of the mask, then the missed ones, each in the order of their first pixels.
-        verdict: "right", "partly wrong" or "wrong" of an object of the mask; "missed" of one that the mask lacks.
-        area_px: its pixels.
-        area_m2: the same on the ground, NaN if that is unknown.
-        left: first column.
-        top: first row.
-        right: last column + 1.
-        bottom: last row + 1.
-        x: column of its centroid; 0 is the left edge of the raster, so pixel 0 has its centre at 0.5.
-        y: row of its centroid, likewise.
-        estimated_iou: of an object of the mask, see `metrics.objects`; NaN of a missed one.
-        expected_errors_px: expected wrong pixels: false ones in it and missing ones charged to it; true ones of a missed object.
-        expected_tp_px: expected true pixels of it; 0 of a missed one.
-        expected_fn_px: expected missing pixels charged to it; of a missed one its own.
-        mean_error: mean P(error) of its own pixels, in [0, 1].
-        max_error: the largest of them.
-        outline: polygon or multipolygon in pixel coordinates.
-    """
-
-    object: int
-    verdict: str
-    area_px: int
-    area_m2: float
-    left: int
-    top: int
-    right: int
-    bottom: int
-    x: float
-    y: float
-    estimated_iou: float
-    expected_errors_px: float
-    expected_tp_px: float
-    expected_fn_px: float
-    mean_error: float
-    max_error: float
-    outline: shapely.Geometry
-
-
-OBJECT_COLUMNS = tuple(field.name for field in fields(ObjectScore) if field.name != "outline")
-ERROR_COLUMNS = tuple(field.name for field in fields(ErrorRegion) if field.name != "outline")
+from segassess.inference.error_regions import RIM_PX, ErrorRegion, ErrorSweep
+from segassess.inference.judged_rows import JudgedRows
+from segassess.inference.object_scores import ObjectScore, ObjectSweep
+from segassess.metrics.objects import MIN_AREA
 
 
 @dataclass(frozen=True)
@@ -129,200 +16,24 @@ class Findings:
     objects: list[ObjectScore]
 
 
-def verdict(estimated_iou: float) -> str:
-    """What an estimated IoU in [0, 1] says of an object of the mask."""
-    if estimated_iou >= RIGHT_IOU:
-        return RIGHT
-    return WRONG if estimated_iou < WRONG_IOU else PARTLY_WRONG
-
-
-class _Errors:
-    """Components of one class of error, or of the mask, and sums of P(error) over them."""
-
-    def __init__(self) -> None:
-        self.components = Components(outlines=True)
-        self.sums: list[NDArray[np.float64]] = []
-        self.maxima: list[NDArray[np.float64]] = []
-
-    def add(self, pixels: NDArray[np.bool_], error: NDArray[np.floating]) -> NDArray[np.int64]:
-        first = self.components.count
-        labels = self.components.add(pixels)
-        count = self.components.count
-        self.sums.append(sums(labels, first, count, error))
-        largest = np.zeros(count - first)
-        np.maximum.at(largest, labels[pixels] - first - 1, error[pixels].astype(float))
-        self.maxima.append(largest)
-        return labels
-
-    def finish(self) -> tuple[Shape, NDArray[np.float64], NDArray[np.float64]]:
-        shape = self.components.finish()
-        return shape, self.components.total(_joined(self.sums)), self.components.largest(_joined(self.maxima))
-
-
 class FindingsSweep:
     """Gathers `Findings` from rows; memory grows with the number of errors and objects and not with the number of pixels.
 
     Args:
+        rim_px: see `ErrorSweep`.
         min_area: smaller errors and objects are left out, in pixels.
         pixel_area_m2: area of a pixel on the ground, or None.
     """
 
-    def __init__(self, *, min_area: float = MIN_AREA, pixel_area_m2: float | None = None) -> None:
-        self.min_area = min_area
-        self.pixel_area_m2 = math.nan if pixel_area_m2 is None else pixel_area_m2
-        self._mask, self._fp, self._fn = _Errors(), _Errors(), _Errors()
-        # Provisional numbers of an FP component and of the object of the mask that it lies in.
-        self._owners: list[NDArray[np.int64]] = []
-        # Provisional numbers of FN components that touch the mask.
-        self._touching: list[NDArray[np.int64]] = []
-        # P(FN) in the territory of an object: provisional numbers of FN component (0 for none) and object, and the sum.
-        self._charges: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
-        self._true: list[NDArray[np.float64]] = []
-        # Rows whose territories are not settled: as far as an object of later rows could reach, and as far again to look back.
-        self._kept: dict[str, NDArray[np.generic]] = {}
-        self._unsettled = 0
+    def __init__(self, *, rim_px: int = RIM_PX, min_area: float = MIN_AREA, pixel_area_m2: float | None = None) -> None:
+        self._objects = ObjectSweep(min_area=min_area, pixel_area_m2=pixel_area_m2)
+        self._errors = ErrorSweep(rim_px=rim_px, min_area=min_area, pixel_area_m2=pixel_area_m2)
 
     def add(self, rows: JudgedRows) -> None:
         """Take the next rows."""
-        assessed = ~np.isnan(rows.error)
-        mask = rows.mask & assessed
-        error = np.where(assessed, rows.error, 0)
-        first = self._mask.components.count
-        objects = self._mask.add(mask, error)
-        self._true.append(sums(objects, first, self._mask.components.count, np.where(assessed, rows.true, 0)))
-        false = self._fp.add(rows.quality == FP, error)
-        lacking = self._fn.add(rows.quality == FN, error)
-        inside = (false > 0) & (objects > 0)
-        if inside.any():
-            self._owners.append(np.unique(np.stack([false[inside], objects[inside]]), axis=1))
-        fresh = {
-            "objects": objects,
-            "lacking": lacking,
-            # Where nothing is assessed, nothing is missing.
-            "missing": np.where(assessed & ~mask, rows.missing, 0).astype(np.float64),
-        }
-        kept = {name: np.concatenate([self._kept[name], each]) if self._kept else each for name, each in fresh.items()}
-        self._unsettled += len(rows)
-        self._settle(kept, REACH)
-
-    def _settle(self, kept: dict[str, NDArray[np.generic]], ahead: int) -> None:
-        """Charge what is missing in the unsettled rows but the last `ahead`."""
-        self._kept = kept
-        total = len(kept["objects"])
-        start, stop = total - self._unsettled, total - ahead
-        if stop <= start:
-            return
-        objects = kept["objects"].astype(np.int64)
-        nearest: NDArray[np.int64] = nearest_objects(objects, REACH)[start:stop]
-        lacking, missing = kept["lacking"][start:stop].astype(np.int64), kept["missing"][start:stop].astype(np.float64)
-        # One row more on either side, where there is one.
-        beside = ndimage.binary_dilation(objects[max(0, start - 1) : stop + 1] > 0, np.ones((3, 3), bool))
-        beside = beside[start - max(0, start - 1) :][: stop - start]
-        self._touching.append(np.unique(lacking[beside & (lacking > 0)]))
-        charged = (nearest > 0) & (missing > 0)
-        if charged.any():
-            pairs, which = np.unique(np.stack([lacking[charged], nearest[charged]]), axis=1, return_inverse=True)
-            amounts = np.bincount(which.reshape(-1), missing[charged]).astype(np.float64)
-            self._charges.append((pairs[0], pairs[1], amounts))
-        self._unsettled = total - stop
-        back = max(0, stop - REACH)
-        self._kept = {name: each[back:] for name, each in kept.items()}
+        self._errors.add(rows, self._objects.add(rows))
 
     def finish(self) -> Findings:
         """Gather all; no rows can be added any more."""
-        if self._kept:
-            self._settle(self._kept, 0)
-        mask, mask_errors, mask_largest = self._mask.finish()
-        true = self._mask.components.total(_joined(self._true))
-        fp, fn = self._fp.finish(), self._fn.finish()
-        missed = np.ones(len(fn[0].area), bool)
-        touching = np.concatenate(self._touching).astype(np.int64) if self._touching else np.zeros(0, np.int64)
-        missed[self._fn.components.number[touching - 1]] = False
-        missing = np.zeros(len(mask.area))
-        for component, owner, amount in self._charges:
-            # An FN component that is an object of its own is charged to no other.
-            of_mask = component == 0
-            of_mask[~of_mask] = ~missed[self._fn.components.number[component[~of_mask] - 1]]
-            np.add.at(missing, self._mask.components.number[owner[of_mask] - 1], amount[of_mask])
-        iou = true / (mask.area + missing)
-        kept_objects = np.flatnonzero(mask.area >= self.min_area)
-        kept_missed = np.flatnonzero(missed & (fn[0].area >= self.min_area))
-        outlines, fn_outlines = self._mask.components.outline(), self._fn.components.outline()
-        objects = []
-        for number, index in enumerate(kept_objects, 1):
-            wrong = missing[index] + mask.area[index] - true[index]
-            scores = float(iou[index]), float(wrong), float(true[index]), float(missing[index])
-            objects.append(self._object(number, verdict(iou[index]), mask, index, scores, mask_errors, mask_largest, outlines))
-        for number, index in enumerate(kept_missed, len(objects) + 1):
-            own = float(fn[1][index])
-            objects.append(self._object(number, MISSED, fn[0], index, (math.nan, own, 0.0, own), fn[1], fn[2], fn_outlines))
-        numbers = np.zeros(len(mask.area), np.int64)
-        numbers[kept_objects] = np.arange(1, len(kept_objects) + 1)
-        owner = np.zeros(len(fp[0].area), np.int64)
-        for false, of_mask in self._owners:
-            owner[self._fp.components.number[false - 1]] = numbers[self._mask.components.number[of_mask - 1]]
-        errors = self._regions(FP, fp, self._fp.components.outline(), owner)
-        errors += self._regions(FN, fn, fn_outlines, np.zeros(len(fn[0].area), np.int64))
-        errors.sort(key=lambda region: -region.expected_errors_px)
-        ranked = [ErrorRegion(**{**vars(region), "error": rank}) for rank, region in enumerate(errors, 1)]
-        return Findings(ranked, sorted(objects, key=lambda each: (-each.expected_errors_px, each.object)))
-
-    def _object(
-        self,
-        number: int,
-        kind: str,
-        shape: Shape,
-        index: np.signedinteger,
-        scores: tuple[float, float, float, float],
-        errors: NDArray[np.float64],
-        largest: NDArray[np.float64],
-        outlines: NDArray[np.object_],
-    ) -> ObjectScore:
-        area = int(shape.area[index])
-        iou, wrong, true, missing = scores
-        return ObjectScore(
-            object=number,
-            verdict=kind,
-            area_px=area,
-            area_m2=area * self.pixel_area_m2,
-            left=int(shape.left[index]),
-            top=int(shape.top[index]),
-            right=int(shape.right[index]),
-            bottom=int(shape.bottom[index]),
-            x=float(shape.x[index]),
-            y=float(shape.y[index]),
-            estimated_iou=iou,
-            expected_errors_px=wrong,
-            expected_tp_px=true,
-            expected_fn_px=missing,
-            mean_error=float(errors[index] / area),
-            max_error=float(largest[index]),
-            outline=outlines[index],
-        )
-
-    def _regions(
-        self,
-        code: int,
-        found: tuple[Shape, NDArray[np.float64], NDArray[np.float64]],
-        outlines: NDArray[np.object_],
-        owner: NDArray[np.int64],
-    ) -> list[ErrorRegion]:
-        shape, errors, largest = found
-        return [
-            ErrorRegion(
-                error=0,
-                quality=CLASS_NAMES[code],
-                object=int(owner[index]),
-                area_px=int(shape.area[index]),
-                area_m2=float(shape.area[index] * self.pixel_area_m2),
-                mean_error=float(errors[index] / shape.area[index]),
-                max_error=float(largest[index]),
-                expected_errors_px=float(errors[index]),
-                outline=outlines[index],
-            )
-            for index in np.flatnonzero(shape.area >= self.min_area)
-        ]
-
-
-def _joined(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.concatenate(parts) if parts else np.zeros(0)
+        objects, numbers = self._objects.finish()
+        return Findings(self._errors.finish(numbers), objects)

@@ -12,13 +12,14 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from segassess.files import atomic_path
-from segassess.inference.findings import ERROR_COLUMNS, OBJECT_COLUMNS, ErrorRegion, ObjectScore
+from segassess.inference.error_regions import ERROR_COLUMNS, ErrorRegion
+from segassess.inference.object_scores import OBJECT_COLUMNS, ObjectScore
 from segassess.raster import Georeference
 
 # A GeoPackage says when it was written; said so, the same findings are the same file.
 _EPOCH = "1970-01-01T00:00:00.000Z"
 _INTEGERS = ("error", "object", "area_px", "left", "top", "right", "bottom")
-_TEXTS = ("quality", "verdict")
+_TEXTS = ("quality", "form", "verdict")
 
 
 def write_errors(

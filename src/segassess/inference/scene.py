@@ -16,9 +16,11 @@ from segassess.assessor.base import Assessor
 from segassess.calibration import Calibration
 from segassess.files import atomic_path
 from segassess.inference.bands import BandStore, judge_band
-from segassess.inference.findings import OBJECT_COLUMNS, Findings, FindingsSweep
+from segassess.inference.error_regions import RIM_PX
+from segassess.inference.findings import Findings, FindingsSweep
 from segassess.inference.judging import assess_windows
 from segassess.inference.layers import write_errors, write_objects
+from segassess.inference.object_scores import OBJECT_COLUMNS
 from segassess.inference.review_grid import ReviewGrid
 from segassess.inference.scores import SCORES, estimated_scores, table_cell
 from segassess.inference.tiling import Tiling, predict_bands
@@ -42,6 +44,7 @@ class OutputSettings:
 
     review_tile: int = 512
     min_area_m2: float | None = None
+    rim_px: int = RIM_PX
     simplify_px: float = 0.0
     geojson: bool = False
 
@@ -215,7 +218,7 @@ def write_mask_results(scene: Scene, source: str, judge: SceneJudge, store: Band
     min_area: dict[str, float] = {}
     if output.min_area_m2 is not None and area:
         min_area["min_area"] = output.min_area_m2 / area
-    sweep = FindingsSweep(pixel_area_m2=area, **min_area)
+    sweep = FindingsSweep(rim_px=output.rim_px, pixel_area_m2=area, **min_area)
     review = ReviewGrid(*scene.size, output.review_tile)
     counts = np.zeros((*review.shape, 4))
     with ExitStack() as stack:

@@ -58,29 +58,31 @@ def run(config: DictConfig) -> float:
     (scores,) = judge_pair(pair, request, output / pair.name, "damage")
     found, right = {}, {}
     for code, shapes in classes.items():
-        errors = _error_polygons(output / pair.name / "errors.gpkg", CLASS_NAMES[code], grid)
+        errors, forms = _error_polygons(output / pair.name / "errors.gpkg", CLASS_NAMES[code], grid)
         found[CLASS_NAMES[code]] = damage_found(damaged.kinds, shapes, errors)
-        right[CLASS_NAMES[code]] = errors_right(shapes, errors)
+        for form in dict.fromkeys(forms):
+            right[f"{CLASS_NAMES[code]} {form}"] = errors_right(shapes, errors[forms == form])
     write_json(output / RESULT, {"found": found, "errors": right, "estimated_iou": scores["estimated_iou"]})
     _print(found, right)
     recalls = [each["recall"] for kinds in found.values() for each in kinds.values()]
     return float(np.mean(recalls)) if recalls else 0.0
 
 
-def _error_polygons(path: Path, quality: str, grid: Grid) -> NDArray[Any]:
-    """In pixel coordinates, worst first."""
-    _, _, geometry, (rank,) = pyogrio.raw.read(path, columns=["error"], where=f"quality = '{quality}'")
-    shapes = shapely.from_wkb(geometry)[np.argsort(rank)]
+def _error_polygons(path: Path, quality: str, grid: Grid) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Polygons in pixel coordinates and their forms, worst first."""
+    _, _, geometry, (rank, forms) = pyogrio.raw.read(path, columns=["error", "form"], where=f"quality = '{quality}'")
+    order = np.argsort(rank)
+    shapes, forms = shapely.from_wkb(geometry)[order], forms[order]
     georeference: Georeference | None = grid.georeference
     if georeference is None:
-        return np.asarray(shapes)
+        return shapes, forms
     inverse = ~georeference.transform
 
     def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = points[:, 0], points[:, 1]
         return np.column_stack([inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f])
 
-    return np.asarray(shapely.transform(shapes, to_pixels))
+    return shapely.transform(shapes, to_pixels), forms
 
 
 def _print(found: dict[str, dict[str, dict[str, float]]], right: dict[str, dict[str, float]]) -> None:
@@ -91,8 +93,8 @@ def _print(found: dict[str, dict[str, dict[str, float]]], right: dict[str, dict[
         for kind, row in kinds.items():
             recall.add_row(quality, kind, str(row["pieces"]), str(row["found"]), number(row["recall"]))
     precision = Table(title="Error polygons that damage covers by at least a half")
-    for heading in ("class", "polygons", "right", "precision", "of the worst*"):
-        precision.add_column(heading, justify="left" if heading == "class" else "right")
+    for heading in ("class and form", "polygons", "right", "precision", "of the worst*"):
+        precision.add_column(heading, justify="left" if heading == "class and form" else "right")
     for quality, row in right.items():
         precision.add_row(
             quality, str(row["polygons"]), str(row["right"]), number(row["precision"]), number(row["precision_of_worst"])
