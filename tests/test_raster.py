@@ -374,6 +374,11 @@ class TestMaskOnAnotherGrid:
             with open_mask(path, grid):
                 pytest.fail("it must not open")
 
+    def test_a_class_that_is_not_there(self, tmp_path, grid):
+        path = tif(tmp_path / "classes.tif", np.zeros((12, 20), np.uint8))
+        with open_mask(path, grid, label=9) as mask:
+            assert not mask.read()[0].any() and mask.notes == ("no pixel has the value 9.",)
+
     def test_a_class_against_the_rest(self, tmp_path, grid):
         path = tif(tmp_path / "classes.tif", np.arange(240, dtype=np.uint8).reshape(12, 20) % 4)
         with open_mask(path, grid, label=3) as mask:

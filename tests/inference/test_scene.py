@@ -1,5 +1,6 @@
 """Scenes judged by windows: the same whatever is large, interrupted, or judged beside it."""
 
+import csv
 import hashlib
 from dataclasses import replace
 
@@ -148,6 +149,20 @@ def test_an_interrupted_run_ends_in_the_same_files(files, judged, tmp_path):
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
     for name in ("right", "damaged"):
         assert digests(tmp_path / name) == digests(judged[0] / name)
+
+
+def test_a_band_that_was_left_half_written_is_removed_in_the_end(files, tmp_path):
+    judge(files, tmp_path, sources=("damaged",), wanted={0, 1, 2, 3, 4}.__contains__)
+    folder = next((tmp_path / "work").glob("*/"))
+    (folder / ".band_000009.12345678.part.npz").write_bytes(b"half")
+    BandStore(tmp_path / "work", "request", ["damaged"]).clear()
+    assert not any(path.is_file() for path in (tmp_path / "work").rglob("*"))
+
+
+def test_coordinates_of_tiles_are_exact(judged):
+    with (judged[0] / "damaged" / "tiles.csv").open() as file:
+        rows = {row["tile"]: row for row in csv.DictReader(file)}
+    assert (float(rows["r1c2"]["x"]), float(rows["r1c2"]["y"])) == (500_108.75, 9_299_925)
 
 
 def test_parts_of_a_scene_make_the_whole(files, judged, tmp_path):

@@ -116,8 +116,9 @@ class BandStore:
 
     def clear(self) -> None:
         """Remove all bands, and the record of the request."""
-        for kept in (*self.folder.glob("*/band_*.npz"), *self.folder.glob(self._record.name)):
-            kept.unlink()
+        # A process that was killed may have left a band half written, under another name.
+        for kept in (*self.folder.glob("*/*.npz"), *self.folder.glob("*/.*.npz"), *self.folder.glob(self._record.name)):
+            kept.unlink(missing_ok=True)
 
     def has(self, index: int) -> bool:
         """Whether the band of all masks is there."""

@@ -1,6 +1,7 @@
 """Judge the masks of one image of any size, band by band, and write all that is known of them."""
 
 import csv
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,6 +30,8 @@ from segassess.metrics.scores import ExpectedCounts
 from segassess.quality import Decoding
 from segassess.raster import Grid, ImageFile, MaskFile, Rendering, open_image, open_mask
 from segassess.raster.grid import apply
+
+log = logging.getLogger(__name__)
 
 # Columns that are read at once beside the windows.
 _CHUNK = 4096
@@ -171,6 +174,8 @@ def judge_bands(
     predict = assess_windows(judge.assessor, scene.image.read, [mask.read for mask in masks], judge.decoding, judge.device)
     review = ReviewGrid(*scene.size, judge.output.review_tile)
     missing = {index for index in range(len(judge.tiling.bands(scene.grid.height))) if wanted(index) and not store.has(index)}
+    if (kept := len(judge.tiling.bands(scene.grid.height)) - len(missing)) and missing:
+        log.info("%s: %d bands of rows are there from an interrupted run; %d are left.", scene.image.path, kept, len(missing))
     for band in predict_bands(scene.size, predict, judge.tiling, missing.__contains__, on_window):
         rows = slice(band.top, band.bottom)
         valid = _by_chunks(scene.grid.width, lambda columns: scene.image.read(rows, columns)[1])  # noqa: B023  # called at once
@@ -266,4 +271,6 @@ def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str,
     with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
-        table.writerows({column: table_cell(row[column]) for column in columns} for row in rows)
+        # Six digits of a northing in metres would be ten metres.
+        digits = {column: 12 if column in ("x", "y") else 6 for column in columns}
+        table.writerows({column: table_cell(row[column], digits[column]) for column in columns} for row in rows)

@@ -72,10 +72,10 @@ def _number(value: Any) -> float:
     return math.nan if value is None or value == "" else float(value)
 
 
-def table_cell(value: Any) -> str:
-    """A value as the cell of a table: numbers with six digits, nothing for None and NaN."""
+def table_cell(value: Any, digits: int = 6) -> str:
+    """A value as the cell of a table: numbers with so many digits, nothing for None and NaN."""
     if value is None:
         return ""
     if isinstance(value, str | int):
         return str(value)
-    return "" if math.isnan(value) else f"{value:.6g}"
+    return "" if math.isnan(value) else f"{value:.{digits}g}"

@@ -137,11 +137,13 @@ def judge_masks(config: DictConfig) -> None:
     rows, failures = _judge_all(found.pairs, request, output, bool(config.overwrite))
     failures = [*found.failures, *failures]
     write_scores(output / "scores.csv", rows)
-    if request.report:
+    if request.report and rows:
         about = (
             f"Estimates without ground truth by segassess {__version__}, assessor {request.loaded.digest}, "
             f"{request.judge.decoding} decoding. Worst tiles first."
         )
+        if failures:
+            about += f" Not judged: {'; '.join(f'{failure.name}: {failure.reason}' for failure in failures[:5])}"
         number = Counter(row["name"] for row in rows)
         places = [_place(output / row["name"], row["source"], number[row["name"]]) for row in rows]
         write_page(output, places, rows, about, request.report_pictures)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,14 +62,13 @@ def write_page(output: Path, places: Sequence[Path], rows: Sequence[Mapping[str,
         pictures: of at most so many tiles.
     """
     masks = [json.loads((place / REVIEW).read_text(encoding="utf-8")) for place in places]
-    errors = sum(row["error_area_px"] for row in rows if row["error_area_px"] == row["error_area_px"])
+    errors = sum(row["error_area_px"] for row in rows if not math.isnan(row["error_area_px"]))
     pixels = sum(row["error_area_px"] / row["error_share"] for row in rows if row["error_share"] and row["error_share"] > 0)
-    ious = sorted(row["estimated_iou"] for row in rows if row["estimated_iou"] == row["estimated_iou"])
-    median = f"{ious[len(ious) // 2]:.3f}" if ious else "–"
+    ious = [row["estimated_iou"] for row in rows if not math.isnan(row["estimated_iou"])]
     summary = [
         ("masks judged", str(len(rows))),
         ("tiles", str(sum(len(mask["tiles"]) for mask in masks))),
-        ("estimated IoU, median of masks", median),
+        ("estimated IoU, median of masks", f"{statistics.median(ious):.3f}" if ious else "–"),
         ("expected share of wrong pixels", f"{100 * errors / pixels:.2f} %" if pixels else "–"),
     ]
     with atomic_path(output / PAGE) as beside:

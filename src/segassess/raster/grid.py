@@ -104,13 +104,13 @@ class Grid:
 
         A grid without georeference is trusted to lie where this one does.
         """
+        mine, others = self.georeference, other.georeference
+        if mine is not None and others is not None and None not in (mine.crs, others.crs) and mine.crs != others.crs:
+            return f"is in {others.crs_name} instead of {mine.crs_name}"
         if (self.height, self.width) != (other.height, other.width):
             return f"has {other.width} x {other.height} pixels instead of {self.width} x {self.height}"
         if self.georeference is None or other.georeference is None:
             return None
-        crs, other_crs = self.georeference.crs, other.georeference.crs
-        if crs is not None and other_crs is not None and crs != other_crs:
-            return f"is in {other.georeference.crs_name} instead of {self.georeference.crs_name}"
         to_here, from_other = ~self.georeference.transform, other.georeference.transform
         corners = ((0, 0), (self.width, 0), (0, self.height), (self.width, self.height))
         shift = max(math.dist(apply(to_here, apply(from_other, corner)), corner) for corner in corners)

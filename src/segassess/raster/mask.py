@@ -63,6 +63,8 @@ class RasterMask:
         data, pixels, valid = self._values(out_shape=(len(self._bands), *size))
         if self._drawn:
             notes.append("transparent pixels are used as background.")
+        if label is not None and size == (dataset.height, dataset.width) and not pixels.any():
+            notes.append(f"no pixel has the value {label}.")
         if label is None:
             notes += _describe(data[0], pixels, valid, dataset.nodata, whole=size == (dataset.height, dataset.width))
         if dataset.driver == "JPEG":
