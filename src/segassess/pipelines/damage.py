@@ -18,7 +18,7 @@ from segassess.inference.layers import write_polygons
 from segassess.inference.pairs import DEFAULT_SOURCE, Pair
 from segassess.metrics.damage import damage_found, errors_right
 from segassess.pipelines import build
-from segassess.pipelines.predict import Request, judge_pair, write_json
+from segassess.pipelines.predict import Request, fingerprint_of, judge_pair, write_json
 from segassess.quality import CLASS_NAMES, FN, FP
 from segassess.raster import Georeference, Grid, open_image
 from segassess.raster.vectors import read_polygons
@@ -55,7 +55,7 @@ def run(config: DictConfig) -> float:
         output / DAMAGE, "damage", pieces[there], {name: values[there] for name, values in columns.items()}, grid.georeference
     )
     pair = Pair("judged", str(config.image), {DEFAULT_SOURCE: str(output / DAMAGED)})
-    (scores,) = judge_pair(pair, request, output / pair.name, "damage")
+    (scores,) = judge_pair(pair, request, output / pair.name, fingerprint_of(pair, request))
     found, right = {}, {}
     for code, shapes in classes.items():
         errors, forms = _error_polygons(output / pair.name / "errors.gpkg", CLASS_NAMES[code], grid)

@@ -170,7 +170,7 @@ def _judge_all(
             folder = output / pair.name
             try:
                 with bar.scene(pair.name) as shown:
-                    fingerprint = _fingerprint(pair, request)
+                    fingerprint = fingerprint_of(pair, request)
                     judged = None if overwrite else _complete(folder, fingerprint)
                     skipped += judged is not None
                     rows += judge_pair(pair, request, folder, fingerprint, shown) if judged is None else judged
@@ -259,7 +259,7 @@ def _write_panel(scene: Scene, source: str, request: Request, judged: JudgedMask
         picture.save(temporary)
 
 
-def _fingerprint(pair: Pair, request: Request) -> str:
+def fingerprint_of(pair: Pair, request: Request) -> str:
     """What a result depends on: inputs (path, size, time), checkpoint, decoding, version, how it is made and what is written."""
     judge = request.judge
     parts: list[Any] = [
