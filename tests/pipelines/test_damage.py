@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pyogrio
+import pytest
 import rasterio
 import shapely
 from rasterio.transform import from_origin
@@ -11,6 +12,7 @@ from rasterio.transform import from_origin
 from tests.pipelines.scripts import error_of, run_script
 
 
+@pytest.mark.slow
 def test_a_layer_is_damaged_and_judged(checkpoint, tmp_path):
     place = from_origin(500_000, 9_300_000, 0.5, 0.5)
     layout = {

@@ -158,6 +158,7 @@ def test_a_raster_and_polygons_at_once(scene, checkpoint, tmp_path):
     assert not (tmp_path / "out" / "image" / ".work").exists()
 
 
+@pytest.mark.slow
 def test_classes_are_judged_one_by_one(scene, checkpoint, tmp_path):
     write_tif(tmp_path / "classes.tif", (np.arange(75 * 101).reshape(1, 75, 101) % 3).astype(np.uint8))
     arguments = f"image={scene}/image.tif", f"mask={tmp_path}/classes.tif", f"checkpoint={checkpoint}"
@@ -167,6 +168,7 @@ def test_classes_are_judged_one_by_one(scene, checkpoint, tmp_path):
         assert np.isin(file.read(1)[np.arange(75 * 101).reshape(75, 101) % 3 == 2], (0, 1)).all()
 
 
+@pytest.mark.slow
 def test_another_process_at_work_is_not_disturbed(scene, checkpoint, tmp_path):
     arguments = f"image={scene}/image.tif", f"mask={scene}/mask.tif", f"checkpoint={checkpoint}", f"output_dir={tmp_path}/out"
     with only_one(tmp_path / "out" / "image" / ".work"):
