@@ -15,6 +15,7 @@ from segassess.files import atomic_path
 from segassess.inference.error_regions import ERROR_COLUMNS, ErrorRegion
 from segassess.inference.object_scores import OBJECT_COLUMNS, ObjectScore
 from segassess.raster import Georeference
+from segassess.raster.grid import apply_to_all
 
 # A GeoPackage says when it was written; said so, the same findings are the same file.
 _EPOCH = "1970-01-01T00:00:00.000Z"
@@ -63,7 +64,7 @@ def write_polygons(
     """
     path = Path(path)
     transform = Affine.identity() if georeference is None else georeference.transform
-    geometries = shapely.to_wkb(_multi(shapely.transform(outlines, lambda points: _placed(points, transform))))
+    geometries = shapely.to_wkb(_multi(shapely.transform(outlines, lambda points: apply_to_all(transform, points))))
     crs = None if georeference is None or georeference.crs is None else georeference.crs.to_wkt()
     geojson = path.suffix == ".geojson"
     options: dict[str, Any] = {"RFC7946": "YES"} if geojson and crs else {}
@@ -107,12 +108,6 @@ def _multi(geometries: NDArray[Any]) -> NDArray[Any]:
     for index in np.flatnonzero(single):
         result[index] = shapely.MultiPolygon([geometries[index]])
     return result
-
-
-def _placed(points: NDArray[np.float64], transform: Affine) -> NDArray[np.float64]:
-    x, y = points[:, 0], points[:, 1]
-    across = transform.a * x + transform.b * y + transform.c
-    return np.column_stack([across, transform.d * x + transform.e * y + transform.f])
 
 
 def _column(name: str, rows: Sequence[Any]) -> NDArray[Any]:

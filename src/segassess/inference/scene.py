@@ -173,9 +173,11 @@ def judge_bands(
     masks = list(scene.masks.values())
     predict = assess_windows(judge.assessor, scene.image.read, [mask.read for mask in masks], judge.decoding, judge.device)
     review = ReviewGrid(*scene.size, judge.output.review_tile)
-    missing = {index for index in range(len(judge.tiling.bands(scene.grid.height))) if wanted(index) and not store.has(index)}
-    if (kept := len(judge.tiling.bands(scene.grid.height)) - len(missing)) and missing:
-        log.info("%s: %d bands of rows are there from an interrupted run; %d are left.", scene.image.path, kept, len(missing))
+    asked = [index for index in range(len(judge.tiling.bands(scene.grid.height))) if wanted(index)]
+    missing = {index for index in asked if not store.has(index)}
+    if 0 < len(missing) < len(asked):
+        there = len(asked) - len(missing)
+        log.info("%s: %d bands of rows are there from an earlier run; %d are left.", scene.image.path, there, len(missing))
     for band in predict_bands(scene.size, predict, judge.tiling, missing.__contains__, on_window):
         rows = slice(band.top, band.bottom)
         valid = _by_chunks(scene.grid.width, lambda columns: scene.image.read(rows, columns)[1])  # noqa: B023  # called at once

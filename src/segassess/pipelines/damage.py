@@ -20,7 +20,8 @@ from segassess.metrics.damage import damage_found, errors_right
 from segassess.pipelines import build
 from segassess.pipelines.predict import Request, fingerprint_of, judge_pair, write_json
 from segassess.quality import CLASS_NAMES, FN, FP
-from segassess.raster import Georeference, Grid, open_image
+from segassess.raster import Grid, open_image
+from segassess.raster.grid import apply_to_all
 from segassess.raster.vectors import read_polygons
 from segassess.reporting.tables import number
 
@@ -73,16 +74,10 @@ def _error_polygons(path: Path, quality: str, grid: Grid) -> tuple[NDArray[Any],
     _, _, geometry, (rank, forms) = pyogrio.raw.read(path, columns=["error", "form"], where=f"quality = '{quality}'")
     order = np.argsort(rank)
     shapes, forms = shapely.from_wkb(geometry)[order], forms[order]
-    georeference: Georeference | None = grid.georeference
-    if georeference is None:
+    if grid.georeference is None:
         return shapes, forms
-    inverse = ~georeference.transform
-
-    def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        x, y = points[:, 0], points[:, 1]
-        return np.column_stack([inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f])
-
-    return shapely.transform(shapes, to_pixels), forms
+    to_pixels = ~grid.georeference.transform
+    return shapely.transform(shapes, lambda points: apply_to_all(to_pixels, points)), forms
 
 
 def _print(found: dict[str, dict[str, dict[str, float]]], right: dict[str, dict[str, float]]) -> None:

@@ -209,9 +209,11 @@ def judge_pair(
             for note in scene.notes:
                 log.info("Note: %s", note)
             store.open()
-            progress.start(scene.size, judge.tiling)
+            bands = len(judge.tiling.bands(scene.grid.height))
+            kept = sum(map(store.has, range(bands))) * len(judge.tiling.spans(scene.grid.width))
+            progress.start(scene.size, judge.tiling, kept)
             judge_bands(scene, judge, store, on_window=progress.window)
-            if not any(store.valid_pixels(source, bands=len(judge.tiling.bands(scene.grid.height))) for source in sources):
+            if not any(store.valid_pixels(source, bands) for source in sources):
                 store.clear()
                 masks = " or ".join(dict.fromkeys(paths.values()))
                 raise InputError(

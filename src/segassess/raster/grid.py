@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import rasterio.warp
 from affine import Affine
+from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
 # Half a pixel: a mask that lies further off its image is on another grid.
@@ -118,6 +120,13 @@ class Grid:
             names = f"{other.georeference.grid_name} instead of {self.georeference.grid_name}"
             return f"lies up to {shift:.1f} pixels off (origin and pixel size {names})"
         return None
+
+
+def apply_to_all(transform: Affine, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points (N, 2) transformed."""
+    x, y = points[:, 0], points[:, 1]
+    across = transform.a * x + transform.b * y + transform.c
+    return np.column_stack([across, transform.d * x + transform.e * y + transform.f])
 
 
 def apply(transform: Affine, point: tuple[float, float]) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
 from segassess.errors import InputError
-from segassess.raster.grid import Grid
+from segassess.raster.grid import Grid, apply_to_all
 from segassess.raster.opening import RasterPath, is_remote, reason
 
 # Suffixes, without the dot, of what is read as polygons.
@@ -135,11 +135,9 @@ def _to_pixels(geometries: NDArray[Any], crs: str | None, grid: Grid, path: str,
     to_pixels = ~georeference.transform
 
     def convert(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        x, y = points[:, 0], points[:, 1]
         if crs is not None and len(points):
-            x, y = (np.asarray(values) for values in rasterio.warp.transform(crs, georeference.crs, x, y))
-        columns = to_pixels.a * x + to_pixels.b * y + to_pixels.c
-        return np.column_stack([columns, to_pixels.d * x + to_pixels.e * y + to_pixels.f])
+            points = np.column_stack(rasterio.warp.transform(crs, georeference.crs, points[:, 0], points[:, 1]))
+        return apply_to_all(to_pixels, points)
 
     try:
         return np.asarray(shapely.transform(geometries, convert))
