@@ -40,7 +40,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 
 types: $(READY)
-	$(BIN)/mypy
+	$(BIN)/mypy --cache-dir=/dev/null  # a warm cache can hide an error that a clean checkout shows
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

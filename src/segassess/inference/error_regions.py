@@ -85,9 +85,14 @@ class ErrorSweep:
 
     def add(self, rows: JudgedRows, objects: NDArray[np.int64]) -> None:
         """Take the next rows, and the provisional numbers (h, W) of the objects of the mask in them."""
-        fresh = rows.quality, np.nan_to_num(rows.error), objects
-        kept = self._kept
-        self._kept = fresh if kept is None else tuple(map(np.concatenate, zip(kept, fresh, strict=True)))  # type: ignore[assignment]
+        quality, error = rows.quality, np.nan_to_num(rows.error)
+        if self._kept is not None:
+            quality, error, objects = (
+                np.concatenate([self._kept[0], quality]),
+                np.concatenate([self._kept[1], error]),
+                np.concatenate([self._kept[2], objects]),
+            )
+        self._kept = quality, error, objects
         self._unsettled += len(rows)
         self._settle(2 * self._rim_px)
 
