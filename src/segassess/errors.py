@@ -25,5 +25,9 @@ class InputError(SegAssessError):
     """One input (image, mask or truth) cannot be used; the others go on and the run ends with exit code 1."""
 
 
+class OutputError(SegAssessError):
+    """What is written has no room (a full disk): the run stops, what is complete stays, the same command goes on; exit code 1."""
+
+
 class SomeInputsFailed(SegAssessError):
     """Raised at the end of a run in which some inputs failed and the rest was done; exit code 1."""

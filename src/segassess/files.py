@@ -1,21 +1,24 @@
 """Files that appear whole or not at all."""
 
 import errno
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from segassess.errors import InputError, RequestError
+from segassess.errors import InputError, OutputError, RequestError
 
 # Name of the file that a process holds while it is at work in a folder.
 LOCK = ".lock"
 
-_FAULTS_OF_THE_FOLDER = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EISDIR)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_FAULTS_OF_THE_FOLDER = (*_NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM, errno.EISDIR)
 
 
 @contextmanager
@@ -31,7 +34,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         Path of an empty file in the same folder, with the same suffix.
 
     Raises:
-        RequestError: if the folder cannot be made or written to, if the disk is full, or if `path` is a folder.
+        RequestError: if the folder cannot be made or written to, or if `path` is a folder.
+        OutputError: if the disk is full or fails.
     """
     path = Path(path)
     beside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
@@ -55,9 +59,37 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     _sync_folder(path.parent)
 
 
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a record that appears whole."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def fault_of_disk(folder: Path, needed: int, words: str) -> OSError:
+    """What a library's failure to write is taken for: a full disk if less room is left than was needed, else one that fails.
+
+    Args:
+        folder: where it was to write.
+        needed: bytes, about.
+        words: of the library.
+    """
+    code = errno.ENOSPC if shutil.disk_usage(folder).free < needed else errno.EIO
+    return OSError(code, f"{os.strerror(code)}: {words}" if code == errno.ENOSPC else words)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder, not in those below it; nobody else may be at work there."""
+    for path in folder.glob(".*.part*"):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
+def only_one(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Keep other processes out of a folder for the length of the block; a process that dies keeps nobody out.
+
+    Args:
+        folder: which; made if it is missing.
+        wait: for the other process to end.
 
     Raises:
         InputError: if another process is at work there.
@@ -66,7 +98,7 @@ def only_one(folder: Path) -> Iterator[None]:
     path = folder / LOCK
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, blocking=False)
+        lock = FileLock(path, blocking=wait)
         lock.acquire()
     except Timeout as error:
         raise InputError(f"{folder} is being written by another process; wait for it, or give another output_dir.") from error
@@ -93,7 +125,11 @@ def remove_empty(folder: Path) -> None:
         folder.parent.rmdir()
 
 
-def _unwritable(path: Path, error: OSError) -> RequestError:
+def _unwritable(path: Path, error: OSError) -> RequestError | OutputError:
+    if error.errno in _NO_ROOM:
+        return OutputError(
+            f"{path} cannot be written ({error.strerror}); make room and give the same command again, which goes on from here."
+        )
     return RequestError(f"{path} cannot be written ({error.strerror}); give a folder that you may write to.")
 
 

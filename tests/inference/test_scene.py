@@ -64,7 +64,7 @@ def files(tmp_path_factory):
 def judge(files, out, judge=JUDGE, sources=("right", "damaged"), wanted=lambda index: True):
     with open_scene(f"{files}/image.tif", {name: f"{files}/{name}.tif" for name in sources}, Rendering()) as scene:
         store = BandStore(out / "work", "request", list(sources))
-        store.open()
+        store.remove_others()
         judge_bands(scene, judge, store, wanted)
         return {name: write_mask_results(scene, name, judge, store, out / name) for name in sources}
 
@@ -169,7 +169,7 @@ def test_parts_of_a_scene_make_the_whole(files, judged, tmp_path):
     for wanted in ({1, 3}, {0, 2, 4}):
         with open_scene(f"{files}/image.tif", {"damaged": f"{files}/damaged.tif"}, Rendering()) as scene:
             store = BandStore(tmp_path / "work", "request", ["damaged"])
-            store.open()
+            store.remove_others()
             judge_bands(scene, JUDGE, store, wanted.__contains__)
     judge(files, tmp_path, sources=("damaged",))
     assert digests(tmp_path / "damaged") == digests(judged[0] / "damaged")
@@ -178,12 +178,14 @@ def test_parts_of_a_scene_make_the_whole(files, judged, tmp_path):
 def test_bands_of_another_request_are_not_used(files, tmp_path):
     with open_scene(f"{files}/image.tif", {"damaged": f"{files}/damaged.tif"}, Rendering()) as scene:
         store = BandStore(tmp_path / "work", "request", ["damaged"])
-        store.open()
+        store.remove_others()
         judge_bands(scene, JUDGE, store, {0}.__contains__)
         assert store.has(0) and store.load(0, "damaged").quality.shape == (64, 235)
-        BandStore(tmp_path / "work", "request", ["damaged"]).open()
+        another = BandStore(tmp_path / "work", "another", ["damaged"])
+        assert not another.has(0)
+        store.remove_others()
         assert store.has(0)
-        BandStore(tmp_path / "work", "another", ["damaged"]).open()
+        another.remove_others()
         assert not store.has(0)
         with pytest.raises(FileNotFoundError):
             store.load(0, "damaged")

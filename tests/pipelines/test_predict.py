@@ -23,7 +23,8 @@ from segassess.files import only_one
 from segassess.inference.object_scores import OBJECT_COLUMNS
 from segassess.inference.pairs import Pair
 from segassess.inference.scene import SceneJudge
-from segassess.pipelines.predict import Request, judge_pair
+from segassess.pipelines.pair import judge_pair
+from segassess.pipelines.request import Request
 from tests.conftest import save
 from tests.pipelines.scripts import error_of, run_script
 
@@ -91,7 +92,7 @@ def test_calibration_moves_probabilities_and_no_decision(scene, checkpoint, tmp_
     for name, loaded in (("plain", plain), ("calibrated", calibrated)):
         folder = tmp_path / name
         judge = SceneJudge(loaded.assessor, "consistent", loaded.description.calibration, torch.device("cpu"))
-        rows += judge_pair(pair, Request(judge, loaded, panel=False), folder, "x")
+        rows += judge_pair(pair, Request(judge, loaded, panel=False), folder).rows
         maps.append([rasterio.open(folder / f"{kind}.tif").read(1) for kind in ("quality", "refined", "error")])
         objects = list(csv.DictReader((folder / "objects.csv").open()))
         assert tuple(objects[0]) == OBJECT_COLUMNS and float(objects[0]["area_m2"]) == pytest.approx(

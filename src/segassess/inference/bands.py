@@ -1,6 +1,7 @@
 """What is said of a band of rows, and where it is kept until the raster is whole."""
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ class JudgedBand:
         true: float16 (h, W), calibrated P(TP).
         missing: float16 (h, W), calibrated P(FN).
         counts: float64 (rows, columns, 4), see `ReviewGrid.counts`.
+        unreadable: pixels of the image that could not be read, see `raster.unreadable`.
     """
 
     quality: NDArray[np.uint8]
@@ -40,6 +42,7 @@ class JudgedBand:
     true: NDArray[np.float16]
     missing: NDArray[np.float16]
     counts: NDArray[np.float64]
+    unreadable: int = 0
 
     @property
     def refined(self) -> NDArray[np.uint8]:
@@ -57,20 +60,20 @@ class JudgedBand:
 def judge_band(
     probabilities: NDArray[np.float32],
     mask: NDArray[np.bool_],
-    valid: NDArray[np.bool_],
     calibration: Calibration,
     grid: ReviewGrid,
     top: int,
+    unreadable: int = 0,
 ) -> JudgedBand:
     """Decide, calibrate and count.
 
     Args:
-        probabilities: (4, h, W), as the assessor gave them.
+        probabilities: (4, h, W), as the assessor gave them; NaN where there is nothing to judge.
         mask: (h, W), the mask under evaluation.
-        valid: (h, W), where image and mask have data.
         calibration: of the assessor.
         grid: whose tiles are counted.
         top: the band's first row in the raster.
+        unreadable: pixels of the image that could not be read.
     """
     height, width = mask.shape
     codes, error = (np.full(mask.shape, NODATA, np.uint8) for _ in range(2))
@@ -79,20 +82,20 @@ def judge_band(
     for left in range(0, width, _CHUNK):
         part = np.s_[:, left : left + _CHUNK]
         raw = torch.from_numpy(np.ascontiguousarray(probabilities[:, :, left : left + _CHUNK]))[None]
-        known = valid[part] & ~torch.isnan(raw).any(dim=1)[0].numpy()
+        known = ~torch.isnan(raw).any(dim=1)[0].numpy()
         decided = quality.decode(calibration.for_decisions(raw))[0].numpy()
         calibrated = calibration(raw)[0].numpy()
         codes[part] = np.where(known, decided, NOT_ASSESSED)
         error[part] = probability_steps(calibrated[FP] + calibrated[FN], known)
         true[part], missing[part] = (np.where(known, calibrated[code], 0) for code in (TP, FN))
         counts += grid.counts(calibrated, known, top, left)
-    return JudgedBand(codes, error, mask & valid, true, missing, counts)
+    return JudgedBand(codes, error, mask & (codes != NOT_ASSESSED), true, missing, counts, unreadable)
 
 
 class BandStore:
     """Judged bands on disk, so that an interrupted run goes on where it was, and several processes can share a raster.
 
-    A band appears whole or not at all. The folder belongs to one request; bands of another one are removed.
+    A band appears whole or not at all. Bands of different requests lie in different folders, so none is taken for another's.
 
     Args:
         folder: where to keep them.
@@ -101,24 +104,20 @@ class BandStore:
     """
 
     def __init__(self, folder: Path, fingerprint: str, sources: Sequence[str]) -> None:
-        self.folder = folder
+        self._root = folder
+        self.folder = folder / hashlib.sha256(fingerprint.encode()).hexdigest()[:12]
         self._sources = list(sources)
-        self._fingerprint = fingerprint
-        self._record = folder / "request.txt"
 
-    def open(self) -> None:
-        """Remove bands of another request."""
-        if not self._is_ours():
-            self.clear()
-
-    def _is_ours(self) -> bool:
-        return self._record.is_file() and self._record.read_text(encoding="utf-8") == self._fingerprint
+    def remove_others(self) -> None:
+        """Remove bands of other requests."""
+        for folder in self._root.iterdir() if self._root.is_dir() else ():
+            if folder.is_dir() and folder != self.folder:
+                shutil.rmtree(folder)
 
     def clear(self) -> None:
-        """Remove all bands, and the record of the request."""
-        # A process that was killed may have left a band half written, under another name.
-        for kept in (*self.folder.glob("*/*.npz"), *self.folder.glob("*/.*.npz"), *self.folder.glob(self._record.name)):
-            kept.unlink(missing_ok=True)
+        """Remove all bands of this request."""
+        if self.folder.is_dir():
+            shutil.rmtree(self.folder)
 
     def has(self, index: int) -> bool:
         """Whether the band of all masks is there."""
@@ -130,9 +129,6 @@ class BandStore:
         Raises:
             RequestError: if the folder cannot be written to or the disk is full.
         """
-        if not self._is_ours():
-            with atomic_path(self._record) as beside:
-                beside.write_text(self._fingerprint, encoding="utf-8")
         for source, band in zip(self._sources, bands, strict=True):
             content = {**vars(band), "mask": np.packbits(band.mask, axis=1)}
             with atomic_path(self._path(index, source)) as beside, beside.open("wb") as file:
@@ -148,6 +144,7 @@ class BandStore:
             content = {name: stored[name] for name in stored.files}
         width = content["quality"].shape[1]
         content["mask"] = np.unpackbits(content["mask"], axis=1, count=width).astype(bool)
+        content["unreadable"] = int(content["unreadable"])
         return JudgedBand(**content)
 
     def valid_pixels(self, source: str, bands: int) -> int:

@@ -42,7 +42,7 @@ def assess_windows(
         device: where to compute.
 
     Returns:
-        Predicts, for each mask, float32 (4, h, w) summing to 1 over the classes; NaN in windows in which the image has no data.
+        Predicts, for each mask, float32 (4, h, w) summing to 1 over the classes; NaN where image or mask has no data.
     """
     multiple = assessor.pad_multiple
 
@@ -58,11 +58,12 @@ def assess_windows(
             return answers
         features = assessor.encode_image(_batch([images[index][0].transpose(2, 0, 1) for index in filled], device, multiple))
         for number, mask in enumerate(masks):
-            planes = _batch([mask(*areas[index])[0].astype(np.float32)[None] for index in filled], device, multiple)
+            pixels = [mask(*areas[index]) for index in filled]
+            planes = _batch([foreground.astype(np.float32)[None] for foreground, _ in pixels], device, multiple)
             logits = assessor.assess(features, planes).quality_logits.float()
             probabilities = quality.probabilities(logits, planes, decoding)[..., :height, :width].cpu().numpy()
-            for index, one in zip(filled, probabilities, strict=True):
-                answers[index][number] = one
+            for index, one, (_, known) in zip(filled, probabilities, pixels, strict=True):
+                answers[index][number] = np.where(images[index][1] & known, one, np.float32(np.nan))
         return answers
 
     return predict

@@ -10,8 +10,9 @@ import pyogrio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, GeometryError
 
-from segassess.files import atomic_path
+from segassess.files import atomic_path, fault_of_disk
 from segassess.inference.error_regions import ERROR_COLUMNS, ErrorRegion
 from segassess.inference.object_scores import OBJECT_COLUMNS, ObjectScore
 from segassess.raster import Georeference
@@ -19,6 +20,8 @@ from segassess.raster.grid import apply_to_all
 
 # A GeoPackage says when it was written; said so, the same findings are the same file.
 _EPOCH = "1970-01-01T00:00:00.000Z"
+# Bytes that a GeoPackage needs without a feature, and room for its journal.
+_SMALLEST = 2**20
 _INTEGERS = ("error", "object", "area_px", "left", "top", "right", "bottom")
 _TEXTS = ("quality", "form", "verdict")
 
@@ -74,17 +77,20 @@ def write_polygons(
         warnings.filterwarnings("ignore", "'crs' was not provided")
         # GDAL makes the file itself.
         beside.unlink()
-        pyogrio.raw.write(
-            beside,
-            geometry=geometries,
-            field_data=list(columns.values()),
-            fields=list(columns),
-            layer=layer,
-            driver="GeoJSON" if geojson else "GPKG",
-            geometry_type="MultiPolygon",
-            crs=crs,
-            layer_options=options,
-        )
+        try:
+            pyogrio.raw.write(
+                beside,
+                geometry=geometries,
+                field_data=list(columns.values()),
+                fields=list(columns),
+                layer=layer,
+                driver="GeoJSON" if geojson else "GPKG",
+                geometry_type="MultiPolygon",
+                crs=crs,
+                layer_options=options,
+            )
+        except (DataSourceError, DataLayerError, FeatureError, GeometryError) as error:
+            raise fault_of_disk(beside.parent, _SMALLEST + len(geometries) * 1024, f"GDAL could not write it: {error}") from error
 
 
 def _write(

@@ -1,9 +1,8 @@
 """Judge the masks of one image of any size, band by band, and write all that is known of them."""
 
-import csv
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 
 from segassess.assessor.base import Assessor
 from segassess.calibration import Calibration
-from segassess.files import atomic_path
 from segassess.inference.bands import BandStore, judge_band
 from segassess.inference.error_regions import RIM_PX
 from segassess.inference.findings import Findings, FindingsSweep
@@ -23,7 +21,8 @@ from segassess.inference.judging import assess_windows
 from segassess.inference.layers import write_errors, write_objects
 from segassess.inference.object_scores import OBJECT_COLUMNS
 from segassess.inference.review_grid import ReviewGrid
-from segassess.inference.scores import SCORES, estimated_scores, table_cell
+from segassess.inference.scores import SCORES, estimated_scores
+from segassess.inference.tables import write_table
 from segassess.inference.tiling import Tiling, predict_bands
 from segassess.inference.writers import ERROR, QUALITY, REFINED, open_raster, write_style
 from segassess.metrics.scores import ExpectedCounts
@@ -50,6 +49,7 @@ class OutputSettings:
     rim_px: int = RIM_PX
     simplify_px: float = 0.0
     geojson: bool = False
+    parquet: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,16 +180,12 @@ def judge_bands(
         log.info("%s: %d bands of rows are there from an earlier run; %d are left.", scene.image.path, there, len(missing))
     for band in predict_bands(scene.size, predict, judge.tiling, missing.__contains__, on_window):
         rows = slice(band.top, band.bottom)
-        valid = _by_chunks(scene.grid.width, lambda columns: scene.image.read(rows, columns)[1])  # noqa: B023  # called at once
-        judged = []
-        for mask, probabilities in zip(masks, band.answers, strict=True):
-            pixels, known = mask.read(rows)
-            judged.append(judge_band(probabilities, pixels, valid & known, judge.calibration, review, band.top))
+        unreadable = scene.image.unreadable_pixels(rows)
+        judged = [
+            judge_band(probabilities, mask.read(rows)[0], judge.calibration, review, band.top, unreadable)
+            for mask, probabilities in zip(masks, band.answers, strict=True)
+        ]
         store.save(band.index, judged)
-
-
-def _by_chunks(width: int, read: Callable[[slice], NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    return np.concatenate([read(slice(left, min(left + _CHUNK, width))) for left in range(0, width, _CHUNK)], axis=1)
 
 
 @dataclass(frozen=True)
@@ -200,11 +196,13 @@ class JudgedMask:
         scores: of the whole mask, see `estimated_scores`.
         tiles: a row (`TILE_COLUMNS`) per tile of the review grid that has data, the one with the most expected errors first.
         findings: errors and objects.
+        unreadable: pixels of the image that could not be read.
     """
 
     scores: dict[str, float]
     tiles: list[dict[str, Any]]
     findings: Findings
+    unreadable: int = 0
 
 
 def write_mask_results(scene: Scene, source: str, judge: SceneJudge, store: BandStore, folder: Path) -> JudgedMask:
@@ -228,6 +226,7 @@ def write_mask_results(scene: Scene, source: str, judge: SceneJudge, store: Band
     sweep = FindingsSweep(rim_px=output.rim_px, pixel_area_m2=area, **min_area)
     review = ReviewGrid(*scene.size, output.review_tile)
     counts = np.zeros((*review.shape, 4))
+    unreadable = 0
     with ExitStack() as stack:
         quality, error, refined = (
             stack.enter_context(open_raster(folder / name, kind, grid, judge.tags))
@@ -241,20 +240,18 @@ def write_mask_results(scene: Scene, source: str, judge: SceneJudge, store: Band
             sweep.add(band.rows)
             first = top // review.tile
             counts[first : first + len(band.counts)] += band.counts
+            unreadable += band.unreadable
     write_style(folder / "quality.qml")
     findings = sweep.finish()
     tiles = _tile_rows(review, counts, grid)
     for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
         write_errors(folder / f"errors.{suffix}", findings.errors, grid.georeference, output.simplify_px)
         write_objects(folder / f"objects.{suffix}", findings.objects, grid.georeference, output.simplify_px)
-    _write_table(
-        folder / "objects.csv",
-        OBJECT_COLUMNS,
-        ({name: getattr(each, name) for name in OBJECT_COLUMNS} for each in findings.objects),
-    )
-    _write_table(folder / "tiles.csv", TILE_COLUMNS, tiles)
+    objects = ({name: getattr(each, name) for name in OBJECT_COLUMNS} for each in findings.objects)
+    write_table(folder / "objects.csv", OBJECT_COLUMNS, objects, parquet=output.parquet)
+    write_table(folder / "tiles.csv", TILE_COLUMNS, tiles, parquet=output.parquet)
     whole = sum((tile.counts for tile in review.tiles(counts)), ExpectedCounts())
-    return JudgedMask(estimated_scores(whole, area), tiles, findings)
+    return JudgedMask(estimated_scores(whole, area), tiles, findings, unreadable)
 
 
 def _tile_rows(review: ReviewGrid, counts: NDArray[np.float64], grid: Grid) -> list[dict[str, Any]]:
@@ -267,12 +264,3 @@ def _tile_rows(review: ReviewGrid, counts: NDArray[np.float64], grid: Grid) -> l
         box = {"left": tile.left, "top": tile.top, "right": tile.right, "bottom": tile.bottom}
         rows.append({**place, **box, **estimated_scores(tile.counts, area)})
     return sorted(rows, key=lambda row: (-row["error_area_px"], row["row"], row["column"]))
-
-
-def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, columns, lineterminator="\n")
-        table.writeheader()
-        # Six digits of a northing in metres would be ten metres.
-        digits = {column: 12 if column in ("x", "y") else 6 for column in columns}
-        table.writerows({column: table_cell(row[column], digits[column]) for column in columns} for row in rows)

@@ -1,12 +1,11 @@
 """Scores of whole masks, estimated from quality probabilities, and the table of them."""
 
-import csv
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from segassess.files import atomic_path
+from segassess.inference.tables import write_table
 from segassess.metrics.scores import ExpectedCounts
 
 # Of a mask, or of a tile of it.
@@ -39,23 +38,17 @@ def estimated_scores(counts: ExpectedCounts, pixel_area_m2: float | None = None)
     return dict(zip(SCORES, values, strict=True))
 
 
-def write_scores(path: str | Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Write the table of scores, worst mask first.
+def write_scores(path: str | Path, rows: Iterable[Mapping[str, object]], *, parquet: bool = False) -> None:
+    """Write the table of scores, worst mask first; see `write_table`.
 
     Sorted by estimated IoU; equal ones (an empty mask always has 0) by error share, largest first; unknown IoU last.
 
     Args:
         path: the CSV file to write.
-        rows: values by column (`SCORE_COLUMNS`); missing values, None and NaN become empty cells.
-
-    Raises:
-        RequestError: if the folder cannot be written to.
-        ValueError: if a row has another column.
+        rows: values by column (`SCORE_COLUMNS`).
+        parquet: write a .parquet file as well.
     """
-    with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, SCORE_COLUMNS, extrasaction="raise", lineterminator="\n")
-        table.writeheader()
-        table.writerows({column: table_cell(value) for column, value in row.items()} for row in sorted(rows, key=_badness))
+    write_table(path, SCORE_COLUMNS, sorted(rows, key=_badness), parquet=parquet)
 
 
 def _badness(row: Mapping[str, object]) -> tuple[float, float, str, str]:
@@ -70,12 +63,3 @@ def _badness(row: Mapping[str, object]) -> tuple[float, float, str, str]:
 
 def _number(value: Any) -> float:
     return math.nan if value is None or value == "" else float(value)
-
-
-def table_cell(value: Any, digits: int = 6) -> str:
-    """A value as the cell of a table: numbers with so many digits, nothing for None and NaN."""
-    if value is None:
-        return ""
-    if isinstance(value, str | int):
-        return str(value)
-    return "" if math.isnan(value) else f"{value:.{digits}g}"

@@ -4,7 +4,6 @@ Rasters are Cloud Optimized GeoTIFFs: tiled, compressed, with overviews, on the 
 """
 
 import errno
-import shutil
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from segassess.files import atomic_path
+from segassess.files import atomic_path, fault_of_disk
 from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, NOT_ASSESSED, NUM_CLASSES
 from segassess.raster import Georeference, Grid
 
@@ -160,9 +159,8 @@ def open_raster(path: str | Path, kind: RasterKind, grid: Grid, tags: Mapping[st
             if _checksum(beside) != writer.checksum:
                 raise OSError(errno.ENOSPC, "what was written could not be read back; the disk may be full")
         except RasterioError as error:
-            free = shutil.disk_usage(beside.parent).free
-            code = errno.ENOSPC if free < grid.height * grid.width // 8 + 2**20 else errno.EIO
-            raise OSError(code, f"GDAL could not write it: {error}") from error
+            needed = grid.height * grid.width // 8 + 2**20
+            raise fault_of_disk(beside.parent, needed, f"GDAL could not write it: {error}") from error
         finally:
             plain.unlink(missing_ok=True)
 

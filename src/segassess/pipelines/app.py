@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from segassess.errors import ConfigError, SegAssessError, SomeInputsFailed
+from segassess.errors import ConfigError, OutputError, SegAssessError, SomeInputsFailed
 from segassess.pipelines.config_check import check_keys
 
 EXIT_SOME_FAILED = 1
@@ -103,7 +103,7 @@ def _places(folder: Path) -> tuple[Path, Path]:
 
 def _stop(error: Exception) -> NoReturn:
     print(f"Error: {sentence(error)}", file=sys.stderr)
-    sys.exit(EXIT_SOME_FAILED if isinstance(error, SomeInputsFailed) else EXIT_WRONG_REQUEST)
+    sys.exit(EXIT_SOME_FAILED if isinstance(error, SomeInputsFailed | OutputError) else EXIT_WRONG_REQUEST)
 
 
 def sentence(error: BaseException) -> str:

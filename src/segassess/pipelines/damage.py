@@ -14,11 +14,13 @@ from rich.table import Table
 
 from segassess.data.damage import KINDS, damage_layer
 from segassess.errors import RequestError
+from segassess.files import write_json
 from segassess.inference.layers import write_polygons
 from segassess.inference.pairs import DEFAULT_SOURCE, Pair
 from segassess.metrics.damage import damage_found, errors_right
 from segassess.pipelines import build
-from segassess.pipelines.predict import Request, fingerprint_of, judge_pair, write_json
+from segassess.pipelines.pair import judge_pair
+from segassess.pipelines.request import Request
 from segassess.quality import CLASS_NAMES, FN, FP
 from segassess.raster import Grid, open_image
 from segassess.raster.grid import apply_to_all
@@ -34,7 +36,7 @@ def run(config: DictConfig) -> float:
     """Damage, judge, compare; returns the mean recall of all kinds of damage."""
     if not config.output_dir:
         raise RequestError("output_dir is empty; give the folder that results go to.")
-    request = Request.of(config)
+    request = Request.of(config).on(build.device(config.trainer))
     output, settings = Path(config.output_dir), build.plain(config.damage)
     with open_image(str(config.image), request.judge.rendering) as image:
         grid = image.grid
@@ -56,7 +58,7 @@ def run(config: DictConfig) -> float:
         output / DAMAGE, "damage", pieces[there], {name: values[there] for name, values in columns.items()}, grid.georeference
     )
     pair = Pair("judged", str(config.image), {DEFAULT_SOURCE: str(output / DAMAGED)})
-    (scores,) = judge_pair(pair, request, output / pair.name, fingerprint_of(pair, request))
+    (scores,) = judge_pair(pair, request, output / pair.name).rows
     found, right = {}, {}
     for code, shapes in classes.items():
         errors, forms = _error_polygons(output / pair.name / "errors.gpkg", CLASS_NAMES[code], grid)

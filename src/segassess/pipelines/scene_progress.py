@@ -73,6 +73,7 @@ class ScenesBar:
             self._progress.update(self._task, completed=self._done, shown=f"{self._done}/{self._total}")
 
 
-def scenes_progress() -> Progress:
-    """Rich's progress display with the columns that the bars need."""
-    return Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[shown]}"), TimeRemainingColumn())
+def scenes_progress(*, shown: bool = True) -> Progress:
+    """Rich's progress display with the columns that the bars need, or one that shows nothing."""
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[shown]}"), TimeRemainingColumn()
+    return Progress(*columns, disable=not shown)

@@ -19,6 +19,7 @@ from rasterio.windows import Window
 from segassess.errors import InputError, RequestError
 from segassess.raster.grid import Georeference, Grid
 from segassess.raster.opening import RasterPath, opened
+from segassess.raster.unreadable import UnreadableCells
 
 # Guesses are made from at most about this many pixels, read at a coarser resolution: more do not change them visibly.
 SAMPLE_PIXELS = 2_000_000
@@ -39,6 +40,7 @@ class Rendering:
         bands: numbers, from 1, of the bands that are used as red, green and blue, or of one that is repeated.
         value_range: values that become 0 and 1; others are cut off.
         percentiles: of data of unknown range, that become 0 and 1.
+        skip_unreadable: take what cannot be read for nodata, instead of refusing the image.
 
     Raises:
         RequestError: if a number is not allowed.
@@ -47,6 +49,7 @@ class Rendering:
     bands: tuple[int, ...] | None = None
     value_range: tuple[float, float] | None = None
     percentiles: tuple[float, float] = STRETCH_PERCENTILES
+    skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
         if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
@@ -93,6 +96,7 @@ class ImageFile:
         self.path = str(path)
         self.grid = Grid.of(dataset)
         self._dataset = dataset
+        self._unreadable = UnreadableCells(self.grid.height, self.grid.width) if rendering.skip_unreadable else None
         notes: list[str] = []
         self._alpha = alpha_band(dataset, notes)
         self._bands = _colour_bands(dataset, self._alpha, rendering.bands, self.path, notes)
@@ -112,6 +116,14 @@ class ImageFile:
         Returns:
             float32 (h, w, 3) in [0, 1], 0 where not valid, and bool (h, w), where there are data.
         """
+        window = slice(*rows.indices(self.grid.height)[:2]), slice(*columns.indices(self.grid.width)[:2])
+        return self._read(*window) if self._unreadable is None else self._unreadable.read(self._read, *window)
+
+    def unreadable_pixels(self, rows: slice) -> int:
+        """Number of pixels of some rows that could not be read and were taken for nodata; known once they were read."""
+        return 0 if self._unreadable is None else self._unreadable.pixels(rows)
+
+    def _read(self, rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         data, valid = self._values(window=window_of(self.grid, rows, columns))
         pixels = np.where(valid, _scaled(data, self._range), np.float32(0))
         if len(pixels) == 1:
