@@ -1,5 +1,6 @@
 """Connected components (8-connected) of a raster that comes by chunks of rows, with what is counted over each."""
 
+import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,16 +45,19 @@ class Components:
 
     Args:
         outlines: keep the outlines of the components as well.
+        min_area: leave out smaller components where one chunk shows the whole of them, so that specks cost no memory; those
+            that lie in several chunks stay.
     """
 
     outlines: bool = False
+    min_area: float = 0
     count: int = 0
     _top: int = 0
     _last_row: NDArray[np.int64] | None = None
     _links: list[NDArray[np.int64]] = field(default_factory=list)
     _moments: list[NDArray[np.float64]] = field(default_factory=list)
     _boxes: list[NDArray[np.int64]] = field(default_factory=list)
-    _pieces: list[tuple[NDArray[np.int64], NDArray[np.object_]]] = field(default_factory=list)
+    _pieces: list[tuple[NDArray[np.int64], list[bytes]]] = field(default_factory=list)
     _number: NDArray[np.int64] | None = None
 
     def add(self, pixels: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -63,9 +67,9 @@ class Components:
             pixels: bool (h, W).
 
         Returns:
-            Provisional numbers (h, W) from 1; 0 outside components.
+            Provisional numbers (h, W) from 1; 0 outside components, and in those that are left out.
         """
-        local, found = ndimage.label(pixels, _CONNECTED)
+        local, found = self._without_specks(*ndimage.label(pixels, _CONNECTED))
         labels = np.where(local > 0, local + np.int64(self.count), 0)
         if self._last_row is not None:
             self._link(self._last_row, labels[0])
@@ -76,6 +80,17 @@ class Components:
         self.count += found
         self._top += len(pixels)
         return labels
+
+    def _without_specks(self, local: NDArray[np.int32], found: int) -> tuple[NDArray[np.int32], int]:
+        if self.min_area <= 1 or not found:
+            return local, found
+        kept = np.bincount(local.reshape(-1), minlength=found + 1) >= self.min_area
+        kept[local[-1]] = True
+        if self._last_row is not None:
+            kept[local[0]] = True
+        kept[0] = False
+        numbers = np.where(kept, np.cumsum(kept), 0).astype(local.dtype)
+        return numbers[local], int(kept.sum())
 
     def _link(self, above: NDArray[np.int64], below: NDArray[np.int64]) -> None:
         width = len(above)
@@ -132,34 +147,42 @@ class Components:
         np.maximum.at(result, self.number, values)
         return result
 
-    def outline(self) -> NDArray[np.object_]:
-        """(N,) shapely polygons, or multipolygons where pixels touch at a corner, in pixel coordinates; along pixels' edges."""
+    def packed_outlines(self) -> list[bytes]:
+        """N polygons, or multipolygons where pixels touch at a corner, in pixel coordinates along pixels' edges; see `unpack`."""
         size = int(self.number.max(initial=-1)) + 1
-        result = np.empty(size, object)
         if not size:
-            return result
+            return []
         owners = self.number[np.concatenate([numbers for numbers, _ in self._pieces]) - 1]
-        polygons = np.concatenate([pieces for _, pieces in self._pieces])
+        pieces = [piece for _, packed in self._pieces for piece in packed]
         order = np.argsort(owners, kind="stable")
         starts = np.searchsorted(owners[order], np.arange(size + 1))
+        result = []
         for index in range(size):
-            parts = polygons[order[starts[index] : starts[index + 1]]]
-            result[index] = parts[0] if len(parts) == 1 else shapely.union_all(parts)
+            parts = [pieces[each] for each in order[starts[index] : starts[index + 1]]]
+            result.append(parts[0] if len(parts) == 1 else pack(shapely.union_all([unpack(part) for part in parts])))
         return result
 
 
-def _pieces(local: NDArray[np.int32], offset: int, top: int) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+def pack(outline: shapely.Geometry) -> bytes:
+    """An outline as few bytes: corners of pixels compress to about a fifth, and a city has a million outlines."""
+    return zlib.compress(shapely.to_wkb(outline), 1)
+
+
+def unpack(packed: bytes) -> shapely.Geometry:
+    """The outline that was packed."""
+    return shapely.from_wkb(zlib.decompress(packed))
+
+
+def _pieces(local: NDArray[np.int32], offset: int, top: int) -> tuple[NDArray[np.int64], list[bytes]]:
     """Provisional numbers and 4-connected polygons: 8-connected ones could touch themselves, which makes them invalid."""
     numbers: list[int] = []
-    polygons: list[shapely.Polygon] = []
+    polygons: list[bytes] = []
     found = rasterio.features.shapes(local.astype(np.int32), local > 0, connectivity=4, transform=Affine.translation(0, top))
     for geometry, number in found:
         numbers.append(int(number) + offset)
         shell, *holes = geometry["coordinates"]
-        polygons.append(shapely.Polygon(shell, holes))
-    array = np.empty(len(polygons), object)
-    array[:] = polygons
-    return np.array(numbers, np.int64), array
+        polygons.append(pack(shapely.Polygon(shell, holes)))
+    return np.array(numbers, np.int64), polygons
 
 
 def sums(labels: NDArray[np.int64], first: int, count: int, values: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -171,10 +194,10 @@ def sums(labels: NDArray[np.int64], first: int, count: int, values: NDArray[np.f
 
 
 class MeasuredComponents:
-    """Components with the sum and the largest of a value over each."""
+    """Components with the sum and the largest of a value over each; see `Components`."""
 
-    def __init__(self) -> None:
-        self.components = Components(outlines=True)
+    def __init__(self, min_area: float = 0) -> None:
+        self.components = Components(outlines=True, min_area=min_area)
         self.sums: list[NDArray[np.float64]] = []
         self.maxima: list[NDArray[np.float64]] = []
 
@@ -185,7 +208,8 @@ class MeasuredComponents:
         count = self.components.count
         self.sums.append(sums(labels, first, count, values))
         largest = np.zeros(count - first)
-        np.maximum.at(largest, labels[pixels] - first - 1, values[pixels].astype(float))
+        inside = labels > 0
+        np.maximum.at(largest, labels[inside] - first - 1, values[inside].astype(float))
         self.maxima.append(largest)
         return labels
 

@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from segassess.errors import ConfigError
-from segassess.inference.components import MeasuredComponents
+from segassess.inference.components import MeasuredComponents, unpack
 from segassess.inference.judged_rows import JudgedRows
 from segassess.metrics.objects import MIN_AREA
 from segassess.quality import CLASS_NAMES, FN, FP
@@ -26,7 +26,7 @@ RIM_PX = 3
 _LARGEST_RIM = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ErrorRegion:
     """A connected region of wrong pixels.
 
@@ -40,7 +40,7 @@ class ErrorRegion:
         mean_error: mean P(error) of its pixels, in [0, 1].
         max_error: the largest of them.
         expected_errors_px: sum of P(error) over it, by which errors are ranked.
-        outline: polygon or multipolygon in pixel coordinates.
+        packed_outline: see `outline`.
     """
 
     error: int
@@ -52,10 +52,15 @@ class ErrorRegion:
     mean_error: float
     max_error: float
     expected_errors_px: float
-    outline: shapely.Geometry
+    packed_outline: bytes
+
+    @property
+    def outline(self) -> shapely.Geometry:
+        """Polygon or multipolygon in pixel coordinates."""
+        return unpack(self.packed_outline)
 
 
-ERROR_COLUMNS = tuple(field.name for field in fields(ErrorRegion) if field.name != "outline")
+ERROR_COLUMNS = tuple(field.name for field in fields(ErrorRegion) if field.name != "packed_outline")
 
 
 class ErrorSweep:
@@ -76,7 +81,7 @@ class ErrorSweep:
         self.min_area = min_area
         self.pixel_area_m2 = math.nan if pixel_area_m2 is None else pixel_area_m2
         self._rim_px = rim_px
-        self._regions = {(code, form): MeasuredComponents() for code in (FP, FN) for form in (AREA, RIM)}
+        self._regions = {(code, form): MeasuredComponents(min_area) for code in (FP, FN) for form in (AREA, RIM)}
         # By form: provisional numbers of an FP region and of the object of the mask that it lies in.
         self._owners: dict[str, list[NDArray[np.int64]]] = {AREA: [], RIM: []}
         # Rows that an opening still needs: quality, P(error), provisional numbers of objects.
@@ -126,7 +131,7 @@ class ErrorSweep:
         regions: list[ErrorRegion] = []
         for (code, form), measured in self._regions.items():
             shape, errors, largest = measured.finish()
-            outlines = measured.components.outline()
+            outlines = measured.components.packed_outlines()
             owner = np.zeros(len(shape.area), np.int64)
             for region, of_mask in self._owners[form] if code == FP else ():
                 owner[measured.components.number[region - 1]] = numbers[of_mask - 1]
@@ -143,7 +148,7 @@ class ErrorSweep:
                         mean_error=float(errors[index] / area),
                         max_error=float(largest[index]),
                         expected_errors_px=float(errors[index]),
-                        outline=outlines[index],
+                        packed_outline=outlines[index],
                     )
                 )
         regions.sort(key=lambda region: -region.expected_errors_px)

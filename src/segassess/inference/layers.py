@@ -1,7 +1,7 @@
 """Write findings as layers of polygons: GeoPackage for a GIS, GeoJSON in longitude and latitude on request."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from segassess.raster.grid import apply_to_all
 _EPOCH = "1970-01-01T00:00:00.000Z"
 # Bytes that a GeoPackage needs without a feature, and room for its journal.
 _SMALLEST = 2**20
+# Features that are written at once.
+_CHUNK = 20_000
 _INTEGERS = ("error", "object", "area_px", "left", "top", "right", "bottom")
 _TEXTS = ("quality", "form", "verdict")
 
@@ -65,9 +67,13 @@ def write_polygons(
     Raises:
         RequestError: if the folder cannot be written to or the disk is full.
     """
-    path = Path(path)
+    _write_chunks(Path(path), layer, iter([(outlines, columns)]), georeference)
+
+
+def _write_chunks(
+    path: Path, layer: str, chunks: Iterator[tuple[NDArray[Any], Mapping[str, NDArray[Any]]]], georeference: Georeference | None
+) -> None:
     transform = Affine.identity() if georeference is None else georeference.transform
-    geometries = shapely.to_wkb(_multi(shapely.transform(outlines, lambda points: apply_to_all(transform, points))))
     crs = None if georeference is None or georeference.crs is None else georeference.crs.to_wkt()
     geojson = path.suffix == ".geojson"
     options: dict[str, Any] = {"RFC7946": "YES"} if geojson and crs else {}
@@ -77,20 +83,23 @@ def write_polygons(
         warnings.filterwarnings("ignore", "'crs' was not provided")
         # GDAL makes the file itself.
         beside.unlink()
-        try:
-            pyogrio.raw.write(
-                beside,
-                geometry=geometries,
-                field_data=list(columns.values()),
-                fields=list(columns),
-                layer=layer,
-                driver="GeoJSON" if geojson else "GPKG",
-                geometry_type="MultiPolygon",
-                crs=crs,
-                layer_options=options,
-            )
-        except (DataSourceError, DataLayerError, FeatureError, GeometryError) as error:
-            raise fault_of_disk(beside.parent, _SMALLEST + len(geometries) * 1024, f"GDAL could not write it: {error}") from error
+        for number, (outlines, columns) in enumerate(chunks):
+            try:
+                pyogrio.raw.write(
+                    beside,
+                    geometry=shapely.to_wkb(_multi(shapely.transform(outlines, lambda points: apply_to_all(transform, points)))),
+                    field_data=list(columns.values()),
+                    fields=list(columns),
+                    layer=layer,
+                    driver="GeoJSON" if geojson else "GPKG",
+                    geometry_type="MultiPolygon",
+                    crs=crs,
+                    layer_options=options,
+                    append=number > 0,
+                )
+            except (DataSourceError, DataLayerError, FeatureError, GeometryError) as error:
+                needed = _SMALLEST + len(outlines) * 1024
+                raise fault_of_disk(beside.parent, needed, f"GDAL could not write it: {error}") from error
 
 
 def _write(
@@ -101,10 +110,16 @@ def _write(
     georeference: Georeference | None,
     simplify_px: float,
 ) -> None:
-    outlines = np.array([row.outline for row in rows], object)
-    if simplify_px and len(outlines):
-        outlines = shapely.simplify(outlines, simplify_px, preserve_topology=True)
-    write_polygons(path, layer, outlines, {name: _column(name, rows) for name in columns}, georeference)
+    def chunks() -> Iterator[tuple[NDArray[Any], dict[str, NDArray[Any]]]]:
+        # Outlines of a city do not fit into memory at once. One chunk there is at least, of an empty layer.
+        for first in range(0, max(len(rows), 1), _CHUNK):
+            some = rows[first : first + _CHUNK]
+            outlines = np.array([row.outline for row in some], object)
+            if simplify_px and len(outlines):
+                outlines = shapely.simplify(outlines, simplify_px, preserve_topology=True)
+            yield outlines, {name: _column(name, some) for name in columns}
+
+    _write_chunks(path, layer, chunks(), georeference)
 
 
 def _multi(geometries: NDArray[Any]) -> NDArray[Any]:

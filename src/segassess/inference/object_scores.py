@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segassess.inference.components import MeasuredComponents, Shape, joined, sums
+from segassess.inference.components import MeasuredComponents, Shape, joined, sums, unpack
 from segassess.inference.judged_rows import JudgedRows
 from segassess.metrics.objects import MIN_AREA, REACH, nearest_objects
 from segassess.quality import FN
@@ -25,7 +25,12 @@ WRONG_IOU = 0.5
 RIGHT, PARTLY_WRONG, WRONG, MISSED = "right", "partly wrong", "wrong", "missed"
 
 
-@dataclass(frozen=True)
+# In place of the number of an FN component that is too small to be an object and touches none.
+_SPECK = -1
+_CONNECTED = np.ones((3, 3), bool)
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectScore:
     """What is estimated of one object.
 
@@ -46,7 +51,7 @@ class ObjectScore:
         expected_fn_px: expected missing pixels charged to it; of a missed one its own.
         mean_error: mean P(error) of its own pixels, in [0, 1].
         max_error: the largest of them.
-        outline: polygon or multipolygon in pixel coordinates.
+        packed_outline: see `outline`.
     """
 
     object: int
@@ -65,10 +70,15 @@ class ObjectScore:
     expected_fn_px: float
     mean_error: float
     max_error: float
-    outline: shapely.Geometry
+    packed_outline: bytes
+
+    @property
+    def outline(self) -> shapely.Geometry:
+        """Polygon or multipolygon in pixel coordinates."""
+        return unpack(self.packed_outline)
 
 
-OBJECT_COLUMNS = tuple(field.name for field in fields(ObjectScore) if field.name != "outline")
+OBJECT_COLUMNS = tuple(field.name for field in fields(ObjectScore) if field.name != "packed_outline")
 
 
 def verdict(estimated_iou: float) -> str:
@@ -89,7 +99,7 @@ class ObjectSweep:
     def __init__(self, *, min_area: float = MIN_AREA, pixel_area_m2: float | None = None) -> None:
         self.min_area = min_area
         self.pixel_area_m2 = math.nan if pixel_area_m2 is None else pixel_area_m2
-        self._mask, self._fn = MeasuredComponents(), MeasuredComponents()
+        self._mask, self._fn = MeasuredComponents(), MeasuredComponents(min_area)
         # Provisional numbers of FN components that touch the mask.
         self._touching: list[NDArray[np.int64]] = []
         # P(FN) in the territory of an object: provisional numbers of FN component (0 for none) and object, and the sum.
@@ -107,7 +117,7 @@ class ObjectSweep:
         first = self._mask.components.count
         objects = self._mask.add(mask, error)
         self._true.append(sums(objects, first, self._mask.components.count, np.where(assessed, rows.true, 0)))
-        lacking = self._fn.add(rows.quality == FN, error)
+        lacking = _marked_specks(rows.quality == FN, self._fn.add(rows.quality == FN, error), mask)
         fresh = {
             "objects": objects,
             "lacking": lacking,
@@ -130,10 +140,10 @@ class ObjectSweep:
         nearest: NDArray[np.int64] = nearest_objects(objects, REACH)[start:stop]
         lacking, missing = kept["lacking"][start:stop].astype(np.int64), kept["missing"][start:stop].astype(np.float64)
         # One row more on either side, where there is one.
-        beside = ndimage.binary_dilation(objects[max(0, start - 1) : stop + 1] > 0, np.ones((3, 3), bool))
+        beside = ndimage.binary_dilation(objects[max(0, start - 1) : stop + 1] > 0, _CONNECTED)
         beside = beside[start - max(0, start - 1) :][: stop - start]
         self._touching.append(np.unique(lacking[beside & (lacking > 0)]))
-        charged = (nearest > 0) & (missing > 0)
+        charged = (nearest > 0) & (missing > 0) & (lacking != _SPECK)
         if charged.any():
             pairs, which = np.unique(np.stack([lacking[charged], nearest[charged]]), axis=1, return_inverse=True)
             amounts = np.bincount(which.reshape(-1), missing[charged]).astype(np.float64)
@@ -166,7 +176,7 @@ class ObjectSweep:
         iou = true / (mask.area + missing)
         kept_objects = np.flatnonzero(mask.area >= self.min_area)
         kept_missed = np.flatnonzero(missed & (fn[0].area >= self.min_area))
-        outlines, fn_outlines = self._mask.components.outline(), self._fn.components.outline()
+        outlines, fn_outlines = self._mask.components.packed_outlines(), self._fn.components.packed_outlines()
         objects = []
         for number, index in enumerate(kept_objects, 1):
             wrong = missing[index] + mask.area[index] - true[index]
@@ -189,7 +199,7 @@ class ObjectSweep:
         scores: tuple[float, float, float, float],
         errors: NDArray[np.float64],
         largest: NDArray[np.float64],
-        outlines: NDArray[np.object_],
+        outlines: list[bytes],
     ) -> ObjectScore:
         area = int(shape.area[index])
         iou, wrong, true, missing = scores
@@ -210,5 +220,16 @@ class ObjectSweep:
             expected_fn_px=missing,
             mean_error=float(errors[index] / area),
             max_error=float(largest[index]),
-            outline=outlines[index],
+            packed_outline=outlines[index],
         )
+
+
+def _marked_specks(pixels: NDArray[np.bool_], labels: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Labels of FN components, with those that were left out marked where they do not touch the mask; all (h, W)."""
+    left_out = pixels & (labels == 0)
+    if not left_out.any():
+        return labels
+    specks, count = ndimage.label(left_out, _CONNECTED)
+    alone = np.ones(count + 1, bool)
+    alone[specks[ndimage.binary_dilation(mask, _CONNECTED)]] = False
+    return np.where(left_out & alone[specks], np.int64(_SPECK), labels)
