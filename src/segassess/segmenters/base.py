@@ -33,7 +33,8 @@ class Segmenter(nn.Module, ABC):
     stand in `SIZES`, the one place where a size says what it is.
 
     Args:
-        mean, std: statistics per channel, for images in [0, 1], that the encoder's pretrained weights expect.
+        mean: per channel, for images in [0, 1], that the encoder's pretrained weights expect.
+        std: likewise.
         store_scaling: keep them in the state dict, where they cannot be told from the specification alone.
 
     Attributes:

@@ -88,7 +88,8 @@ class FeaturePyramid(nn.Module):
     Attributes:
         channels: of each feature map.
         strides: of each feature map relative to the image, in pixels.
-        mean, std: see `scaling`.
+        mean: see `scaling`.
+        std: see `scaling`.
 
     Raises:
         ConfigError: if the encoder does not exist, has no features at these strides, or works at one image size only.

@@ -100,7 +100,9 @@ class TransUNet(Segmenter):
         pretrained: start from ImageNet weights, of the whole hybrid or of the convolutional encoder.
         width: channels of the decoder at stride 16, 512 in the paper; it then has a half, a quarter and an eighth, and at the
             end a thirty-second, but 16 at least.
-        token_width, depth, heads: of the transformer; 768, 12 and 12 for ViT-B.
+        token_width: of the transformer; 768 for ViT-B.
+        depth: its layers; 12 for ViT-B.
+        heads: of its attention; 12 for ViT-B.
     """
 
     SIZES = {

@@ -86,7 +86,8 @@ class GlobalLocalBlock(nn.Module):
 
     Args:
         width: channels.
-        heads, window: of `WindowAttention`.
+        heads: of `WindowAttention`.
+        window: likewise.
     """
 
     def __init__(self, width: int, heads: int, window: int) -> None:

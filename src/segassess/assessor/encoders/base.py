@@ -30,7 +30,8 @@ class ImageEncoder(nn.Module, ABC):
         level_dims: channels D_i of each level.
         level_strides: stride of each level relative to the image, in pixels.
         pad_multiple: images must be padded to multiples of this many pixels.
-        mean, std: per-channel statistics that the encoder's pretrained weights expect, for images in [0, 1].
+        mean: per channel, for images in [0, 1], that the encoder's pretrained weights expect.
+        std: likewise.
     """
 
     embedding_dim: int
