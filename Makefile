@@ -6,13 +6,14 @@ READY := $(VENV)/.ready
 DEMO := outputs/demo
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help demo test test-slow lint types format clean
+.PHONY: help demo test test-slow lint types docs format clean
 
 help:
 	@echo "make demo       make scenes, train for at most 3 minutes, evaluate on unseen masks, draw panels"
 	@echo "make test       the fast tests"
 	@echo "make test-slow  the slow tests"
 	@echo "make lint types ruff and mypy"
+	@echo "make docs       the documentation site, in site/"
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("segassess needs Python 3.11 or newer; run: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
@@ -42,9 +43,13 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy --cache-dir=/dev/null  # a warm cache can hide an error that a clean checkout shows
 
+# The variable keeps the theme from advertising another program.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf outputs multirun .pytest_cache .mypy_cache .ruff_cache
+	rm -rf outputs multirun site .pytest_cache .mypy_cache .ruff_cache

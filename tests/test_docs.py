@@ -21,7 +21,7 @@ from tests.data.prepare.archives import make_all
 from tests.pipelines.conftest import *  # noqa: F403 - the fixtures checkpoint and trained
 from tests.pipelines.scripts import QUICK, run_script
 
-PAGES = [ROOT / "README.md", ROOT / "checkpoints" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "checkpoints" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 # What needs GPUs, public weights or data that are not here, or trains several times.
@@ -35,7 +35,8 @@ def commands() -> list[str]:
     found = []
     for page in PAGES:
         for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.S):
-            found += [line.split("  #")[0].strip() for line in block.splitlines() if line.startswith("python ")]
+            lines = [line.strip() for line in block.splitlines()]
+            found += [line.split("  #")[0].strip() for line in lines if line.startswith("python ")]
     return sorted(set(found))
 
 

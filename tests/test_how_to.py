@@ -1,0 +1,71 @@
+"""What the pages on adding networks show is code that passes the tests it speaks of."""
+
+import re
+import sys
+from types import ModuleType
+
+import pytest
+import timm
+import torch
+
+from segassess import quality
+from segassess.assessor.registry import ASSESSORS, ENCODERS, build_assessor
+from segassess.rivals import RIVALS, build_rival
+from segassess.segmenters.registry import SEGMENTERS
+from tests.assessor import test_compositions as compositions
+from tests.conftest import ROOT
+from tests.parity import rules
+from tests.segmenters.base import SegmenterContract
+
+
+def shown(page: str, file: str) -> ModuleType:
+    """The module that a page shows under the name of this file."""
+    text = (ROOT / "docs" / "how-to" / f"{page}.md").read_text()
+    code = re.search(rf'```python title="{re.escape(file)}"\n(.*?)```', text, re.S)[1]
+    module = ModuleType(f"shown_{page.replace('-', '_')}")
+    sys.modules[module.__name__] = module
+    exec(compile(code, f"{page}.md", "exec"), module.__dict__)
+    return module
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    """The pages' networks under the names that the pages give them, for this module only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SEGMENTERS, "pyramidsum", shown("add-a-segmenter", "src/segassess/segmenters/pyramidsum.py").PyramidSum)
+        patch.setitem(ENCODERS, "resnet18", shown("add-an-encoder", "src/segassess/assessor/encoders/resnet18.py").ResNet18)
+        patch.setitem(RIVALS, "majority", shown("add-a-rival", "src/segassess/rivals/majority.py").Majority)
+        yield
+
+
+class TestSegmenterOfThePage(SegmenterContract):
+    name = "pyramidsum"
+
+
+@pytest.fixture(scope="module", params=ASSESSORS)
+def model(request, registered):
+    torch.manual_seed(0)
+    built = build_assessor({"name": request.param}, {"name": "resnet18", "pretrained": False, "embedding_dim": 64}).eval()
+    built.has_edges = request.param not in compositions.WITHOUT_EDGES
+    return built
+
+
+# The checks of every composition, on the fixture above.
+test_any_size = compositions.test_any_size_gives_maps_of_that_size
+test_padding = compositions.test_padding_is_cut_off_where_it_was_added
+test_batch = compositions.test_results_do_not_depend_on_the_batch
+test_learning = compositions.test_every_trainable_parameter_learns
+
+
+def test_what_the_page_says_of_the_encoder_s_sizes():
+    info = timm.create_model("resnet18", pretrained=False, features_only=True, out_indices=(1, 2, 3, 4)).feature_info
+    encoder = ENCODERS["resnet18"](pretrained=False)
+    assert (tuple(info.channels()), tuple(info.reduction())) == (encoder.level_dims, encoder.level_strides)
+
+
+def test_rival_of_the_page():
+    mask = rules.mask(64, 2, seed=5)
+    rival = build_rival("majority")
+    logits = rival.assess(rival.encode_image(torch.zeros(2, 3, 64, 64)), mask).quality_logits
+    free, consistent = (quality.decode(quality.probabilities(logits, mask, decoding)) for decoding in ("free", "consistent"))
+    assert torch.equal(free, consistent) and {int(code) for code in free.unique()} >= {quality.FP, quality.FN}
