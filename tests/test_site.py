@@ -100,6 +100,12 @@ def test_every_public_module_is_in_the_reference(pages):
             assert module in anchors, module
 
 
+def test_places_that_the_architecture_names_exist():
+    named = re.findall(r"`((?:\w+/)*\w+\.py|\w+/)`", (ROOT / "docs" / "architecture.md").read_text())
+    package = ROOT / "src" / "segassess"
+    assert len(named) > 15 and [place for place in named if not (package / place).exists() and not (ROOT / place).exists()] == []
+
+
 def test_drawings_are_what_their_script_draws():
     script = ROOT / "docs" / "images" / "drawings.py"
     drawings = runpy.run_path(str(script))["DRAWINGS"]
