@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from segassess.training.module import EvaluationModule, MaskAssessor
 log = logging.getLogger(__name__)
 PROTOCOLS = ("ours", "reference")
 ON_MISSING = ("error", "list")
+# Tasks that have a module of their own.
+TASKS = ("damage", "scaling")
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,10 @@ class Evaluation:
 
 
 def run(config: DictConfig) -> float:
-    """Do the task that the config names; returns the assessor's FP/FN mIoU over all sources, or the recall of a known damage."""
-    if config.task == "damage":
-        from segassess.pipelines import damage
-
-        return damage.run(config)
+    """Do the task that the config names; returns the assessor's FP/FN mIoU over all sources, or the main number of the task."""
+    if config.task in TASKS:
+        task: float = import_module(f"segassess.pipelines.{config.task}").run(config)
+        return task
     if config.benchmark is not None:
         # Imports this module.
         from segassess.pipelines import benchmark
