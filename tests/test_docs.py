@@ -114,7 +114,9 @@ def test_documented_command(command, places, tmp_path):
     segments = "task=segmenter" in arguments or "task=crossfit" in arguments
     if (name == "predict" and segments) or "sampling=ams_online" in arguments:
         arguments += [f"paths.segmenters={here / 'segmenters'}"]
-    if "task=damage" in arguments:
+    if "task=scaling" in arguments:
+        arguments += ["scaling.sizes=[[64,64]]", "scaling.windows=[[64,0],[64,32]]"]
+    elif "task=damage" in arguments:
         arguments += ["damage.removed=1", "damage.shifted=0", "damage.invented=0"]
     elif name != "predict" and not segments:
         arguments += ["trainer.enable_progress_bar=false", "trainer.limit_test_batches=2", "rivals=[always_right]"]
