@@ -11,7 +11,9 @@ import pytest
 import shapely
 import torch
 
+from segassess.assessor.artifact import load_assessor
 from segassess.data.tiles import FolderTiles
+from segassess.export.onnx_file import write_onnx
 from segassess.inference.drawing import draw_masks
 from segassess.segmenters.artifact import SegmenterDescription, save_segmenter
 from segassess.segmenters.fitted import FULL, FittedSegmenter, fold_file
@@ -58,10 +60,14 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")
         pyogrio.raw.write(here / "c.gpkg", roof, [], [], geometry_type="Polygon", crs=None)
-    for script in ("train", "evaluate", "predict"):
+    for script in ("train", "evaluate", "predict", "export"):
         (here / f"{script}.py").symlink_to(ROOT / f"{script}.py")
     stand_ins = {"root=DIR": data, "checkpoint=FILE": checkpoint, "networks=FILE": network, "resume=RUN": trained}
     stand_ins["segmenters DIR"] = network.parent
+    graph = here / "assessor.onnx"
+    write_onnx(graph, load_assessor(checkpoint))
+    # Before FILE alone, which they begin with.
+    stand_ins = {"checkpoint=FILE.onnx": graph, "torch_free FILE.onnx": graph, **stand_ins}
     stand_ins |= {f"{name} download=DIR": folder for name, folder in make_all(here / "downloads").items()}
     return here, stand_ins
 
@@ -80,7 +86,8 @@ def segmenter(data, folder):
 
 def test_there_are_commands_for_every_script():
     programs = {re.sub(r"python (-m )?(\S+).*", r"\2", command) for command in commands()}
-    assert programs == {"train.py", "evaluate.py", "predict.py", "segassess.prepare", "segassess.segmenters"}
+    modules = {"segassess.prepare", "segassess.segmenters", "segassess.export.torch_free"}
+    assert programs == {"train.py", "evaluate.py", "predict.py", "export.py", *modules}
 
 
 def composes(command: str) -> bool:
@@ -98,6 +105,7 @@ def test_documented_command(command, places, tmp_path):
     name = script.removesuffix(".py")
     if name.startswith("segassess."):
         roots = ["paths.data_dir=."] if name == "segassess.prepare" else []
+        arguments = [str(here / argument) if argument in ("a.tif", "b.tif") else argument for argument in arguments]
         run_script(name, *arguments, *roots, cwd=tmp_path)
         return
     if "--help" in arguments or "--cfg" in arguments:
@@ -118,7 +126,7 @@ def test_documented_command(command, places, tmp_path):
         arguments += ["scaling.sizes=[[64,64]]", "scaling.windows=[[64,0],[64,32]]"]
     elif "task=damage" in arguments:
         arguments += ["damage.removed=1", "damage.shifted=0", "damage.invented=0"]
-    elif name != "predict" and not segments:
+    elif name not in ("predict", "export") and not segments:
         arguments += ["trainer.enable_progress_bar=false", "trainer.limit_test_batches=2", "rivals=[always_right]"]
     if name == "train":
         arguments += ["sampling.crop=64", "sampling.images_per_batch=2"] if segments else QUICK[:-2]

@@ -1,6 +1,5 @@
 """A network as one file that describes itself: safetensors, with a description of architecture and origin in the metadata."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,11 +47,6 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
         return None
     description: dict[str, Any] = json.loads(metadata[METADATA_KEY])
     return description
-
-
-def file_digest(path: Path) -> str:
-    """First 16 hexadecimal digits of the file's SHA-256."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def without_pretrained(spec: Mapping[str, Any]) -> dict[str, Any]:

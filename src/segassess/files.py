@@ -1,6 +1,7 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and what identifies them."""
 
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -123,6 +124,12 @@ def remove_empty(folder: Path) -> None:
             return
     if folder.parent.is_dir() and not any(folder.parent.iterdir()):
         folder.parent.rmdir()
+
+
+def file_digest(path: Path) -> str:
+    """First 16 hexadecimal digits of the file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _unwritable(path: Path, error: OSError) -> RequestError | OutputError:

@@ -2,13 +2,15 @@
 
 A quality map says for every pixel of a mask under evaluation whether the mask is a true positive (TP=0), false positive
 (FP=1), true negative (TN=2) or false negative (FN=3) there; 255 means "not assessed". This is the only module that knows
-the codes, their names and their colours.
+the codes, their names and their colours. It can be imported where torch is not installed (see `segassess.export.torch_free`).
 """
 
-from typing import Literal, TypeAlias
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TP, FP, TN, FN = 0, 1, 2, 3
 NOT_ASSESSED = 255
@@ -41,6 +43,8 @@ def encode(mask: Tensor, truth: Tensor) -> Tensor:
     Returns:
         int64 tensor of the same shape with the codes TP=0, FP=1, TN=2, FN=3.
     """
+    import torch
+
     inside, true = mask > 0, truth > 0
     return torch.where(inside, torch.where(true, TP, FP), torch.where(true, FN, TN))
 
@@ -60,6 +64,8 @@ def constrain(quality_logits: Tensor, mask: Tensor) -> Tensor:
     Returns:
         (B, 4, H, W) logits in which impossible classes are so low that softmax gives them probability 0.
     """
+    import torch
+
     inside = mask > 0
     impossible = torch.cat([~inside, ~inside, inside, inside], dim=1)
     return quality_logits.masked_fill(impossible, IMPOSSIBLE_LOGIT)

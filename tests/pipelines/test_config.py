@@ -30,6 +30,7 @@ NAMED = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml"))
 SCRIPTS = [path.stem for path in sorted(CONF.glob("*.yaml"))]
 REQUIRED = {
     "predict": ["image=a.tif", "mask=b.tif", "output_dir=out"],
+    "export": ["output_dir=out"],
     "predict_segmenter": ["segmenter=hrnet", "dataset=synthetic"],
     "evaluate_damage": ["image=a", "mask=b", "output_dir=c"],
 }
@@ -198,7 +199,7 @@ def test_what_experiments_may_do(typo):
 
 
 def test_help_and_config_answer_at_once():
-    for script in ("train", "evaluate", "predict"):
+    for script in ("train", "evaluate", "predict", "export"):
         for option in (["--help"], ["--cfg", "job"]):
             started = time.monotonic()
             result = run_script(script, *option)

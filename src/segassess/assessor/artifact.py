@@ -8,13 +8,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from segassess.artifact import file_digest, read_metadata, without_pretrained, write_artifact
+from segassess.artifact import read_metadata, without_pretrained, write_artifact
 from segassess.assessor.base import Assessor
 from segassess.assessor.checkpoint import SAFETENSORS_SUFFIX, LoadReport, load_weights, read_tensors
 from segassess.assessor.registry import build_assessor
 from segassess.calibration import Calibration
 from segassess.errors import CheckpointError, ConfigError
+from segassess.files import file_digest
 from segassess.quality import DECODINGS, Decoding
+
+# Of a folder in the layout of Hugging Face, see `segassess.export.huggingface`.
+MODEL_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ def load_assessor(
     """Load an assessor from our own checkpoints, or from others' with the architecture given.
 
     Args:
-        path: `.safetensors` or Lightning `.ckpt` of ours, or a checkpoint of the reference's authors.
+        path: `.safetensors` or Lightning `.ckpt` of ours, a folder with a `model.safetensors`, or a checkpoint of the reference's
+            authors.
         assessor: specification; None takes the checkpoint's own.
         encoder: likewise.
         decoding: None takes the checkpoint's own, or "consistent" if it has none.
@@ -130,6 +135,8 @@ def load_assessor(
     if decoding not in (None, *DECODINGS):
         raise ConfigError(f"decoding must be one of {', '.join(DECODINGS)}, not {decoding!r}.")
     path = Path(path)
+    if path.is_dir():
+        path = path / MODEL_FILE
     if not path.is_file():
         raise CheckpointError(f"The checkpoint {path} does not exist; check the path, or train one with train.py.")
     own = read_description(path)

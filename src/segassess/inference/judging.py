@@ -10,7 +10,7 @@ from torch import Tensor
 
 from segassess import quality
 from segassess.assessor.base import Assessor
-from segassess.inference.tiling import Area, Predict, Tiling, predict_raster
+from segassess.inference.tiling import Area, Predict, Tiling, padded_batch, predict_raster
 from segassess.quality import NUM_CLASSES, Decoding
 from segassess.segmenters.base import Segmenter
 
@@ -101,8 +101,5 @@ def segment_raster(
 
 
 def _batch(planes: Sequence[NDArray[np.float32]], device: torch.device, multiple: int) -> Tensor:
-    """(C, h, w) arrays as (B, C, h', w'), padded to a multiple at the bottom and right by reflection, as networks would."""
-    height, width = planes[0].shape[-2:]
-    padding = ((0, 0), (0, -height % multiple), (0, -width % multiple))
-    padded = [np.pad(plane, padding, mode="reflect" if min(height, width) > 1 else "edge") for plane in planes]
-    return torch.from_numpy(np.ascontiguousarray(np.stack(padded))).to(device)
+    """(C, h, w) arrays as a batch, see `padded_batch`."""
+    return torch.from_numpy(padded_batch(planes, multiple)).to(device)

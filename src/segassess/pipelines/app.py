@@ -32,7 +32,7 @@ def run_script(task: str, script: str) -> NoReturn:
     """Run `python <task>.py`; never returns.
 
     Args:
-        task: "train", "evaluate", "predict" or "prepare": name of the config `conf/<task>.yaml` and of the pipeline
+        task: "train", "evaluate", "predict", "export" or "prepare": name of the config `conf/<task>.yaml` and of the pipeline
             `segassess.pipelines.<task>.run(config)`; `task=NAME` on the command line takes `conf/<task>_NAME.yaml` instead.
         script: path of the script, or of a module of the package (`python -m segassess.<task>`).
 

@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from segassess.artifact import file_digest, read_metadata, without_pretrained, write_artifact
+from segassess.artifact import read_metadata, without_pretrained, write_artifact
 from segassess.assessor.checkpoint import SAFETENSORS_SUFFIX, load_weights, read_tensors
 from segassess.errors import CheckpointError
+from segassess.files import file_digest
 from segassess.segmenters.base import Segmenter
 from segassess.segmenters.registry import build_segmenter
 

@@ -30,6 +30,7 @@ class ImageEncoder(nn.Module, ABC):
         level_dims: channels D_i of each level.
         level_strides: stride of each level relative to the image, in pixels.
         pad_multiple: images must be padded to multiples of this many pixels.
+        any_size_graph: whether a graph that was traced at one image size holds for all sizes (see `segassess.export`).
         mean: per channel, for images in [0, 1], that the encoder's pretrained weights expect.
         std: likewise.
     """
@@ -38,6 +39,7 @@ class ImageEncoder(nn.Module, ABC):
     level_dims: tuple[int, ...]
     level_strides: tuple[int, ...]
     pad_multiple: int
+    any_size_graph: bool = True
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 

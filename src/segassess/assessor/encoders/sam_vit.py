@@ -121,6 +121,8 @@ class SamVitEncoder(ImageEncoder):
         self.level_dims = (dim,) * len(self.global_blocks)
         self.level_strides = (PATCH,) * len(self.global_blocks)
         self.pad_multiple = PATCH
+        # Relative positions are resampled, and windows padded, by Python numbers that depend on the size.
+        self.any_size_graph = False
         red, green, blue = (value / 255 for value in PIXEL_MEAN)
         self.mean = (red, green, blue)
         red, green, blue = (value / 255 for value in PIXEL_STD)
