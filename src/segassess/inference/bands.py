@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -90,6 +91,19 @@ def judge_band(
         true[part], missing[part] = (np.where(known, calibrated[code], 0) for code in (TP, FN))
         counts += grid.counts(calibrated, known, top, left)
     return JudgedBand(codes, error, mask & (codes != NOT_ASSESSED), true, missing, counts, unreadable)
+
+
+class KeepsBands(Protocol):
+    """Where judged bands are kept until the raster is whole; see `BandStore` and `BandsInMemory`."""
+
+    def has(self, index: int) -> bool:
+        """Whether the band of all masks is there."""
+
+    def save(self, index: int, bands: Sequence[JudgedBand]) -> None:
+        """Keep a band of each mask, in the order of the sources."""
+
+    def load(self, index: int, source: str) -> JudgedBand:
+        """A band of one mask."""
 
 
 class BandStore:

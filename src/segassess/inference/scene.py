@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,21 +13,18 @@ from numpy.typing import NDArray
 
 from segassess.assessor.base import Assessor
 from segassess.calibration import Calibration
-from segassess.inference.bands import BandStore, judge_band
+from segassess.inference.bands import KeepsBands, judge_band
 from segassess.inference.error_regions import RIM_PX
-from segassess.inference.findings import Findings, FindingsSweep
+from segassess.inference.judged_mask import TILE_COLUMNS, JudgedMask, JudgedMaskSweep
 from segassess.inference.judging import assess_windows
 from segassess.inference.layers import write_errors, write_objects
 from segassess.inference.object_scores import OBJECT_COLUMNS
 from segassess.inference.review_grid import ReviewGrid
-from segassess.inference.scores import SCORES, estimated_scores
 from segassess.inference.tables import write_table
 from segassess.inference.tiling import Tiling, predict_bands
 from segassess.inference.writers import ERROR, QUALITY, REFINED, open_raster, write_style
-from segassess.metrics.scores import ExpectedCounts
 from segassess.quality import Decoding
 from segassess.raster import Grid, ImageFile, MaskFile, Rendering, open_image, open_mask
-from segassess.raster.grid import apply
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +32,6 @@ log = logging.getLogger(__name__)
 _CHUNK = 4096
 # Rows that are read at once for an overview.
 _STEP = 512
-
-TILE_COLUMNS = ("tile", "row", "column", "left", "top", "right", "bottom", "x", "y", *SCORES)
 
 
 @dataclass(frozen=True)
@@ -154,7 +148,7 @@ def open_scene(
 def judge_bands(
     scene: Scene,
     judge: SceneJudge,
-    store: BandStore,
+    store: KeepsBands,
     wanted: Callable[[int], bool] = lambda index: True,
     on_window: Callable[[], None] = lambda: None,
 ) -> None:
@@ -188,24 +182,7 @@ def judge_bands(
         store.save(band.index, judged)
 
 
-@dataclass(frozen=True)
-class JudgedMask:
-    """What is known of a mask after its files were written.
-
-    Attributes:
-        scores: of the whole mask, see `estimated_scores`.
-        tiles: a row (`TILE_COLUMNS`) per tile of the review grid that has data, the one with the most expected errors first.
-        findings: errors and objects.
-        unreadable: pixels of the image that could not be read.
-    """
-
-    scores: dict[str, float]
-    tiles: list[dict[str, Any]]
-    findings: Findings
-    unreadable: int = 0
-
-
-def write_mask_results(scene: Scene, source: str, judge: SceneJudge, store: BandStore, folder: Path) -> JudgedMask:
+def write_mask_results(scene: Scene, source: str, judge: SceneJudge, store: KeepsBands, folder: Path) -> JudgedMask:
     """Put the bands of a mask together and write its maps, layers and tables.
 
     Args:
@@ -219,14 +196,7 @@ def write_mask_results(scene: Scene, source: str, judge: SceneJudge, store: Band
         RequestError: if the folder cannot be written to or the disk is full.
     """
     grid, output = scene.grid, judge.output
-    area = grid.pixel_area_m2
-    min_area: dict[str, float] = {}
-    if output.min_area_m2 is not None and area:
-        min_area["min_area"] = output.min_area_m2 / area
-    sweep = FindingsSweep(rim_px=output.rim_px, pixel_area_m2=area, **min_area)
-    review = ReviewGrid(*scene.size, output.review_tile)
-    counts = np.zeros((*review.shape, 4))
-    unreadable = 0
+    sweep = JudgedMaskSweep(grid, output.review_tile, output.min_area_m2, output.rim_px)
     with ExitStack() as stack:
         quality, error, refined = (
             stack.enter_context(open_raster(folder / name, kind, grid, judge.tags))
@@ -237,30 +207,14 @@ def write_mask_results(scene: Scene, source: str, judge: SceneJudge, store: Band
             quality.write(band.quality)
             error.write(band.error)
             refined.write(band.refined)
-            sweep.add(band.rows)
-            first = top // review.tile
-            counts[first : first + len(band.counts)] += band.counts
-            unreadable += band.unreadable
+            sweep.add(band, top)
     write_style(folder / "quality.qml")
-    findings = sweep.finish()
-    tiles = _tile_rows(review, counts, grid)
+    judged = sweep.finish()
+    findings = judged.findings
     for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
         write_errors(folder / f"errors.{suffix}", findings.errors, grid.georeference, output.simplify_px)
         write_objects(folder / f"objects.{suffix}", findings.objects, grid.georeference, output.simplify_px)
     objects = ({name: getattr(each, name) for name in OBJECT_COLUMNS} for each in findings.objects)
     write_table(folder / "objects.csv", OBJECT_COLUMNS, objects, parquet=output.parquet)
-    write_table(folder / "tiles.csv", TILE_COLUMNS, tiles, parquet=output.parquet)
-    whole = sum((tile.counts for tile in review.tiles(counts)), ExpectedCounts())
-    return JudgedMask(estimated_scores(whole, area), tiles, findings, unreadable)
-
-
-def _tile_rows(review: ReviewGrid, counts: NDArray[np.float64], grid: Grid) -> list[dict[str, Any]]:
-    area = grid.pixel_area_m2
-    rows: list[dict[str, Any]] = []
-    for tile in review.tiles(counts):
-        centre = (tile.left + tile.right) / 2, (tile.top + tile.bottom) / 2
-        x, y = centre if grid.georeference is None else apply(grid.georeference.transform, centre)
-        place = {"tile": f"r{tile.row}c{tile.column}", "row": tile.row, "column": tile.column, "x": x, "y": y}
-        box = {"left": tile.left, "top": tile.top, "right": tile.right, "bottom": tile.bottom}
-        rows.append({**place, **box, **estimated_scores(tile.counts, area)})
-    return sorted(rows, key=lambda row: (-row["error_area_px"], row["row"], row["column"]))
+    write_table(folder / "tiles.csv", TILE_COLUMNS, judged.tiles, parquet=output.parquet)
+    return judged

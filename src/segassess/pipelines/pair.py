@@ -15,8 +15,9 @@ import rasterio
 from segassess.errors import InputError
 from segassess.files import atomic_path, only_one, remove_empty, remove_leftovers, write_json
 from segassess.inference.bands import BandStore
+from segassess.inference.judged_mask import JudgedMask
 from segassess.inference.pairs import Pair, safe_name
-from segassess.inference.scene import JudgedMask, Scene, judge_bands, open_scene, write_mask_results
+from segassess.inference.scene import Scene, judge_bands, open_scene, write_mask_results
 from segassess.inference.writers import NODATA, PROBABILITY_STEPS
 from segassess.pipelines.request import Request
 from segassess.pipelines.review import keep_review

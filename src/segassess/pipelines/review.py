@@ -13,7 +13,8 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from segassess.files import atomic_path
-from segassess.inference.scene import JudgedMask, Scene
+from segassess.inference.judged_mask import JudgedMask
+from segassess.inference.scene import Scene
 from segassess.raster import Grid
 from segassess.reporting.review_page import ReviewedMask, TilePicture, render_review_page, tile_picture
 
