@@ -1,3 +1,27 @@
-"""segassess: this mask came from somewhere; where is it wrong?"""
+"""segassess: this mask came from somewhere; where is it wrong?
+
+In Python: `segassess.assess(image, mask)` judges a mask, `segassess.load(checkpoint)` loads another assessor than the one in
+the box; docs/python.md shows both. They are imported when they are first asked for, so that `import segassess` costs nothing.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from segassess.api import Judge, QualityMap, assess, load
+
+__all__ = ["Judge", "QualityMap", "__version__", "assess", "load"]
+
+# Not seen by type checkers, for which any name of the package would exist otherwise.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module("segassess.api"), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

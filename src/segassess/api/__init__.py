@@ -1,0 +1,14 @@
+"""The Python API: `load` an assessor, `assess` masks, read a `QualityMap`.
+
+It judges with the machinery of `predict.py`, so the same files give the same numbers.
+"""
+
+from segassess.api.assessing import assess
+from segassess.api.judge import Judge
+from segassess.api.loading import load
+from segassess.api.quality_map import QualityMap
+from segassess.inference.scene import OutputSettings
+from segassess.inference.tiling import Tiling
+from segassess.raster import Georeference, Rendering
+
+__all__ = ["Georeference", "Judge", "OutputSettings", "QualityMap", "Rendering", "Tiling", "assess", "load"]

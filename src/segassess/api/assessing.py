@@ -1,0 +1,78 @@
+"""One call that judges masks, for those who need no more than that."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, overload
+
+from segassess.api.arrays import RasterInput
+from segassess.api.judge import Judge
+from segassess.api.loading import load
+from segassess.api.quality_map import QualityMap
+from segassess.raster import Georeference
+
+
+@lru_cache(maxsize=1)
+def _box() -> Judge:
+    return load()
+
+
+@overload
+def assess(
+    image: RasterInput,
+    mask: Mapping[str, RasterInput],
+    *,
+    assessor: Judge | str | Path | None = None,
+    label: int | None = None,
+    georeference: Georeference | None = None,
+) -> dict[str, QualityMap]: ...
+
+
+@overload
+def assess(
+    image: RasterInput,
+    mask: list[Any] | tuple[Any, ...],
+    *,
+    assessor: Judge | str | Path | None = None,
+    label: int | None = None,
+    georeference: Georeference | None = None,
+) -> list[QualityMap]: ...
+
+
+@overload
+def assess(
+    image: RasterInput,
+    mask: RasterInput,
+    *,
+    assessor: Judge | str | Path | None = None,
+    label: int | None = None,
+    georeference: Georeference | None = None,
+) -> QualityMap: ...
+
+
+def assess(
+    image: RasterInput,
+    mask: Any,
+    *,
+    assessor: Judge | str | Path | None = None,
+    label: int | None = None,
+    georeference: Georeference | None = None,
+) -> QualityMap | dict[str, QualityMap] | list[QualityMap]:
+    """Judge one mask of an image, or several: `Judge.assess` of the assessor in the box, or of another.
+
+    Args:
+        image: see `Judge.assess`.
+        mask: likewise.
+        assessor: what `load` gave, or a checkpoint to load; None is the assessor in the box, which is loaded once.
+        label: see `Judge.assess`.
+        georeference: likewise.
+
+    Raises:
+        InputError: if image or mask cannot be used, or they have no valid pixel in common.
+        CheckpointError: if the checkpoint cannot be loaded.
+    """
+    judge = _box() if assessor is None else assessor if isinstance(assessor, Judge) else load(assessor)
+    maps: QualityMap | dict[str, QualityMap] | list[QualityMap] = judge.assess(
+        image, mask, label=label, georeference=georeference
+    )
+    return maps

@@ -1,0 +1,151 @@
+"""Judge masks of an image, given as files or as arrays."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+from segassess.api.arrays import RasterInput, image_array, in_memory, mask_array
+from segassess.api.quality_map import OVERVIEW_PIXELS, QualityMap
+from segassess.assessor.artifact import Description, LoadedAssessor
+from segassess.errors import InputError
+from segassess.inference.bands_in_memory import BandsInMemory
+from segassess.inference.scene import SceneJudge, judge_bands, open_scene
+from segassess.raster import Georeference
+
+# Name of the only mask.
+SOURCE = "mask"
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A loaded assessor and how it judges; `segassess.load` makes it.
+
+    Attributes:
+        loaded: the assessor, what it is and where it comes from.
+        settings: how scenes are judged.
+    """
+
+    loaded: LoadedAssessor
+    settings: SceneJudge
+
+    @property
+    def description(self) -> Description:
+        """What the checkpoint says of itself: architecture, decoding, training, calibration."""
+        return self.loaded.description
+
+    @overload
+    def assess(
+        self,
+        image: RasterInput,
+        mask: Mapping[str, RasterInput],
+        *,
+        label: int | None = None,
+        georeference: Georeference | None = None,
+    ) -> dict[str, QualityMap]: ...
+
+    @overload
+    def assess(
+        self,
+        image: RasterInput,
+        mask: list[Any] | tuple[Any, ...],
+        *,
+        label: int | None = None,
+        georeference: Georeference | None = None,
+    ) -> list[QualityMap]: ...
+
+    @overload
+    def assess(
+        self, image: RasterInput, mask: RasterInput, *, label: int | None = None, georeference: Georeference | None = None
+    ) -> QualityMap: ...
+
+    def assess(
+        self,
+        image: RasterInput,
+        mask: RasterInput | Mapping[str, RasterInput] | Sequence[RasterInput],
+        *,
+        label: int | None = None,
+        georeference: Georeference | None = None,
+    ) -> QualityMap | dict[str, QualityMap] | list[QualityMap]:
+        """Judge one mask of an image, or several, for which the image is encoded once.
+
+        Args:
+            image: a path, or an array: (H, W), (H, W, 3), or (H, W, 4) with alpha; uint8, floats in [0, 1], or other numbers,
+                which are stretched. Tensors, also (3, H, W), and Pillow images are taken as well.
+            mask: a path of a raster or of polygons, or an array (H, W) of booleans or numbers, any value > 0 is foreground.
+                Several: a dictionary by name, or a list.
+            label: the value that is foreground, where masks hold classes.
+            georeference: of an image that is an array; None leaves it in pixel coordinates.
+
+        Returns:
+            A `QualityMap`, or a dictionary or list of them as masks were given.
+
+        Raises:
+            InputError: if image or mask cannot be used, or they have no valid pixel in common.
+        """
+        named = _named(mask)
+        with ExitStack() as stack:
+            paths = {}
+            if isinstance(image, str | Path):
+                if georeference is not None:
+                    raise InputError(f"{image} has its own place; give georeference= only with an image that is an array.")
+                image_path = str(image)
+            else:
+                image_path = stack.enter_context(_as_file("The image array", image_array(image), georeference))
+            for source, each in named.items():
+                name = "The mask array" if source == SOURCE else f"The mask array {source}"
+                paths[source] = (
+                    str(each) if isinstance(each, str | Path) else stack.enter_context(_as_file(name, mask_array(each), None))
+                )
+            maps = self._judged(image_path, paths, label)
+        if isinstance(mask, Mapping):
+            return maps
+        return list(maps.values()) if isinstance(mask, list | tuple) else maps[SOURCE]
+
+    def _judged(self, image: str, paths: Mapping[str, str], label: int | None) -> dict[str, QualityMap]:
+        labels = {} if label is None else dict.fromkeys(paths, label)
+        with open_scene(image, paths, self.settings.rendering, labels) as scene:
+            bands = BandsInMemory(list(paths))
+            judge_bands(scene, self.settings, bands)
+            overview, _ = scene.overview(next(iter(paths)), scene.overview_size(OVERVIEW_PIXELS))
+            maps = {}
+            for source, file in scene.masks.items():
+                notes = [*(f"image: {note}" for note in scene.image.notes), *(f"{source}: {note}" for note in file.notes)]
+                maps[source] = QualityMap(scene, source, self.settings, bands, overview, tuple(notes))
+        if not any(tile for each in maps.values() for tile in each.tiles):
+            names = " or ".join(dict.fromkeys(paths.values()))
+            raise InputError(f"{image} has no valid pixel in common with {names} (nodata, NaN, transparent or elsewhere).")
+        return maps
+
+    def __repr__(self) -> str:
+        about = self.description
+        names = f"assessor={about.assessor['name']}, encoder={about.encoder['name']}"
+        return f"Judge({names}, decoding={about.decoding}, checkpoint={self.loaded.digest}, device={self.settings.device})"
+
+
+def _named(mask: RasterInput | Mapping[str, RasterInput] | Sequence[RasterInput]) -> dict[str, RasterInput]:
+    """Masks by name.
+
+    Raises:
+        InputError: if there are none.
+    """
+    if isinstance(mask, Mapping):
+        named = {str(source): each for source, each in mask.items()}
+    elif isinstance(mask, list | tuple):
+        named = {f"{SOURCE}_{number}": each for number, each in enumerate(mask, 1)}
+    else:
+        named = {SOURCE: mask}  # type: ignore[dict-item]  # a str is a Sequence as well
+    if not named:
+        raise InputError("There is no mask in the list of masks; give at least one.")
+    return named
+
+
+@contextmanager
+def _as_file(name: str, bands: Any, georeference: Georeference | None) -> Iterator[str]:
+    """An array as the path of a raster; what is said of it names the array and not the path."""
+    with in_memory(bands, georeference) as path:
+        try:
+            yield path
+        except InputError as error:
+            raise InputError(str(error).replace(path, name)) from error

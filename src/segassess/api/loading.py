@@ -1,0 +1,87 @@
+"""Load an assessor: the one in the box, or any checkpoint."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segassess import __version__
+from segassess.api.judge import Judge
+from segassess.assessor.artifact import load_assessor
+from segassess.errors import CheckpointError, ConfigError
+from segassess.inference.scene import OutputSettings, SceneJudge
+from segassess.inference.tiling import Tiling
+from segassess.quality import Decoding
+from segassess.raster import Rendering
+
+_PACKAGE = Path(__file__).parents[1]
+_BOX = Path("checkpoints") / "compact_lite0.safetensors"
+
+
+def load(
+    checkpoint: str | Path | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    decoding: Decoding | None = None,
+    assessor: Mapping[str, Any] | None = None,
+    encoder: Mapping[str, Any] | None = None,
+    tiling: Tiling | None = None,
+    rendering: Rendering | None = None,
+    output: OutputSettings | None = None,
+) -> Judge:
+    """Load an assessor.
+
+    Args:
+        checkpoint: a file that `train.py` left, or one of the authors of SegAssess; None is the assessor in the box.
+        device: where to compute, such as "cpu" or "cuda".
+        decoding: "consistent" rules out what a mask makes impossible, "free" does not; None takes what the checkpoint was
+            trained with.
+        assessor: what it is, such as {"name": "segassess"}; only for checkpoints that do not say so.
+        encoder: likewise, such as {"name": "sam_vit_b"}.
+        tiling: windows that large images are judged by.
+        rendering: how the values of an image become RGB.
+        output: how finely errors, objects and review tiles are told apart, and how they are written.
+
+    Raises:
+        CheckpointError: if the file is missing, cannot be read, does not say what it is and was not told, or does not fit.
+        ConfigError: if there is no such device or decoding.
+    """
+    loaded = load_assessor(
+        _in_the_box() if checkpoint is None else checkpoint, assessor=assessor, encoder=encoder, decoding=decoding
+    )
+    place = _device(device)
+    loaded.assessor.to(place)
+    settings = SceneJudge(
+        assessor=loaded.assessor,
+        decoding=loaded.description.decoding,
+        calibration=loaded.description.calibration,
+        device=place,
+        tags={
+            "SEGASSESS_VERSION": __version__,
+            "SEGASSESS_CHECKPOINT": loaded.digest,
+            "SEGASSESS_DECODING": loaded.description.decoding,
+        },
+        tiling=tiling or Tiling(),
+        rendering=rendering or Rendering(),
+        output=output or OutputSettings(),
+    )
+    return Judge(loaded, settings)
+
+
+def _in_the_box() -> Path:
+    """Where the assessor in the box lies: in a clone beside `src`, in a wheel in the package."""
+    for folder in (_PACKAGE, _PACKAGE.parents[1]):
+        if (folder / _BOX).is_file():
+            return folder / _BOX
+    raise CheckpointError(f"This installation has no {_BOX.name}; give load() the path of a checkpoint, or work in a clone.")
+
+
+def _device(device: str | torch.device) -> torch.device:
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ConfigError(f"device={str(device)!r} cannot be used ({reason}); give cpu, or cuda where there is a GPU.") from error
+    return place
