@@ -68,8 +68,16 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     write_onnx(graph, load_assessor(checkpoint))
     # Before FILE alone, which they begin with.
     stand_ins = {"checkpoint=FILE.onnx": graph, "torch_free FILE.onnx": graph, **stand_ins}
+    stand_ins["segassess.review_queue DIR"] = predicted(here, checkpoint)
     stand_ins |= {f"{name} download=DIR": folder for name, folder in make_all(here / "downloads").items()}
     return here, stand_ins
+
+
+def predicted(here, checkpoint):
+    """What predict.py leaves of the image that the page names."""
+    arguments = [f"{key}={here / file}" for key, file in {"image": "a.tif", "mask": "b.tif", "output_dir": "predicted"}.items()]
+    run_script("predict", *arguments, f"checkpoint={checkpoint}", f"hydra.run.dir={here}/log")
+    return here / "predicted"
 
 
 def segmenter(data, folder):
@@ -86,7 +94,7 @@ def segmenter(data, folder):
 
 def test_there_are_commands_for_every_script():
     programs = {re.sub(r"python (-m )?(\S+).*", r"\2", command) for command in commands()}
-    modules = {"segassess.prepare", "segassess.segmenters", "segassess.export.torch_free"}
+    modules = {"segassess.prepare", "segassess.segmenters", "segassess.export.torch_free", "segassess.review_queue"}
     assert programs == {"train.py", "evaluate.py", "predict.py", "export.py", *modules}
 
 
