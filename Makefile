@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEMO := outputs/demo
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help demo test test-slow lint types docs format clean
+.PHONY: help demo test test-slow lint types docs notebooks format clean
 
 help:
 	@echo "make demo       make scenes, train for at most 3 minutes, evaluate on unseen masks, draw panels"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-slow  the slow tests"
 	@echo "make lint types ruff and mypy"
 	@echo "make docs       the documentation site, in site/"
+	@echo "make notebooks  execute the notebooks and store their outputs"
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("segassess needs Python 3.11 or newer; run: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
@@ -51,5 +52,8 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+notebooks: $(READY)
+	$(BIN)/python notebooks/execute.py
+
 clean:
-	rm -rf outputs multirun site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf outputs notebooks/outputs multirun site .pytest_cache .mypy_cache .ruff_cache
