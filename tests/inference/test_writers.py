@@ -6,7 +6,7 @@ import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
-from segassess.errors import RequestError
+from segassess.errors import OutputError, RequestError
 from segassess.files import atomic_path
 from segassess.inference.writers import ERROR, QUALITY, REFINED, open_raster, probability_steps, write_raster, write_style
 from segassess.quality import CLASS_COLOURS
@@ -87,7 +87,7 @@ class TestRasters:
                 file.write(np.zeros((256, 256), np.uint8), 1, window=((0, 256), (0, 256)))
 
         monkeypatch.setattr("rasterio.shutil.copy", lose)
-        with pytest.raises(RequestError, match="cannot be written"):
+        with pytest.raises(OutputError, match=r"cannot be written .*make room and give the same command again"):
             write_raster(tmp_path / "quality.tif", QUALITY, CODES)
         assert not list(tmp_path.iterdir())
 
@@ -167,7 +167,7 @@ class TestAtomicPath:
                 pytest.fail("the block must not run")
 
     def test_full_disk(self, tmp_path):
-        with pytest.raises(RequestError, match=r"cannot be written \(No space left on device\)"):
+        with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\)"):
             with atomic_path(tmp_path / "a.csv"):
                 raise OSError(28, "No space left on device")
         assert not list(tmp_path.iterdir())

@@ -114,7 +114,8 @@ class QualityMap:
             The folder.
 
         Raises:
-            RequestError: if the folder cannot be written to or the disk is full.
+            RequestError: if the folder cannot be written to.
+            OutputError: if the disk is full.
         """
         write_mask_results(self._scene, self.source, self._judge, self._bands, Path(folder))
         return Path(folder)

@@ -141,7 +141,8 @@ class BandStore:
         """Keep a band of each mask, in the order of the sources.
 
         Raises:
-            RequestError: if the folder cannot be written to or the disk is full.
+            RequestError: if the folder cannot be written to.
+            OutputError: if the disk is full.
         """
         for source, band in zip(self._sources, bands, strict=True):
             content = {**vars(band), "mask": np.packbits(band.mask, axis=1)}

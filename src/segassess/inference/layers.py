@@ -40,7 +40,8 @@ def write_errors(
         simplify_px: outlines may leave their pixels' edges by so much.
 
     Raises:
-        RequestError: if the folder cannot be written to or the disk is full.
+        RequestError: if the folder cannot be written to.
+        OutputError: if the disk is full.
     """
     _write(Path(path), "errors", errors, ERROR_COLUMNS, georeference, simplify_px)
 
@@ -65,7 +66,8 @@ def write_polygons(
         georeference: of the image.
 
     Raises:
-        RequestError: if the folder cannot be written to or the disk is full.
+        RequestError: if the folder cannot be written to.
+        OutputError: if the disk is full.
     """
     _write_chunks(Path(path), layer, iter([(outlines, columns)]), georeference)
 

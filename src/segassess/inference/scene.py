@@ -193,7 +193,8 @@ def write_mask_results(scene: Scene, source: str, judge: SceneJudge, store: Keep
         folder: where files go.
 
     Raises:
-        RequestError: if the folder cannot be written to or the disk is full.
+        RequestError: if the folder cannot be written to.
+        OutputError: if the disk is full.
     """
     grid, output = scene.grid, judge.output
     sweep = JudgedMaskSweep(grid, output.review_tile, output.min_area_m2, output.rim_px)

@@ -126,7 +126,8 @@ def open_raster(path: str | Path, kind: RasterKind, grid: Grid, tags: Mapping[st
         tags: metadata of the file (model hash, version, decoding, ...).
 
     Raises:
-        RequestError: if the folder cannot be written to or the disk is full.
+        RequestError: if the folder cannot be written to.
+        OutputError: if the disk is full.
         ValueError: if rows are missing at the end.
     """
     place = {} if grid.georeference is None else {"crs": grid.georeference.crs, "transform": grid.georeference.transform}
@@ -191,7 +192,8 @@ def write_raster(
         tags: metadata of the file.
 
     Raises:
-        RequestError: if the folder cannot be written to or the disk is full.
+        RequestError: if the folder cannot be written to.
+        OutputError: if the disk is full.
         ValueError: if the data are no such array.
     """
     rows = np.asarray(data)
