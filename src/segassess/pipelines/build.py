@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,9 @@ from typing import Any, TypeVar
 
 import lightning as L
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
+from hydra.types import RunMode
 from hydra.utils import get_class, instantiate
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
@@ -192,15 +195,44 @@ def callbacks(node: DictConfig | None) -> list[L.Callback]:
 
 
 def loggers(node: DictConfig | None) -> list[Logger]:
-    """Loggers of a dictionary of nodes; null entries are dropped."""
+    """Loggers of a dictionary of nodes; null entries are dropped.
+
+    Raises:
+        ConfigError: if a logger needs a package that is not installed, or all runs of a sweep would be one.
+    """
     made = []
     for name, child in (node or {}).items():
         if child is not None:
             try:
-                made.append(make(child, f"logger.{name!s}"))
-            except ModuleNotFoundError as error:
-                raise ConfigError(f"logger.{name!s} needs the package {error.name}: pip install 'segassess[wandb]'.") from error
+                made.append(make(child, f"logger.{name!s}", **_name_and_group(child)))
+            except ConfigError as error:
+                cause = error.__cause__ and error.__cause__.__cause__
+                if not isinstance(cause, ModuleNotFoundError):
+                    raise
+                raise ConfigError(f"logger.{name!s} needs the package wandb: pip install 'segassess[wandb]'.") from error
     return made
+
+
+def _name_and_group(node: DictConfig) -> dict[str, str]:
+    """What a W&B run is called where its node leaves it open: by the end of its folder; runs of a sweep are a group.
+
+    Raises:
+        ConfigError: in a sweep, if one run is named for all.
+    """
+    if "group" not in node:
+        return {}
+    hydra = HydraConfig.get()
+    sweeps = hydra.mode == RunMode.MULTIRUN
+    if sweeps and (identity := node.get("id") or os.environ.get("WANDB_RUN_ID")):
+        raise ConfigError(
+            f"logger.wandb.id or WANDB_RUN_ID is {identity}, which would make one run of the whole sweep; unset it."
+        )
+    chosen = {"name": _end(node.save_dir)} if node.name is None else {}
+    return chosen | ({"group": _end(hydra.sweep.dir)} if sweeps and node.group is None else {})
+
+
+def _end(folder: str) -> str:
+    return "/".join(Path(folder).resolve().parts[-2:])
 
 
 def trainer(node: DictConfig, *, callbacks: list[L.Callback], **options: Any) -> L.Trainer:
@@ -218,17 +250,28 @@ def trainer(node: DictConfig, *, callbacks: list[L.Callback], **options: Any) ->
 
 @contextmanager
 def interruptible(trainer: L.Trainer) -> Iterator[None]:
-    """Turn the exit that Lightning makes of Ctrl-C back into a KeyboardInterrupt, and end what loggers began."""
+    """Turn the exit that Lightning makes of Ctrl-C back into a KeyboardInterrupt."""
     try:
         yield
     except SystemExit as exit_:
         if trainer.interrupted:
             raise KeyboardInterrupt from exit_
         raise
+
+
+@contextmanager
+def closing_loggers() -> Iterator[None]:
+    """End what loggers began within the block, as failed if the block fails.
+
+    Otherwise W&B would write the next training of this process (of a sweep, of another fold) into the same run.
+    """
+    code = 1
+    try:
+        yield
+        code = 0
     finally:
-        # Otherwise W&B would write the next training of this process (of a sweep, of another fold) into the same run.
         if "wandb" in sys.modules:
-            sys.modules["wandb"].finish()
+            sys.modules["wandb"].finish(exit_code=code)
 
 
 def _quieten_lightning() -> None:

@@ -22,10 +22,12 @@ from segassess.data.sampling import TileKey, collate_tiles
 from segassess.data.sources import available_sources
 from segassess.errors import CheckpointError, ConfigError, RequestError
 from segassess.files import atomic_path
-from segassess.metrics.evaluation import ALL, metrics_by_region
+from segassess.metrics.evaluation import ALL, MaskRow, metrics_by_region
 from segassess.pipelines import build
 from segassess.pipelines.sweep import MISSING
 from segassess.quality import Decoding
+from segassess.reporting.dashboard.board import Board
+from segassess.reporting.dashboard.evaluation import show_evaluation
 from segassess.reporting.tables import COLUMNS, MAIN_METRIC, RegionResults, Results, comparison_table, region_table, write_results
 from segassess.rivals import Rival, RivalContext, build_rival, rival_class
 from segassess.segmenters.fitted import FULL, FittedSegmenter
@@ -60,11 +62,19 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results by method, source and metric; the same by method and region; rows by method."""
+    """Results by method, source and metric; the same by method and region; a row per mask by method; regions by tile."""
 
     results: Results
     regions: RegionResults
-    rows: Mapping[str, Sequence[Mapping[str, Any]]]
+    masks: Mapping[str, Sequence[MaskRow]]
+    region_of: Mapping[str, str]
+
+    @property
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Rows as plain dictionaries, by method."""
+        return {
+            name: [{"region": self.region_of[row.name], **row.as_dict()} for row in found] for name, found in self.masks.items()
+        }
 
 
 def run(config: DictConfig) -> float:
@@ -128,8 +138,7 @@ def evaluate_methods(
         if module.metrics.sources != list(data.test_sources or ()):
             for by_source in (results[name], *regions[name].values()):
                 by_source.pop(ALL, None)
-    rows = {name: [{"region": region_of[row.name], **row.as_dict()} for row in module.rows] for name, module in modules.items()}
-    return Evaluation(results, regions, rows)
+    return Evaluation(results, regions, {name: module.rows for name, module in modules.items()}, region_of)
 
 
 def with_rivals(
@@ -289,8 +298,22 @@ def fit_rival(rival: Rival, data: AssessmentData, device: torch.device) -> None:
     rival.finish_fit()
 
 
-def report(evaluation: Evaluation, about: Mapping[str, Any], data: AssessmentData, trained: Sequence[str]) -> None:
-    """Print the table and write the files into the run's folder (rank 0 only)."""
+def report(
+    evaluation: Evaluation,
+    about: Mapping[str, Any],
+    data: AssessmentData,
+    trained: Sequence[str],
+    board: Board | None = None,
+) -> None:
+    """Print the table, and write files and figures into the run's folder (rank 0 only).
+
+    Args:
+        evaluation: what is reported; its first method is the one under evaluation.
+        about: what was evaluated, for `metrics.json`.
+        data: likewise.
+        trained: sources that the method has learned from.
+        board: where figures are shown; None shows them in the folder only.
+    """
     if torch.distributed.is_initialized() and torch.distributed.get_rank() != 0:
         return
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -302,4 +325,5 @@ def report(evaluation: Evaluation, about: Mapping[str, Any], data: AssessmentDat
     if len(next(iter(evaluation.regions.values()))) > 1:
         console.print(region_table(evaluation.regions, f"{COLUMNS[MAIN_METRIC]} by region, all sources"))
     write_results(folder, evaluation.results, evaluation.regions, evaluation.rows, {**about, "unseen": unseen})
-    print(f"Metrics: {folder / 'metrics.json'}, metrics.csv, tiles.csv")
+    show_evaluation(board or Board(folder), f"split {' + '.join(splits)}", evaluation.results, evaluation.masks)
+    print(f"Metrics: {folder / 'metrics.json'}, metrics.csv, tiles.csv, figures/, tables/")

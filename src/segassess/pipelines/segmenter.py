@@ -23,7 +23,9 @@ from segassess.data.tiles import Tile, TileSet
 from segassess.errors import ConfigError, RequestError, SomeInputsFailed
 from segassess.inference.drawing import DrawnMasks, draw_masks
 from segassess.pipelines import build
+from segassess.pipelines.provenance import record_run
 from segassess.pipelines.resume import restore_best, resumable, resume_path, stored_description
+from segassess.reporting.dashboard.board import Board
 from segassess.reporting.tables import number
 from segassess.segmenters.artifact import SegmenterDescription, read_description, save_segmenter
 from segassess.segmenters.fitted import FULL, FittedSegmenter, fold_file
@@ -142,6 +144,13 @@ def _fit(
     config: DictConfig, train: Sequence[Tile], valid: Sequence[Tile], folder: Path, file: Path, resume: Path | None
 ) -> SegmenterDescription:
     """Train a network in a folder of its own, and write it to `file`."""
+    with build.closing_loggers():
+        return _fit_logged(config, train, valid, folder, file, resume)
+
+
+def _fit_logged(
+    config: DictConfig, train: Sequence[Tile], valid: Sequence[Tile], folder: Path, file: Path, resume: Path | None
+) -> SegmenterDescription:
     config = OmegaConf.merge(config, {"paths": {"run": str(folder)}})  # type: ignore[assignment]
     # For each network, so that those of a continued cross-fitting are the ones of an undisturbed one.
     L.seed_everything(config.seed, workers=True, verbose=False)
@@ -160,6 +169,7 @@ def _fit(
     trainer = build.trainer(
         config.trainer, callbacks=build.callbacks(config.callbacks), logger=build.loggers(config.logger), default_root_dir=folder
     )
+    record_run(folder, config, trainer.loggers)
     with build.interruptible(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     restore_best(trainer, module.segmenter, "segmenter", resume)
@@ -182,6 +192,7 @@ def _fit(
     # A trial run must not take the place of a trained network.
     if trainer.is_global_zero and not config.trainer.fast_dev_run:
         save_segmenter(file, module.segmenter, description)
+        Board(folder, trainer.loggers).checkpoint(file)
     return description
 
 

@@ -22,8 +22,11 @@ from segassess.errors import ConfigError, RequestError
 from segassess.metrics.evaluation import ALL
 from segassess.pipelines import build
 from segassess.pipelines.evaluate import Candidate, evaluate_methods, report
+from segassess.pipelines.provenance import record_run
 from segassess.pipelines.resume import restore_best, resumable, resume_path, stored_description
 from segassess.pipelines.segmenter import crossfit, train_segmenter
+from segassess.reporting.dashboard.board import Board
+from segassess.reporting.dashboard.sheet import write_sheet
 from segassess.segmenters.fitted import FULL, FittedSegmenter
 from segassess.training.module import MONITORED, AssessorModule, assess_batch
 from segassess.training.online_ams import OnlineAms
@@ -45,6 +48,11 @@ def run(config: DictConfig) -> float | None:
 
 def train_assessor(config: DictConfig) -> float | None:
     """Train; returns the best FP/FN mIoU on the validation tiles of the training sources."""
+    with build.closing_loggers():
+        return _train_assessor(config)
+
+
+def _train_assessor(config: DictConfig) -> float | None:
     if config.weights_dtype not in WEIGHTS_DTYPES:
         raise ConfigError(f"weights_dtype must be one of {', '.join(WEIGHTS_DTYPES)}, not {config.weights_dtype!r}.")
     L.seed_everything(config.seed, workers=True, verbose=False)
@@ -62,6 +70,8 @@ def train_assessor(config: DictConfig) -> float | None:
     trainer = build.trainer(
         config.trainer, callbacks=build.callbacks(config.callbacks), logger=build.loggers(config.logger), default_root_dir=folder
     )
+    record_run(folder, config, trainer.loggers)
+    board = Board(folder, trainer.loggers)
     log.info("Training on %d tiles with masks of %s.", len(data.train_dataset()), ", ".join(sources))
     with resumable(folder), build.interruptible(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
@@ -73,13 +83,16 @@ def train_assessor(config: DictConfig) -> float | None:
         half = config.weights_dtype == "float16"
         save_assessor(folder / "assessor.safetensors", module.assessor, description, half=half)
         log.info("Assessor: %s", folder / "assessor.safetensors")
+        board.checkpoint(folder / "assessor.safetensors")
     if config.evaluate:
         method = str(config.assessor.name)
         candidate = Candidate(module.assessor, config.decoding, description.calibration)
         evaluation = evaluate_methods(config, data, {method: candidate}, build.as_list(config.rivals))
         about = {"version": __version__, "split": build.plain(config.split), "seed": config.seed, **description.as_dict()}
-        report(evaluation, about, data, description.training["sources"])
+        report(evaluation, about, data, description.training["sources"], board)
         log.info("FP/FN mIoU on %s, all sources: %.3f", config.split, evaluation.results[method][ALL]["fp_fn_miou"])
+    if trainer.is_global_zero and (sheet := write_sheet(folder)):
+        log.info("Dashboard: %s", sheet)
     return best
 
 

@@ -1,4 +1,4 @@
-"""Plots of a benchmark: how soon reviewers find the errors, and whether probabilities mean what they say."""
+"""Plots of a benchmark or an evaluation: how soon reviewers find the errors, and whether probabilities mean what they say."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ def write_review_plot(path: Path, runs: Runs) -> None:
         for index, (method, found) in enumerate(by_method.items()):
             rows = found[0]
             looked, share = review_curve([row.expected_errors for row in rows], [row.true_errors for row in rows])
-            axes.plot(looked, share, label=method, **_style(index))
+            axes.plot(looked, share, label=method, **line_style(index))
             if index == 0:
                 errors = [row.true_errors for row in rows]
                 axes.plot(*review_curve(errors, errors), color=_QUIET, linewidth=1, linestyle="-.", label="oracle")
@@ -61,7 +61,7 @@ def write_reliability_plot(path: Path, runs: Runs) -> None:
                 marker="o",
                 markersize=3,
                 label=method,
-                **_style(index),
+                **line_style(index),
             )
         axes.set(xlabel="predicted P(error)", ylabel="observed share of errors", xlim=(0, 1), ylim=(0, 1))
     _finish(figure, panels, path)
@@ -71,7 +71,8 @@ def write_reliability_plot(path: Path, runs: Runs) -> None:
 MIN_PIXELS = 200
 
 
-def _style(index: int) -> dict[str, Any]:
+def line_style(index: int) -> dict[str, Any]:
+    """Options of matplotlib for one of several lines."""
     return {"color": _COLOURS[index % len(_COLOURS)], "linestyle": _DASHES[index // len(_COLOURS)], "linewidth": 1.6}
 
 
@@ -87,6 +88,7 @@ def _panels(titles: Sequence[str], width: float) -> tuple[Figure, list[Axes]]:
 
 def _finish(figure: Figure, panels: Sequence[Axes], path: Path) -> None:
     handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False, fontsize=9)
+    columns = min(len(handles), 2 if len(panels) == 1 else 5)
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)

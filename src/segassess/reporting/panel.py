@@ -117,12 +117,12 @@ def render_panel(
     assessed = (codes != NOT_ASSESSED) & ~np.isnan(probability)
     pictures = [
         _Picture("Image", photo),
-        _Picture("Mask", _outlined(photo, inside, size)),
-        _Picture("Quality map (predicted)", _quality_over(photo, codes, size)),
+        _Picture("Mask", mask_over(photo, inside, size)),
+        _Picture("Quality map (predicted)", quality_over(photo, codes, size)),
         _Picture("Error probability", _error_picture(probability, assessed, size)),
     ]
     if true_codes is not None:
-        pictures.append(_Picture("Quality map (true)", _quality_over(photo, true_codes, size)))
+        pictures.append(_Picture("Quality map (true)", quality_over(photo, true_codes, size)))
     return _composed(pictures, title, notes, estimated_iou, _legend(codes, true_codes))
 
 
@@ -140,8 +140,14 @@ def _resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     return picture.resize(size, Image.Resampling.NEAREST if size[0] > picture.width else Image.Resampling.BOX)
 
 
-def _outlined(photo: Image.Image, inside: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
-    """The image with the mask lightly filled and outlined in yellow; between dark lines where there is room for them."""
+def mask_over(photo: Image.Image, inside: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
+    """The image with the mask lightly filled and outlined in yellow; between dark lines where there is room for them.
+
+    Args:
+        photo: the image at the size of the picture.
+        inside: (H, W) in pixels of the image.
+        size: width and height of the picture.
+    """
     shown = np.asarray(_resized(Image.fromarray(inside.astype(np.uint8) * 255), size)) >= 128
     pixels = np.asarray(photo, dtype=np.float32)
     fill = 0.25 * shown[..., None]
@@ -163,8 +169,14 @@ def _eroded(inside: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     return inside
 
 
-def _quality_over(photo: Image.Image, codes: NDArray[np.generic], size: tuple[int, int]) -> Image.Image:
-    """Classes over the greyed image; what was not assessed is striped."""
+def quality_over(photo: Image.Image, codes: NDArray[np.generic], size: tuple[int, int]) -> Image.Image:
+    """Classes over the greyed image; what was not assessed is striped.
+
+    Args:
+        photo: the image at the size of the picture.
+        codes: (H, W) quality map in pixels of the image.
+        size: width and height of the picture.
+    """
     table = np.zeros((256, 4), np.uint8)
     for code, opacity in _OPACITY.items():
         table[code] = (*CLASS_COLOURS[code][:3], round(255 * opacity))

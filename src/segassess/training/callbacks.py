@@ -1,7 +1,12 @@
 """Callbacks of training."""
 
+import time
+from typing import Any
+
 import lightning as L
 import torch
+
+from segassess.data.batch import Batch
 
 
 class EpochSeed(L.Callback):
@@ -17,3 +22,43 @@ class EpochSeed(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Seed the global generators of torch."""
         torch.manual_seed(self.seed + 1_000_003 * trainer.current_epoch + 7919 * trainer.global_rank)
+
+
+class Pace(L.Callback):
+    """Logs after each epoch how fast it was, and the learning rate of its last batch.
+
+    `train/views_per_s` and `train/megapixels_per_s` count what the loader yields, over all processes, by the wall clock of the
+    training steps and of the loading between them, without validation. Masks that are drawn in the step itself
+    (`sampling=ams_online`) make more views of these.
+    """
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self._views, self._pixels, self._seconds = 0, 0, 0.0
+        self._since = time.perf_counter()
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int) -> None:
+        """Note the learning rate, before a schedule sets the next one."""
+        self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count a batch."""
+        now = time.perf_counter()
+        self._seconds += now - self._since
+        self._since = now
+        self._views += len(batch)
+        self._pixels += batch.valid.numel()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave out the time of a validation within the epoch."""
+        self._since = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log the epoch's pace."""
+        if self._views:
+            pl_module.log("train/learning_rate", self._rate)
+            options: dict[str, Any] = {"sync_dist": True, "reduce_fx": "sum"}
+            pl_module.log("train/views_per_s", self._views / self._seconds, **options)
+            pl_module.log("train/megapixels_per_s", self._pixels / 1e6 / self._seconds, **options)

@@ -22,6 +22,15 @@ from segassess.training.losses import AssessorLoss
 from segassess.training.online_ams import OnlineAms
 
 MONITORED = "valid/fp_fn_miou"
+# Metrics over all sources that a validation logs.
+_VALIDATED = (
+    "fp_fn_miou",
+    *(f"{name.lower()}_iou" for name in quality.CLASS_NAMES),
+    "mean_iou",
+    "error_f1",
+    "iou_mae",
+    "iou_spearman",
+)
 OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
@@ -176,16 +185,16 @@ class AssessorModule(L.LightningModule):
         loss: Tensor = terms["loss"]
         return loss
 
-    def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Add a tile to the validation metrics."""
-        _update(self.metrics, assess_batch(self.assessor, batch), batch, self.loss.decoding)
+    def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Add a tile to the validation metrics; gives its quality probabilities (B, 4, H, W) to whoever wants to show them."""
+        return _update(self.metrics, assess_batch(self.assessor, batch), batch, self.loss.decoding)
 
     def on_validation_epoch_end(self) -> None:
-        """Log pooled metrics and FP/FN mIoU of each source."""
+        """Log pooled metrics, IoU of each class, and FP/FN mIoU of each source."""
         self.validated_at = self.trainer.global_step
         results = self.metrics.compute()
         pooled = results[ALL]
-        for name in ("fp_fn_miou", "fp_iou", "fn_iou", "mean_iou", "error_f1", "iou_mae", "iou_spearman"):
+        for name in _VALIDATED:
             # A metric that nothing defines yet (no error predicted, none there) must not stop training: it counts as 0.
             value = pooled[name] if pooled[name] == pooled[name] else 0.0
             self.log(f"valid/{name}", value, prog_bar=name in ("fp_fn_miou", "fp_iou", "fn_iou"))
@@ -250,10 +259,12 @@ class EvaluationModule(L.LightningModule):
 
 def _update(
     metrics: EvaluationMetrics, output: AssessorOutput, batch: Batch, decoding: Decoding, calibration: Calibration | None = None
-) -> None:
+) -> Tensor:
+    """Add a batch to metrics; gives the probabilities (B, 4, H, W) that decide."""
     if batch.truth is None:
         raise ValueError("An evaluation batch needs truth.")
     probabilities = quality.probabilities(output.quality_logits.float(), batch.mask, decoding)
     calibration = calibration or Calibration()
     decisive = calibration.for_decisions(probabilities)
     metrics.update(decisive, batch.mask, batch.truth, batch.valid, batch.name, batch.source, calibration(probabilities))
+    return decisive
