@@ -1,4 +1,4 @@
-"""A callback that stops a run early, as a machine that is switched off would."""
+"""Callbacks that end a run early, as a machine that is switched off would, or one that breaks."""
 
 import lightning as L
 
@@ -12,3 +12,14 @@ class StopAfterEpoch(L.Callback):
     def on_train_epoch_end(self, trainer, pl_module):
         if trainer.current_epoch >= self.epoch:
             trainer.should_stop = True
+
+
+class DieAfterEpoch(L.Callback):
+    """Raise what no one expects after an epoch (from 0)."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        if trainer.current_epoch >= self.epoch:
+            raise ArithmeticError("as a GPU that falls off the bus")

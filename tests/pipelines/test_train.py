@@ -115,6 +115,10 @@ def test_a_resumed_run_continues_exactly(tiny_folder, tmp_path):
     whole, first, second = (losses(tmp_path / name) for name in ("whole", "first", "second"))
     assert len(first) == 8 and len(second) == 4
     assert first + second == whole
+    histories = [list(csv.DictReader((tmp_path / name / "tables" / "history.csv").open())) for name in ("whole", "second")]
+    for column in ("epoch", "step", "train/loss", "valid/fp_fn_miou"):
+        before, after = ([row[column] for row in history] for history in histories)
+        assert len(after) == 3 and after == before, column
 
 
 @pytest.mark.slow
@@ -153,14 +157,6 @@ def test_ctrl_c_stops_with_a_hint(tiny_folder, tmp_path):
         process.kill()
     assert process.returncode == 130, output
     assert "resume=" in output and "Traceback" not in output
-
-
-@pytest.mark.slow
-def test_wandb_offline_leaves_a_run(tiny_folder, tmp_path):
-    pytest.importorskip("wandb")
-    data = "dataset=folder", f"dataset.root={tiny_folder}", "evaluate=false", "logger=wandb_offline"
-    run_script("train", *data, *QUICK, f"hydra.run.dir={tmp_path}")
-    assert list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
 
 
 @pytest.mark.slow

@@ -224,9 +224,7 @@ def _name_and_group(node: DictConfig) -> dict[str, str]:
     hydra = HydraConfig.get()
     sweeps = hydra.mode == RunMode.MULTIRUN
     if sweeps and (identity := node.get("id") or os.environ.get("WANDB_RUN_ID")):
-        raise ConfigError(
-            f"logger.wandb.id or WANDB_RUN_ID is {identity}, which would make one run of the whole sweep; unset it."
-        )
+        raise ConfigError(f"logger.wandb.id or WANDB_RUN_ID is {identity!r} and would make a sweep one run of W&B; unset it.")
     chosen = {"name": _end(node.save_dir)} if node.name is None else {}
     return chosen | ({"group": _end(hydra.sweep.dir)} if sweeps and node.group is None else {})
 

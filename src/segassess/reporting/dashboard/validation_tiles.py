@@ -45,7 +45,8 @@ class ValidationTiles(L.Callback):
     ) -> None:
         """Keep one mask of a chosen tile."""
         batches = int(sum(trainer.num_val_batches))
-        chosen = [number * batches // self.count for number in range(self.count)]
+        count = min(self.count, batches)
+        chosen = [number * batches // count for number in range(count)]
         if trainer.is_global_zero and isinstance(outputs, Tensor) and batch_idx in chosen:
             self._tiles.append(_judged(outputs, batch, chosen.index(batch_idx) % len(batch)))
 
