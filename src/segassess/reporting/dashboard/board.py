@@ -1,12 +1,14 @@
 """What a run shows: pictures and tables in its folder, always, and the same on Weights & Biases where that is a logger."""
 
 import math
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger, WandbLogger
 
+from segassess.files import atomic_path
 from segassess.quality import CLASS_LABELS, CLASS_NAMES, NOT_ASSESSED
 from segassess.reporting.dashboard.tile_sheet import JudgedTile, write_tile_sheet
 from segassess.reporting.dashboard.wandb_logger import BestCheckpointLogger
@@ -64,8 +66,11 @@ class Board:
             step: of the training.
             best: whether no validation before was as good; the picture is then kept as `tiles_best.png` as well.
         """
-        for name in ("tiles", "tiles_best") if best else ("tiles",):
-            write_tile_sheet(self.folder / FIGURES / f"{name}.png", tiles, title)
+        path = self.folder / FIGURES / "tiles.png"
+        write_tile_sheet(path, tiles, title)
+        if best:
+            with atomic_path(path.with_stem("tiles_best")) as temporary:
+                shutil.copyfile(path, temporary)
         for logger in self._online:
             logger.log_image(
                 f"{FIGURES}/tiles",
