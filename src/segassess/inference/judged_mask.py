@@ -15,6 +15,9 @@ from segassess.metrics.scores import ExpectedCounts
 from segassess.raster import Grid
 from segassess.raster.grid import apply
 
+# Rows that findings are gathered from at once: what they need of each is many times its size.
+_ROWS = 128
+
 TILE_COLUMNS = ("tile", "row", "column", "left", "top", "right", "bottom", "x", "y", *SCORES)
 
 
@@ -57,7 +60,8 @@ class JudgedMaskSweep:
 
     def add(self, band: JudgedBand, top: int) -> None:
         """Take the next band, whose first row in the raster is `top`."""
-        self._findings.add(band.rows)
+        for rows in band.rows.parts(_ROWS):
+            self._findings.add(rows)
         first = top // self._review.tile
         self._counts[first : first + len(band.counts)] += band.counts
         self._unreadable += band.unreadable

@@ -1,5 +1,6 @@
 """What later steps need of a judged mask, by rows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,3 +27,9 @@ class JudgedRows:
 
     def __len__(self) -> int:
         return len(self.quality)
+
+    def parts(self, rows: int) -> Iterator["JudgedRows"]:
+        """The same as parts of so many rows at most, from top to bottom."""
+        for top in range(0, len(self), rows):
+            part = slice(top, top + rows)
+            yield JudgedRows(self.quality[part], self.mask[part], self.true[part], self.missing[part], self.error[part])
