@@ -1,4 +1,4 @@
-"""`python -m segassess.join FOLDER`: join the runs of a sweep's folder once more, as its experiment said."""
+"""`python -m segassess.join FOLDER`: sum a sweep's folder up once more, and join its runs as its experiment said."""
 
 import argparse
 import sys

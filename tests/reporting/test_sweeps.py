@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from segassess.errors import ConfigError, RequestError
-from segassess.reporting.sweeps import join_runs, read_runs
+from segassess.reporting.runs import read_runs
+from segassess.reporting.sweeps import join_runs
 
 FIVE = ["deeplabv3plus", "hrnet", "transunet", "unetformer", "ocrnet"]
 SEEN = FIVE[:4]

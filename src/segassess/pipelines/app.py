@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segassess.errors import ConfigError, OutputError, SegAssessError, SomeInputsFailed
 from segassess.pipelines.config_check import check_keys
+from segassess.pipelines.sweep_check import check_sweep
 
 EXIT_SOME_FAILED = 1
 EXIT_WRONG_REQUEST = 2
@@ -39,46 +40,59 @@ def run_script(task: str, script: str) -> NoReturn:
     Exit codes: 0 done; 1 some inputs failed and the others are done; 2 the request itself is wrong; 130 interrupted.
     """
     sys.argv[1:] = list(map(_several_masks, sys.argv[1:])) if not {"-m", "--multirun"} & set(sys.argv) else sys.argv[1:]
-    root, configs = _places(Path(script).resolve().parent)
-    os.environ.setdefault("SEGASSESS_ROOT", str(root))
+    configs = find_configs(script)
     # Lets Hydra raise its errors instead of printing them and exiting with 1, so that one place decides.
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
-    @hydra.main(version_base="1.3", config_path=str(configs), config_name=_config_name(task, configs))
+    @hydra.main(version_base="1.3", config_path=str(configs), config_name=config_name(task, configs, sys.argv[1:]))
     def main(config: DictConfig) -> float | None:
         # GDAL's own words about bad files; ours follow.
         logging.getLogger("rasterio").setLevel(logging.CRITICAL)
         logging.getLogger("pyogrio").setLevel(logging.WARNING)
         try:
             check_keys(config, HydraConfig.get(), GlobalHydra.instance().config_loader())
+            check_sweep(config, HydraConfig.get())
             run: Callable[[DictConfig], float | None] = import_module(f"segassess.pipelines.{task}").run
             return run(config)
         except (SegAssessError, OmegaConfBaseException) as error:
             # What a sweep does with a failed run: see `segassess.pipelines.sweep`.
             if config.traceback or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
-            _stop(error)
+            stop(error)
 
     try:
         main()
     except (HydraException, OmegaConfBaseException) as error:
-        _stop(error)
+        stop(error)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
+        _end_sweep_early(interrupted=True)
         sys.exit(EXIT_INTERRUPTED)
+    except ValueError as error:
+        # Optuna's, at the end of a search of which no run is done; each has said why.
+        if "No trials are completed yet" not in str(error):
+            raise
+        _end_sweep_early(interrupted=False)
+        sys.exit(EXIT_SOME_FAILED)
     sys.exit(0)
 
 
-def _config_name(script: str, configs: Path) -> str:
-    """`<script>`, or `<script>_<task>` where the command line says `task=` and there is such a config.
+def _end_sweep_early(*, interrupted: bool) -> None:
+    # Only a sweep has imported it.
+    if sweep := sys.modules.get("segassess.pipelines.sweep"):
+        sweep.end_early(interrupted=interrupted)
+
+
+def config_name(script: str, configs: Path, arguments: Sequence[str]) -> str:
+    """`<script>`, or `<script>_<task>` where the arguments say `task=` and there is such a config.
 
     Tasks differ in the groups that they have, and Hydra lets no key choose groups.
     """
     tasks = {"assessor": script}
     tasks |= {path.stem.removeprefix(f"{script}_"): path.stem for path in sorted(configs.glob(f"{script}_*.yaml"))}
-    wanted = [argument.removeprefix("task=") for argument in sys.argv[1:] if argument.startswith("task=")]
+    wanted = [argument.removeprefix("task=") for argument in arguments if argument.startswith("task=")]
     if wanted and len(tasks) > 1 and wanted[-1] not in tasks:
-        _stop(ConfigError(f"task must be one of {', '.join(tasks)}, not {wanted[-1]!r}."))
+        stop(ConfigError(f"task must be one of {', '.join(tasks)}, not {wanted[-1]!r}."))
     return tasks.get(wanted[-1], script) if wanted else script
 
 
@@ -88,8 +102,19 @@ def _several_masks(argument: str) -> str:
     return f"mask=[{value}]" if key == "mask" and "," in value and value[0] not in "[\"'" else argument
 
 
+def find_configs(script: str) -> Path:
+    """The folder of the configs; the project's folder, which paths start from, becomes SEGASSESS_ROOT unless that is set.
+
+    Args:
+        script: path of a script, or of a module of the package.
+    """
+    root, configs = _places(Path(script).resolve().parent)
+    os.environ.setdefault("SEGASSESS_ROOT", str(root))
+    return configs
+
+
 def _places(folder: Path) -> tuple[Path, Path]:
-    """The project's folder, which paths start from, and the folder of its configs.
+    """The project's folder and that of its configs.
 
     Args:
         folder: of the script. In a clone `conf/` lies beside it or, for a module of the package, beside `src/`; in a wheel
@@ -101,7 +126,8 @@ def _places(folder: Path) -> tuple[Path, Path]:
     return folder, folder / "conf"
 
 
-def _stop(error: Exception) -> NoReturn:
+def stop(error: Exception) -> NoReturn:
+    """Say what is wrong, and exit with the code that belongs to it."""
     print(f"Error: {sentence(error)}", file=sys.stderr)
     sys.exit(EXIT_SOME_FAILED if isinstance(error, SomeInputsFailed | OutputError) else EXIT_WRONG_REQUEST)
 

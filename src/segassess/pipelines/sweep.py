@@ -1,6 +1,7 @@
-"""Hydra callbacks of sweeps: one lets a sweep go on where a run fails, one joins the results of its runs into a table."""
+"""Hydra callbacks of sweeps: one lets a sweep go on where a run fails, one sums its runs up, one joins their results."""
 
 import json
+import math
 import sys
 import time
 import traceback
@@ -15,9 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segassess.errors import CheckpointError, RequestError, SegAssessError
-from segassess.pipelines.app import EXIT_SOME_FAILED, EXIT_WRONG_REQUEST, sentence
+from segassess.pipelines.app import EXIT_SOME_FAILED, EXIT_WRONG_REQUEST, sentence, stop
+from segassess.pipelines.sweep_check import check_sweep
 
-# In the folder of a run: why it failed, or which data it did not find.
+# In the folder of a run: that it is done, why it failed, or which data it did not find.
+DONE = "done.json"
 FAILED = "failed.json"
 MISSING = "missing.json"
 OVERRIDES = Path(".hydra") / "overrides.yaml"
@@ -26,30 +29,42 @@ OVERRIDES = Path(".hydra") / "overrides.yaml"
 class GoOn(Callback):
     """Notes why a run of a sweep failed, lets the others run, and ends the sweep with the exit code that this deserves.
 
-    A run leaves `failed.json`, or `missing.json` where `on_missing=list` allows that its data or its checkpoint are not there.
+    A run leaves `done.json` with its objective and how long it took, `failed.json`, or `missing.json` where `on_missing=list`
+    allows that its data or its checkpoint are not there.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Remember when; a sweep may go into a folder with runs of an earlier one."""
+        """Refuse what cannot be swept, and remember when; a sweep may go into a folder with runs of an earlier one."""
+        try:
+            check_sweep(config, config.hydra)
+        except RequestError as error:
+            # Of other exceptions Hydra makes a warning.
+            stop(error)
         self.started = time.time()
+        _under_way[:] = [(self, config)]
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **kwargs: Any) -> None:
         """Forget what an earlier run in the same folder had noted."""
-        for name in (FAILED, MISSING):
+        for name in (DONE, FAILED, MISSING):
             (Path(config.hydra.runtime.output_dir) / name).unlink(missing_ok=True)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Note a failure, in the process that ran the job, and tell Hydra that all is well.
+        """Note how a run ended, in the process that ran it, and tell Hydra that all is well.
 
-        Hydra would raise it when all runs are done, and leave out the end of the sweep.
+        Hydra would raise a failure when all runs are done, and leave out the end of the sweep. A run without an objective, also
+        one that is not a number, gives None, which a search takes for a failure; of NaN Optuna would make an error of its own.
         """
-        if config.hydra.mode != RunMode.MULTIRUN or job_return.status == JobStatus.COMPLETED:
+        if config.hydra.mode != RunMode.MULTIRUN:
             return
+        objective = None
         try:
-            _ = job_return.return_value
+            value = job_return.return_value
         except Exception as error:
             _note(error, config)
-        job_return.status, job_return.return_value = JobStatus.COMPLETED, None
+        else:
+            objective = float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+            _note_done(objective, config)
+        job_return.status, job_return.return_value = JobStatus.COMPLETED, objective
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Exit with 1 if some runs failed and with 2 if all of them were wrong requests."""
@@ -63,6 +78,14 @@ class GoOn(Callback):
             print(f"Error: {len(failures)} of {len(runs)} runs failed: {failures[0]['reason']}", file=sys.stderr)
             wrong_request = len(failures) == len(runs) and all(failure["wrong_request"] for failure in failures)
             sys.exit(EXIT_WRONG_REQUEST if wrong_request else EXIT_SOME_FAILED)
+
+
+class Summarise(Callback):
+    """Sums a sweep up in `summary.csv`, `summary.md`, `summary.png` and a table in the terminal; see `reporting.summary`."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Sum up what the sweep's folder holds, whenever it was run."""
+        summarise(Path(config.hydra.sweep.dir))
 
 
 class JoinRuns(Callback):
@@ -98,9 +121,7 @@ class JoinRuns(Callback):
         try:
             self.join(Path(config.hydra.sweep.dir))
         except SegAssessError as error:
-            # Of other exceptions Hydra makes a warning.
-            print(f"Error: {error}", file=sys.stderr)
-            sys.exit(EXIT_WRONG_REQUEST)
+            stop(error)
 
     def join(self, folder: Path) -> None:
         """Read the runs below a sweep's folder, write the joined files beside them and print the table."""
@@ -110,18 +131,55 @@ class JoinRuns(Callback):
         join_runs(folder, **self.settings)  # type: ignore[arg-type]
 
 
-def join_again(folder: Path) -> None:
-    """Join a sweep's folder once more, as the sweep was told to, for instance after some of its runs were repeated.
+def summarise(folder: Path) -> None:
+    """Sum up the runs below a sweep's folder.
 
     Raises:
-        RequestError: if the folder is not that of a sweep that joins its runs.
+        RequestError: if there are none.
     """
+    # Not needed, and slow to import, before the first run is done.
+    from segassess.reporting.summary import write_summary
+
+    write_summary(folder)
+
+
+def join_again(folder: Path) -> None:
+    """Sum a sweep's folder up once more, and join its runs if its experiment does, for instance after some were repeated.
+
+    Raises:
+        RequestError: if the folder is not that of a sweep.
+    """
+    summarise(folder)
     file = folder / "multirun.yaml"
     node = OmegaConf.select(OmegaConf.load(file), "hydra.callbacks.join") if file.is_file() else None
-    if node is None:
-        raise RequestError(f"{file} does not say how to join runs; give the folder of a sweep with an experiment that joins.")
-    settings: Any = OmegaConf.to_container(node)
-    JoinRuns(**{key: value for key, value in settings.items() if not key.startswith("_")}).join(folder)
+    if node is not None:
+        settings: Any = OmegaConf.to_container(node)
+        JoinRuns(**{key: value for key, value in settings.items() if not key.startswith("_")}).join(folder)
+
+
+# The sweep of this process, for `end_early`; Hydra tells its callbacks nothing of a sweep that ends by an exception.
+_under_way: list[tuple[GoOn, DictConfig]] = []
+
+
+def end_early(*, interrupted: bool) -> None:
+    """Sum up a sweep of this process that an exception has ended, if there is one.
+
+    Args:
+        interrupted: by the user; otherwise it ends as one does that came to its end.
+    """
+    for go_on, config in _under_way:
+        folder = Path(config.hydra.sweep.dir)
+        if any(folder.rglob(str(OVERRIDES))):
+            summarise(folder)
+        if not interrupted:
+            go_on.on_multirun_end(config)
+
+
+def _note_done(objective: float | None, config: DictConfig) -> None:
+    folder = Path(config.hydra.runtime.output_dir)
+    # Hydra writes this file when a run begins.
+    seconds = round(time.time() - (folder / OVERRIDES).stat().st_mtime, 1)
+    (folder / DONE).write_text(json.dumps({"objective": objective, "seconds": seconds}, indent=2) + "\n", encoding="utf-8")
 
 
 def _note(error: Exception, config: DictConfig) -> None:

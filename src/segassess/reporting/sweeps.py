@@ -4,14 +4,11 @@ A table has a row per data set or per value that was varied, and a column per so
 was trained on stand apart, on the right. What is missing is a dash, with its reason below the tables.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.markup import escape
 
@@ -20,20 +17,11 @@ from segassess.files import atomic_path
 from segassess.metrics.evaluation import ALL
 from segassess.reporting.grid import Grid
 from segassess.reporting.heatmap import write_heatmap
+from segassess.reporting.runs import Run, read_runs, varied_keys
 from segassess.reporting.tables import COLUMNS, MAIN_METRIC, write_csv
 
 # What the rows of each layout are.
 LAYOUTS = {"matrix": "data set", "transfer": "trained on", "comparison": "run"}
-
-
-class Score(NamedTuple):
-    """Metrics of one method on the masks of one source in one region; "all" pools sources or regions."""
-
-    method: str
-    rival: bool
-    region: str
-    source: str
-    metrics: Mapping[str, float]
 
 
 class Gap(NamedTuple):
@@ -42,31 +30,6 @@ class Gap(NamedTuple):
     row: str
     source: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the folder of one run says.
-
-    Attributes:
-        name: the folder, below that of the sweep.
-        overrides: what the sweep set, values by key.
-        dataset: the choice of `dataset=`.
-        unseen: sources that its assessor was not trained on.
-        regions: regions that it was trained on; empty if it was not restricted to some.
-        circumstances: how it was evaluated, "" if it was not.
-        scores: its results; [] if there are none.
-        reasons: why there are none: by source, or under "all" for the whole run.
-    """
-
-    name: str
-    overrides: Mapping[str, str]
-    dataset: str
-    unseen: frozenset[str]
-    regions: frozenset[str]
-    circumstances: str
-    scores: Sequence[Score]
-    reasons: Mapping[str, str]
 
 
 def join_runs(
@@ -122,52 +85,6 @@ def _check(key: str, value: str, allowed: Sequence[str] | Mapping[str, Any]) -> 
         raise ConfigError(f"hydra.callbacks.join.{key} must be one of {', '.join(allowed)}, not {value!r}.")
 
 
-def read_runs(folder: Path) -> list[Run]:
-    """Read the runs below a folder, in the order of their numbers or names."""
-
-    def position(path: Path) -> list[tuple[int, str]]:
-        return [(int(part), "") if part.isdigit() else (-1, part) for part in path.relative_to(folder).parts]
-
-    paths = (file.parents[1] for file in folder.rglob(".hydra/overrides.yaml"))
-    return [_read_run(path, folder) for path in sorted(paths, key=position)]
-
-
-def _read_run(path: Path, folder: Path) -> Run:
-    config, overrides, hydra = (OmegaConf.load(path / ".hydra" / f"{name}.yaml") for name in ("config", "overrides", "hydra"))
-    failed, missing, content = (_json(path / f"{name}.json") for name in ("failed", "missing", "metrics"))
-    reason = failed.get("reason") or missing.get("reason") or (None if content else "not finished.")
-    about = {} if reason else content["about"]
-    training = about.get("training") or about.get("trained_on") or {}
-    held_out = OmegaConf.select(config, "held_out") or []
-    splits = about.get("split", "")
-    return Run(
-        name=path.relative_to(folder).as_posix(),
-        overrides=dict(str(override).lstrip("+").split("=", 1) for override in overrides if "=" in str(override)),
-        dataset=str(OmegaConf.select(hydra, "hydra.runtime.choices.dataset")),
-        unseen=frozenset(about.get("unseen", [held_out] if isinstance(held_out, str) else held_out)),
-        regions=frozenset(training.get("dataset", {}).get("train_regions") or []),
-        circumstances=""
-        if reason
-        else f"Split {splits if isinstance(splits, str) else ' + '.join(splits)}, {about['decoding']} decoding.",
-        scores=[] if reason else list(_scores(content)),
-        reasons={ALL: reason} if reason else missing.get("sources", {}),
-    )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return content
-
-
-def _scores(content: Mapping[str, Any]) -> Iterator[Score]:
-    """Results of a `metrics.json`; the assessor is its first method."""
-    for position, (method, by_source) in enumerate(content["results"].items()):
-        for region, results in {ALL: by_source, **content["regions"][method]}.items():
-            for source, metrics in results.items():
-                values = {name: math.nan if value is None else value for name, value in metrics.items()}
-                yield Score(method, position > 0, region, source, values)
-
-
 def row_names(runs: Sequence[Run], labels: Mapping[str, str]) -> dict[str, str]:
     """Name each run by the values in which the runs differ.
 
@@ -178,8 +95,7 @@ def row_names(runs: Sequence[Run], labels: Mapping[str, str]) -> dict[str, str]:
     Returns:
         Names by `Run.name`: the value alone if one key was varied, else key=value pairs; lists without their brackets.
     """
-    keys = dict.fromkeys(key for run in runs for key in run.overrides)
-    varied = [key for key in keys if len(runs) == 1 or len({run.overrides.get(key) for run in runs}) > 1]
+    varied = varied_keys(runs)
 
     def value(run: Run, key: str) -> str:
         text = run.overrides.get(key, "")

@@ -1,0 +1,50 @@
+"""What a sweep may be: refuses plugins that are not installed, and runs that would start the whole sweep again."""
+
+from importlib.util import find_spec
+from typing import Any
+
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from segassess.errors import RequestError
+
+# Strategies whose further processes begin inside the run, not with the command line.
+_FROM_WITHIN = ("ddp_spawn", "ddp_fork", "ddp_notebook")
+_PLUGINS = "hydra_plugins"
+
+
+def check_sweep(config: DictConfig, hydra_config: Any) -> None:
+    """Check the sweep that a config asks for; a single run is always right.
+
+    Args:
+        config: of the sweep or of one of its runs.
+        hydra_config: Hydra's part of it.
+
+    Raises:
+        RequestError: if launcher or sweeper are not installed, or if Lightning would start further processes with the command
+            line: each would run a sweep of its own, in which a search draws other settings for every process.
+    """
+    if hydra_config.mode != RunMode.MULTIRUN:
+        return
+    for kind in ("launcher", "sweeper"):
+        _, name, *_ = str(hydra_config[kind]["_target_"]).split(".")
+        if hydra_config[kind]["_target_"].startswith(_PLUGINS) and not (find_spec(_PLUGINS) and find_spec(f"{_PLUGINS}.{name}")):
+            raise RequestError(f"hydra/{kind} needs the package {name}: pip install 'segassess[sweep]'.")
+    trainer = config.get("trainer")
+    # SLURM starts the processes of a run itself, each with the settings of that run.
+    on_slurm = hydra_config.launcher["_target_"].endswith(".SlurmLauncher")
+    if trainer is not None and not on_slurm and _starts_command_again(trainer):
+        raise RequestError(
+            f"A sweep cannot run with trainer.strategy={trainer.strategy} on trainer.devices={trainer.devices}, whose processes "
+            "would each start the whole sweep again; use trainer.strategy=ddp_spawn, or trainer.devices=1 with runs side by side "
+            "(hydra/launcher=parallel)."
+        )
+
+
+def _starts_command_again(trainer: DictConfig) -> bool:
+    devices = trainer.devices
+    several = devices not in (1, "1") and (isinstance(devices, int | str) or len(devices) > 1)
+    if trainer.accelerator == "cpu" and devices in ("auto", -1, "-1"):
+        several = False  # one process for all cores
+    strategy = str(trainer.strategy)
+    return (several and not strategy.startswith(_FROM_WITHIN)) or trainer.num_nodes > 1
