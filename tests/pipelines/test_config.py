@@ -4,19 +4,19 @@ import inspect
 import os
 import re
 import time
-from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from segassess.assessor.registry import ASSESSORS, ENCODERS
 from segassess.errors import ConfigError
 from segassess.pipelines import build
-from segassess.pipelines.config_check import check_keys
+from segassess.pipelines import validate as validation
+from segassess.pipelines.config_files import OVERRIDING_GROUPS, read_configs, undocumented
+from segassess.pipelines.config_reference import reference
+from segassess.validate import main as validate_command
 from tests.conftest import ROOT
 from tests.pipelines.scripts import error_of, run_script
 
@@ -24,9 +24,9 @@ CONF = ROOT / "conf"
 OPTIONS = [
     (path.parent.name, path.stem)
     for path in sorted(CONF.glob("*/*.yaml"))
-    if path.parent.name not in ("hydra", "paths", "experiment", "debug")
+    if path.parent.name not in ("hydra", "paths", *OVERRIDING_GROUPS)
 ]
-NAMED = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name in ("experiment", "debug")]
+NAMED = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name in OVERRIDING_GROUPS]
 SCRIPTS = [path.stem for path in sorted(CONF.glob("*.yaml"))]
 REQUIRED = {
     "predict": ["image=a.tif", "mask=b.tif", "output_dir=out"],
@@ -50,16 +50,8 @@ def root(monkeypatch):
     monkeypatch.setenv("SEGASSESS_ROOT", str(ROOT))
 
 
-def composed(name: str, *overrides: str, config_dir: Path = CONF):
-    with initialize_config_dir(str(config_dir), version_base="1.3"):
-        config = compose(name, [*overrides, "hydra.runtime.output_dir=outputs"], return_hydra_config=True)
-        HydraConfig.instance().set_config(config)
-        hydra_config = config.hydra
-        OmegaConf.set_struct(config, False)
-        config.pop("hydra")
-        OmegaConf.set_struct(config, True)
-        check_keys(config, hydra_config, GlobalHydra.instance().config_loader())
-    return config
+def composed(name: str, *overrides: str):
+    return validation.composed(name, overrides, CONF)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -67,11 +59,36 @@ def test_defaults_compose_and_know_their_own_keys(name):
     composed(name, *REQUIRED.get(name, []))
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS + NAMED)
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes(group, option):
     script = script_of(group, option)
     config = composed(script, f"{group}={option}", *(["dataset.root=DIR"] if option == "folder" else []))
     OmegaConf.to_container(config, resolve=group != "dataset", throw_on_missing=False)
+
+
+@pytest.mark.parametrize(("group", "option"), NAMED)
+def test_every_preset_is_valid(group, option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script, _, task = script_of(group, option).partition("_")
+    file = validation.validate(script, [f"{group}={option}", *([f"task={task}"] if task else [])], CONF)
+    assert "${" not in file.read_text()
+
+
+@pytest.mark.parametrize("launcher", [path.stem for path in sorted((CONF / "hydra" / "launcher").glob("*.yaml"))])
+def test_launchers_take_their_keys(launcher):
+    """Plugins take any keyword; what they take is in their own configs."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        ours = compose("train", [f"hydra/launcher={launcher}"], return_hydra_config=True).hydra.launcher
+        plugin = {"parallel": "joblib", "local_jobs": "submitit_local", "slurm": "submitit_slurm"}[launcher]
+        theirs = compose("train", [f"hydra/launcher={plugin}"], return_hydra_config=True).hydra.launcher
+    assert ours._target_ == theirs._target_ and set(ours) <= set(theirs)
+
+
+def test_the_sweeper_of_searches_has_the_plugin_s_keys():
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        ours = compose("train", ["hydra/sweeper=search"], return_hydra_config=True).hydra.sweeper
+        theirs = compose("train", ["hydra/sweeper=optuna"], return_hydra_config=True).hydra.sweeper
+    assert set(ours) == set(theirs) and ours._target_ == theirs._target_
 
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "trainer"])
@@ -130,17 +147,45 @@ def test_every_composition_can_be_built_from_its_config(assessor, encoder):
     build.new_assessor(assessor_spec, encoder_spec, weights)
 
 
-def test_every_key_carries_a_comment():
-    for path in sorted(CONF.rglob("*.yaml")):
-        assert path.read_text().lstrip().startswith("#"), f"{path} does not say what it is"
-    for folder in ("sampling", "dataset", "assessor", "encoder", "segmenter", "loss", "paths"):
-        for path in (CONF / folder).glob("*.yaml"):
-            previous = ""
-            for line in path.read_text().splitlines():
-                if re.match(r"\s*[a-z_0-9]+: ", line) and not re.match(r"(name|_target_|weights): ", line.strip()):
-                    commented = previous.lstrip().startswith("#") or "#" in line
-                    assert commented, f"{path}: {line}"
-                previous = line
+def test_every_file_says_what_it_is_and_every_key_what_it_means():
+    files = read_configs(CONF)
+    assert len(files) == len(list(CONF.rglob("*.yaml")))
+    assert [f"{file.group}/{file.option}" for file in files if not file.description] == []
+    assert undocumented(files) == []
+
+
+# How a comment begins: kind, unit or allowed values, then a colon.
+KIND = re.compile(r"(int|float|bool|str|path|list|map|share|probability|URL|null|steps|\[low, high\]|[\w-]+( \| \S+)+)[^:]*: ")
+
+
+def test_comments_begin_with_what_is_allowed():
+    keys = [(file, key) for file in read_configs(CONF) if file.group not in OVERRIDING_GROUPS for key in file.keys]
+    maps = tuple(f"{key.name}." for _, key in keys if key.comment.startswith("map"))
+    commented = [key for _, key in keys if key.comment and not key.group and not key.name.startswith(maps)]
+    assert len(commented) > 250
+    assert [f"{key.name}: {key.comment}" for key in commented if not KIND.match(key.comment)] == []
+
+
+def test_a_key_without_a_comment_is_found(tmp_path):
+    (tmp_path / "loss").mkdir()
+    (tmp_path / "loss" / "mine.yaml").write_text(
+        "# What it is,\n# in two lines.\nfirst: 1\n# int: commented.\nsecond: 2\nthird: [1, 2]  # list: behind\ngroup:\n"
+        "  # map of str to int: free names.\n  free:\n    any: 1\n  text: |-\n    a # b\n"
+    )
+    (file,) = read_configs(tmp_path)
+    assert file.description == "What it is, in two lines."
+    assert undocumented([file]) == ["loss/mine: loss.first", "loss/mine: loss.group", "loss/mine: loss.group.text"]
+    assert {key.name: key.comment for key in file.keys if key.comment and not key.group} == {
+        "loss.second": "int: commented.",
+        "loss.third": "list: behind",
+    }
+
+
+def test_the_reference_page_says_what_the_files_say():
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    assert page == reference(CONF), "run: python -m segassess.pipelines.config_reference"
+    for group, option in OPTIONS + NAMED:
+        assert f"### `{group}`" in page and f"| `{option}` |" in page
 
 
 @pytest.fixture
@@ -233,3 +278,43 @@ def test_no_environment_is_needed_to_compose(monkeypatch):
     monkeypatch.delenv("SEGASSESS_ROOT")
     assert "SEGASSESS_ROOT" not in os.environ
     run_script("train", "--cfg", "job", "--resolve")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "train, evaluate, predict, prepare"),
+        (["train", "experiment=nothing"], "shared_tiles_quick"),
+        (["train", "optimizer.factory.lrr=1"], "optimizer.factory.lrr"),
+        (["train", "-m", "loss.dice_over=sample,tile"], "dice_over"),
+        (["train", "trainer.precision=8"], "trainer.precision"),
+        (["train", "calibration.kind=magic"], "calibration.kind"),
+        (["train", "assessor=compact,segassess", "assessor.depth=2"], "assessor.depth"),
+        (["train", "hparams_search=optuna", "trainer=ddp_cpu"], "trainer.strategy=ddp"),
+        (["predict", "image=a"], "output_dir"),
+        (["predict", "image=a", "output_dir=b", "tiling.window=100"], "tiling.window"),
+        (["evaluate", "rivals=[nobody]"], "nobody"),
+        (["prepare", "dataset=inria", "download=a", "overwrit=true"], "overwrit"),
+    ],
+)
+def test_validate_names_what_is_wrong(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["validate", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        validate_command()
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and error.startswith("Error: ") and error.count("\n") == 1 and words in error
+    assert not any(tmp_path.iterdir())
+
+
+def test_validate_checks_each_run_of_a_sweep_and_both_ends_of_a_search(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    monkeypatch.setattr(validation, "check_values", lambda config: seen.append((config.optimizer.factory.lr, config.seed)))
+    validation.validate("train", ["seed=1,2", "optimizer.factory.lr=interval(0.1,0.2)"], CONF)
+    assert seen == [(0.1, 1), (0.1, 2), (0.2, 1), (0.2, 2)]
+
+
+def test_validate_answers_like_a_script():
+    result = run_script("segassess.validate", "predict", "image=a.tif", "mask=b.tif", "output_dir=out")
+    assert result.stdout.startswith("Valid.")
