@@ -25,9 +25,7 @@ STATE = optuna.trial.TrialState
 
 def swept(*overrides, name="train"):
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose(name, ["hydra.mode=MULTIRUN", *overrides], return_hydra_config=True)
-    config.hydra.overrides.task.extend(overrides)
-    return config
+        return compose(name, ["hydra.mode=MULTIRUN", *overrides], return_hydra_config=True)
 
 
 @pytest.fixture(autouse=True)
