@@ -30,6 +30,7 @@ PAGES = [ROOT / "README.md", ROOT / "checkpoints" / "README.md", *sorted((ROOT /
 COMPOSED_ONLY = (
     r"trainer=ddp|trainer=gpu|experiment=paper|sam_vit_b|best\.pkl|train\.py experiment=(matrix|transfer|ams_)|experiment=matrix$"
     r"|experiment=shared_tiles_(ams|segmenters)|experiment=(benchmark|ablation|compact_lite0)|shared_tiles_in_sample|output_dir=outputs/damage"
+    r"|experiment=quick|hparams_search=|debug="
 )
 
 
@@ -94,7 +95,7 @@ def segmenter(data, folder):
 
 def test_there_are_commands_for_every_script():
     programs = {re.sub(r"python (-m )?(\S+).*", r"\2", command) for command in commands()}
-    modules = {"segassess.prepare", "segassess.segmenters", "segassess.export.torch_free", "segassess.review_queue"}
+    modules = {"segassess.prepare", "segassess.segmenters", "segassess.export.torch_free", "segassess.review_queue", "segassess.validate"}
     assert programs == {"train.py", "evaluate.py", "predict.py", "export.py", *modules}
 
 

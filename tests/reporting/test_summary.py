@@ -24,7 +24,7 @@ def sweep(folder):
         "10": (None, None),
     }
     for name, (ending, content) in endings.items():
-        overrides = ["experiment=quick", f"optimizer.factory.lr=1e-{name}", f"sampling.sources=[{name}]"]
+        overrides = ["experiment=quick", f"optimizer.factory.lr=0.1234567890{name}", f"sampling.sources=[{name}]"]
         values = {"alpha": 0.3} if name == "2" else None
         write_run(folder / name, overrides, values)
         if ending:
@@ -43,15 +43,15 @@ def test_best_first_with_what_varied_and_what_became_of_it(tmp_path, capsys):
     rows = list(csv.DictReader((tmp_path / "summary.csv").open()))
     assert [row["run"] for row in rows] == ["2", "0", "1", "3", "10"]
     assert [row["status"] for row in rows] == ["done", "done", "failed", "done", "not finished"]
-    assert "experiment" not in rows[0] and rows[0]["optimizer.factory.lr"] == "1e-2"
+    assert "experiment" not in rows[0] and rows[0]["optimizer.factory.lr"] == "0.12345678902"
     assert float(rows[0]["valid/fp_fn_miou"]) == 0.5 and float(rows[0]["seconds"]) == 30
     assert float(rows[0]["test/error_f1"]) == 0.7 and rows[1]["test/error_f1"] == ""
     assert rows[2]["reason"] == "No tile | no mask." and rows[2]["valid/fp_fn_miou"] == ""
     lines = [line for line in (tmp_path / "summary.md").read_text().splitlines() if line.startswith("|")]
-    assert lines[2] == "| 2 | 1e-2 | [2] | 0.500 | 0.400 | 0.700 | 0.100 | 30 | done |"
-    assert lines[4] == "| 1 | 1e-1 | [1] | - | - | - | - | - | failed |"
+    assert lines[2] == "| 2 | 0.1235 | [2] | 0.500 | 0.400 | 0.700 | 0.100 | 30 | done |"
+    assert lines[4] == "| 1 | 0.1235 | [1] | - | - | - | - | - | failed |"
     printed = capsys.readouterr().out
-    assert "Best: run 2, valid/fp_fn_miou 0.500: optimizer.factory.lr=1e-2 sampling.sources=[2]" in printed
+    assert "Best: run 2, valid/fp_fn_miou 0.500: optimizer.factory.lr=0.12345678902 sampling.sources=[2]" in printed
     assert "Failed: run 1: No tile | no mask." in printed
     picture = np.asarray(Image.open(tmp_path / "summary.png").convert("RGB")).reshape(-1, 3)
     assert len(np.unique(picture, axis=0)) > 20

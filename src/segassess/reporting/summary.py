@@ -80,12 +80,20 @@ def _short_row(run: Run, keys: Sequence[str], name: str) -> dict[str, str]:
     results = _results(run)
     return {
         "run": run.name,
-        **{key: run.overrides.get(key, "") for key in keys},
+        **{key: _readable(run.overrides.get(key, "")) for key in keys},
         name: number(run.objective),
         **{f"test {COLUMNS[metric]}": number(results.get(metric, math.nan)) for metric in _METRICS},
         "seconds": f"{run.outcome['seconds']:.0f}" if run.outcome else "-",
         "status": status(run),
     }
+
+
+def _readable(value: str) -> str:
+    """A value of an override; a number of many digits, as searches draw them, in four."""
+    try:
+        return f"{float(value):.4g}" if len(value) > 8 else value
+    except ValueError:
+        return value
 
 
 def _long_row(run: Run, keys: Sequence[str], name: str) -> dict[str, Any]:
