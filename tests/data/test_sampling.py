@@ -4,7 +4,8 @@ import torch
 
 from segassess.data.batch import Batch, Sample, collate
 from segassess.data.module import AssessmentData, SamplingSettings
-from segassess.data.sampling import TileKey, TileSampler
+from segassess.data.sampling import AmsDataset, TileKey, TileSampler
+from segassess.data.sources import FileSource
 from segassess.data.tiles import FolderTiles
 from segassess.errors import RequestError
 
@@ -162,3 +163,11 @@ def test_a_wrong_batch_is_refused_at_the_border():
         Batch(good.image.double(), good.mask, good.truth, good.valid, good.name, good.source)
     with pytest.raises(ValueError, match="1 images need 1 names"):
         Batch(good.image, good.mask, good.truth, good.valid, [], good.source)
+
+
+def test_plain_indices_mean_the_first_epoch(tiny_folder):
+    """Lightning puts a sampler of its own in place of ours where batches are to be overfitted."""
+    data = AmsDataset(FolderTiles(tiny_folder).tiles("train"), [FileSource("alpha")], crop=32)
+    (plain,), (key,), (later,) = data[1], data[TileKey(1)], data[TileKey(1, epoch=1)]
+    assert np.array_equal(plain.image, key.image) and np.array_equal(plain.mask, key.mask)
+    assert not np.array_equal(plain.image, later.image)

@@ -21,6 +21,7 @@ def test_presets_run(preset, tiny_folder, tmp_path):
         assert re.search(r"run_training_batch\s*\|", rows["fit"]) and "test_step" in rows["test"]
 
 
+@pytest.mark.slow
 def test_traceback_shows_where_an_error_comes_from(tmp_path):
     arguments = ["dataset=folder", f"dataset.root={tmp_path}/nothing", f"hydra.run.dir={tmp_path}/run"]
     assert "No images found" in error_of(run_script("train", *arguments, code=2))

@@ -155,7 +155,7 @@ def test_a_sweep_with_ddp_is_refused_at_once(sweep):
 
 def command_of(tiny_folder, folder, *more):
     common = ["dataset=folder", f"dataset.root={tiny_folder}", "rivals=[]", f"hydra.sweep.dir={folder}"]
-    return [sys.executable, str(ROOT / "train.py"), *common, *QUICK, *more]
+    return [sys.executable, str(ROOT / "train.py"), "-m", *common, *QUICK, *more]
 
 
 def wait_for(path, process):
@@ -202,7 +202,7 @@ def test_a_search_of_wrong_requests_is_one_sentence(tiny_folder, tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_that_is_interrupted_is_summed_up(tiny_folder, tmp_path):
-    process = subprocess.Popen(command_of(tiny_folder, tmp_path, "-m", "seed=1,2,3"), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command_of(tiny_folder, tmp_path, "seed=1,2,3"), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     wait_for(tmp_path / "1" / ".hydra" / "overrides.yaml", process)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)
@@ -213,7 +213,7 @@ def test_a_sweep_that_is_interrupted_is_summed_up(tiny_folder, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["parallel", "local_jobs"])
 def test_launchers_run_a_sweep(launcher, tiny_folder, tmp_path):
-    command = command_of(tiny_folder, tmp_path, "-m", "seed=1,2", f"hydra/launcher={launcher}")
+    command = command_of(tiny_folder, tmp_path, "seed=1,2", f"hydra/launcher={launcher}")
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
     assert {(row["seed"], row["status"]) for row in summary(tmp_path)} == {("1", "done"), ("2", "done")}
@@ -221,9 +221,7 @@ def test_launchers_run_a_sweep(launcher, tiny_folder, tmp_path):
 
 @pytest.mark.slow
 def test_ddp_spawn_works_in_a_sweep(tiny_folder, tmp_path):
-    command = command_of(
-        tiny_folder, tmp_path, "-m", "seed=1,2", "trainer=ddp_cpu", "trainer.strategy=ddp_spawn", "evaluate=false"
-    )
+    command = command_of(tiny_folder, tmp_path, "seed=1,2", "trainer=ddp_cpu", "trainer.strategy=ddp_spawn", "evaluate=false")
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)
     assert result.returncode == 0, result.stderr[-3000:]
     assert [row["status"] for row in summary(tmp_path)] == ["done", "done"]

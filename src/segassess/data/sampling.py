@@ -30,6 +30,11 @@ class TileKey:
     filler: bool = False
 
 
+def _as_key(key: TileKey | int) -> TileKey:
+    """A plain index, as Lightning's own sampler deals with `trainer.overfit_batches`, means epoch 0: always the same views."""
+    return key if isinstance(key, TileKey) else TileKey(key)
+
+
 class TileSampler(Sampler[TileKey]):
     """Deals tiles to ranks.
 
@@ -131,7 +136,8 @@ class AmsDataset(Dataset[list[Sample]]):
     def __len__(self) -> int:
         return len(self.tiles)
 
-    def __getitem__(self, key: TileKey) -> list[Sample]:
+    def __getitem__(self, key: TileKey | int) -> list[Sample]:
+        key = _as_key(key)
         tile, pixels = self.tiles[key.index], self._read(key.index)
         rng = np.random.default_rng([self.seed, key.epoch, key.index])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -226,7 +232,8 @@ class EvaluationDataset(Dataset[list[Sample]]):
     def __len__(self) -> int:
         return len(self.tiles)
 
-    def __getitem__(self, key: TileKey) -> list[Sample]:
+    def __getitem__(self, key: TileKey | int) -> list[Sample]:
+        key = _as_key(key)
         tile, pixels = self.tiles[key.index], self._read(key.index)
         samples = []
         for source in self.sources:
