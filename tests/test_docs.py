@@ -95,7 +95,13 @@ def segmenter(data, folder):
 
 def test_there_are_commands_for_every_script():
     programs = {re.sub(r"python (-m )?(\S+).*", r"\2", command) for command in commands()}
-    modules = {"segassess.prepare", "segassess.segmenters", "segassess.export.torch_free", "segassess.review_queue", "segassess.validate"}
+    modules = {
+        "segassess.prepare",
+        "segassess.segmenters",
+        "segassess.export.torch_free",
+        "segassess.review_queue",
+        "segassess.validate",
+    }
     assert programs == {"train.py", "evaluate.py", "predict.py", "export.py", *modules}
 
 

@@ -9,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from segassess.errors import ConfigError, SegAssessError
 from segassess.pipelines.app import find_configs, stop
 
-SCRIPTS = ("train", "evaluate", "predict", "prepare")
+SCRIPTS = ("train", "evaluate", "predict", "export", "prepare")
 
 
 def main() -> None:

@@ -12,10 +12,9 @@ from omegaconf import OmegaConf
 
 from segassess.assessor.registry import ASSESSORS, ENCODERS
 from segassess.errors import ConfigError
-from segassess.pipelines import build
+from segassess.pipelines import build, config_reference
 from segassess.pipelines import validate as validation
 from segassess.pipelines.config_files import OVERRIDING_GROUPS, read_configs, undocumented
-from segassess.pipelines.config_reference import reference
 from segassess.validate import main as validate_command
 from tests.conftest import ROOT
 from tests.pipelines.scripts import error_of, run_script
@@ -33,6 +32,7 @@ REQUIRED = {
     "export": ["output_dir=out"],
     "predict_segmenter": ["segmenter=hrnet", "dataset=synthetic"],
     "evaluate_damage": ["image=a", "mask=b", "output_dir=c"],
+    "evaluate_scaling": ["image=a", "mask=b", "output_dir=c"],
 }
 # What belongs to the configs of segmenters.
 OF_SEGMENTERS = {("loss", "segmentation"), ("experiment", "shared_tiles_segmenters"), ("experiment", "paper_segmenters")}
@@ -181,11 +181,14 @@ def test_a_key_without_a_comment_is_found(tmp_path):
     }
 
 
-def test_the_reference_page_says_what_the_files_say():
+def test_the_reference_page_says_what_the_files_say(tmp_path, monkeypatch):
     page = (ROOT / "docs" / "configuration.md").read_text()
-    assert page == reference(CONF), "run: python -m segassess.pipelines.config_reference"
+    assert page == config_reference.reference(CONF), "run: python -m segassess.pipelines.config_reference"
     for group, option in OPTIONS + NAMED:
         assert f"### `{group}`" in page and f"| `{option}` |" in page
+    monkeypatch.chdir(tmp_path)
+    config_reference.main()
+    assert (tmp_path / "docs" / "configuration.md").read_text() == page
 
 
 @pytest.fixture
@@ -283,7 +286,7 @@ def test_no_environment_is_needed_to_compose(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "train, evaluate, predict, prepare"),
+        ([], "train, evaluate, predict, export, prepare"),
         (["train", "experiment=nothing"], "shared_tiles_quick"),
         (["train", "optimizer.factory.lrr=1"], "optimizer.factory.lrr"),
         (["train", "-m", "loss.dice_over=sample,tile"], "dice_over"),

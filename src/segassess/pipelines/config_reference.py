@@ -80,7 +80,7 @@ def _cell(text: str) -> str:
 def main() -> None:
     """The command line."""
     with atomic_path(PAGE) as temporary:
-        temporary.write_text(reference(find_configs(__file__)), encoding="utf-8")
+        temporary.write_text(reference(find_configs(str(Path(__file__).parents[1] / "__init__.py"))), encoding="utf-8")
     print(f"Written: {PAGE}")
 
 

@@ -50,7 +50,7 @@ def validate(script: str, overrides: Sequence[str], configs: Path) -> Path:
     checked here.
 
     Args:
-        script: "train", "evaluate", "predict" or "prepare".
+        script: "train", "evaluate", "predict", "export" or "prepare".
         overrides: `key=value` as on the command line.
         configs: folder of the configs.
 
