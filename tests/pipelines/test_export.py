@@ -37,6 +37,7 @@ def test_what_it_leaves_and_prints(exported, checkpoint):
     assert (folder / "huggingface" / "model.safetensors").read_bytes() == checkpoint.read_bytes()
 
 
+@pytest.mark.slow
 def test_predict_with_the_graph_and_with_the_folder(exported, tiny_folder, checkpoint, tmp_path):
     folder, _ = exported
     image = f"image={tiny_folder}/test/image/test_0.png", f"mask={tiny_folder}/test/seg_preds/alpha/test_0.png"

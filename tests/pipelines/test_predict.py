@@ -106,6 +106,7 @@ def test_calibration_moves_probabilities_and_no_decision(scene, checkpoint, tmp_
     assert rows[1]["estimated_iou"] != pytest.approx(rows[0]["estimated_iou"], abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_failed_rerun_is_not_taken_for_complete(scene, checkpoint, tmp_path):
     (tmp_path / "mask.tif").write_bytes((scene / "mask.tif").read_bytes())
     inputs = f"image={scene}/image.tif", f"mask={tmp_path}/mask.tif", f"checkpoint={checkpoint}", f"output_dir={tmp_path}/out"
@@ -250,7 +251,7 @@ def test_wrong_requests_are_refused(scene, checkpoint, tmp_path):
         ({"checkpoint": tmp_path / "other.pth"}, "does not say what it is"),
         ({"checkpoint": tmp_path / "other.pth", "assessor": "segassess", "encoder": "sam_vit_tiny"}, "first: image_encoder"),
         ({"assessor": "segassess"}, "does not fit"),
-        ({"trainer.devices": 2}, "one device"),
+        ({"trainer.devices": 2, "trainer.strategy": "fsdp"}, "trainer.strategy=auto or ddp, not fsdp"),
         ({"decoding": "loose"}, "loose"),
     ]
     for change, words in cases:

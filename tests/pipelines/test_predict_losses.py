@@ -65,6 +65,7 @@ def test_a_full_disk_is_named_and_the_same_command_goes_on(scenes, checkpoint, t
         subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.slow
 def test_a_damaged_image_is_refused_or_read_around(scenes, checkpoint, tmp_path):
     (tmp_path / "image").mkdir()
     pixels = np.random.default_rng(1).integers(1, 255, (3, 150, 200)).astype(np.uint8)

@@ -202,7 +202,14 @@ def test_a_search_of_wrong_requests_is_one_sentence(tiny_folder, tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_that_is_interrupted_is_summed_up(tiny_folder, tmp_path):
-    process = subprocess.Popen(command_of(tiny_folder, tmp_path, "seed=1,2,3"), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command_of(tiny_folder, tmp_path, "seed=1,2,3"),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever starts the tests in the background may have them ignore it, which processes inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     wait_for(tmp_path / "1" / ".hydra" / "overrides.yaml", process)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)

@@ -103,6 +103,7 @@ def test_a_checkpoint_names_no_folder_of_the_machine():
     assert _without_places(node) == {"name": "a", "base": {"made": ["perturbed"]}}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_continues_exactly(tiny_folder, tmp_path):
     """Same losses in the second epoch, whether or not the run was stopped after the first."""
     data = "dataset=folder", f"dataset.root={tiny_folder}", "dataset.made=[perturbed]", "evaluate=false"
