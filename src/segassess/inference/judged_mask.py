@@ -16,7 +16,7 @@ from segassess.raster import Grid
 from segassess.raster.grid import apply
 
 # Rows that findings are gathered from at once: what they need of each is many times its size.
-_ROWS = 128
+_ROWS = 64
 
 TILE_COLUMNS = ("tile", "row", "column", "left", "top", "right", "bottom", "x", "y", *SCORES)
 

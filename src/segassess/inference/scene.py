@@ -179,6 +179,7 @@ def judge_bands(
             judge_band(probabilities, mask.read(rows)[0], judge.calibration, review, band.top, unreadable)
             for mask, probabilities in zip(masks, band.answers, strict=True)
         ]
+        band.answers.clear()
         store.save(band.index, judged)
 
 

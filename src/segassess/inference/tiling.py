@@ -90,7 +90,7 @@ class Band:
         index: of the band, from 0.
         top: first row.
         bottom: last row + 1.
-        answers: what was predicted, blended; each float32 (C, bottom - top, W).
+        answers: what was predicted, blended; each float32 (C, bottom - top, W). They are the taker's, to clear when done with.
     """
 
     index: int
@@ -130,7 +130,9 @@ def predict_bands(
         for answer, above in zip(row, carried or (), strict=False):
             answer[:, : above.shape[1]] += above
         carried = _shared_rows(row, spans[index], bottom) if index + 1 < len(bands) else None
-        yield Band(index, top, bottom, [answer[:, : bottom - top] for answer in row])
+        # Handed over, not kept: where the taker drops them, one row of windows is in memory, and not two.
+        answers = (row.pop(0)[:, : bottom - top] for _ in range(len(row)))
+        yield Band(index, top, bottom, list(answers))
 
 
 def _row(
