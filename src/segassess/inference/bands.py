@@ -20,7 +20,7 @@ from segassess.inference.writers import NODATA, PROBABILITY_STEPS, probability_s
 from segassess.quality import FN, FP, NOT_ASSESSED, TP
 
 # Columns that are worked on at once, so that wide rasters need no more memory than narrow ones.
-_CHUNK = 4096
+_CHUNK = 1024
 
 
 @dataclass(frozen=True)

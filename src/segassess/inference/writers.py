@@ -30,8 +30,8 @@ NODATA = NOT_ASSESSED
 PROBABILITY_STEPS = 250
 
 _TILE = 256
-# Megabytes. Left alone, GDAL takes 5 % of the machine's memory.
-_CACHE = 128
+# Bytes, as rasterio passes them on.
+_CACHE = 128 * 2**20
 
 
 @dataclass(frozen=True)
