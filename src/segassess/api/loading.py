@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from segassess import __version__
 from segassess.api.judge import Judge
 from segassess.assessor.artifact import load_assessor
 from segassess.errors import CheckpointError, ConfigError
@@ -50,23 +49,9 @@ def load(
     loaded = load_assessor(
         _in_the_box() if checkpoint is None else checkpoint, assessor=assessor, encoder=encoder, decoding=decoding
     )
-    place = _device(device)
-    loaded.assessor.to(place)
-    settings = SceneJudge(
-        assessor=loaded.assessor,
-        decoding=loaded.description.decoding,
-        calibration=loaded.description.calibration,
-        device=place,
-        tags={
-            "SEGASSESS_VERSION": __version__,
-            "SEGASSESS_CHECKPOINT": loaded.digest,
-            "SEGASSESS_DECODING": loaded.description.decoding,
-        },
-        tiling=tiling or Tiling(),
-        rendering=rendering or Rendering(),
-        output=output or OutputSettings(),
-    )
-    return Judge(loaded, settings)
+    settings = {"tiling": tiling, "rendering": rendering, "output": output}
+    given = {name: each for name, each in settings.items() if each is not None}
+    return Judge(loaded, SceneJudge.of(loaded, _device(device), **given))
 
 
 def _in_the_box() -> Path:

@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from segassess import __version__
+from segassess.assessor.artifact import LoadedAssessor
 from segassess.assessor.base import Assessor
 from segassess.calibration import Calibration
 from segassess.inference.bands import KeepsBands, judge_band
@@ -69,6 +72,28 @@ class SceneJudge:
     tiling: Tiling = field(default_factory=Tiling)
     rendering: Rendering = field(default_factory=Rendering)
     output: OutputSettings = field(default_factory=OutputSettings)
+
+    @classmethod
+    def of(cls, loaded: LoadedAssessor, device: torch.device, **settings: Any) -> Self:
+        """Judge with a stored assessor, as its checkpoint describes it; moves it to the device.
+
+        Args:
+            loaded: the assessor.
+            device: where to compute.
+            **settings: `tiling`, `rendering` and `output`, where they are not the defaults.
+        """
+        return cls(
+            assessor=loaded.assessor.to(device),
+            decoding=loaded.description.decoding,
+            calibration=loaded.description.calibration,
+            device=device,
+            tags={
+                "SEGASSESS_VERSION": __version__,
+                "SEGASSESS_CHECKPOINT": loaded.digest,
+                "SEGASSESS_DECODING": loaded.description.decoding,
+            },
+            **settings,
+        )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from segassess import __version__
 from segassess.assessor.artifact import LoadedAssessor
 from segassess.errors import InputError
 from segassess.inference.pairs import Pair
@@ -58,23 +57,15 @@ class Request:
             RequestError: if a value is not allowed.
         """
         loaded = build.stored_assessor(config)
-        tags = {
-            "SEGASSESS_VERSION": __version__,
-            "SEGASSESS_CHECKPOINT": loaded.digest,
-            "SEGASSESS_DECODING": loaded.description.decoding,
-        }
         options = build.plain(config)
         if options["output"]["parquet"]:
             require_parquet()
         rendering: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in options["rendering"].items()
         }
-        judge = SceneJudge(
-            assessor=loaded.assessor,
-            decoding=loaded.description.decoding,
-            calibration=loaded.description.calibration,
-            device=torch.device("cpu"),
-            tags=tags,
+        judge = SceneJudge.of(
+            loaded,
+            torch.device("cpu"),
             tiling=Tiling(**options["tiling"]),
             rendering=Rendering(**rendering),
             output=OutputSettings(**options["output"]),
