@@ -206,6 +206,7 @@ def judge_bands(
         ]
         band.answers.clear()
         store.save(band.index, judged)
+        del judged
 
 
 def write_mask_results(scene: Scene, source: str, judge: SceneJudge, store: KeepsBands, folder: Path) -> JudgedMask:
