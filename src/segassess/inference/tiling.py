@@ -127,8 +127,8 @@ def predict_bands(
         if index and carried is None:
             carried = _shared_rows(_row(spans[index - 1], width, height, predict, tiling, on_window), spans[index - 1], top)
         row = _row(spans[index], width, height, predict, tiling, on_window)
-        for answer, above in zip(row, carried or (), strict=False):
-            answer[:, : above.shape[1]] += above
+        if carried is not None:
+            _add_above(row, carried)
         carried = _shared_rows(row, spans[index], bottom) if index + 1 < len(bands) else None
         # Handed over, not kept: where the taker drops them, one row of windows is in memory, and not two.
         answers = (row.pop(0)[:, : bottom - top] for _ in range(len(row)))
@@ -158,6 +158,13 @@ def _batches(spans: list[tuple[int, int]], size: int) -> Iterator[list[tuple[int
     for _, group in itertools.groupby(spans, key=lambda span: span[1] - span[0]):
         alike = list(group)
         yield from (alike[first : first + size] for first in range(0, len(alike), size))
+
+
+def _add_above(row: list[NDArray[np.float32]], carried: list[NDArray[np.float32]]) -> None:
+    """Add to the first rows of a row of windows what the one before has said of them."""
+    # A loop in the generator itself would keep its last array alive while the next row is computed.
+    for answer, above in zip(row, carried, strict=True):
+        answer[:, : above.shape[1]] += above
 
 
 def _shared_rows(row: list[NDArray[np.float32]], rows: tuple[int, int], start: int) -> list[NDArray[np.float32]]:

@@ -18,8 +18,9 @@ RasterPath: TypeAlias = str | Path
 
 # Left alone, GDAL (3.10) fills the missing rest of a truncated PNG with black and says nothing.
 _STRICT_READING = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
-# Bytes of blocks that GDAL keeps. Left alone it takes 5 % of the machine's memory; a row of windows 40,000 px wide needs 80 MB.
-_CACHE = 192 * 2**20
+# Bytes of blocks that GDAL keeps. Left alone it takes 5 % of the machine's memory, though windows only meet those of
+# their neighbours again.
+_CACHE = 64 * 2**20
 
 
 def is_remote(path: RasterPath) -> bool:
