@@ -10,16 +10,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyogrio
-import rasterio
 import shapely
 from numpy.typing import NDArray
 from PIL import Image
 
-from segassess.errors import RequestError
+from segassess.errors import InputError, RequestError
 from segassess.files import atomic_path
 from segassess.inference.pairs import find_pairs, safe_name
 from segassess.raster import Grid, Rendering, open_image
 from segassess.raster.grid import apply_to_all
+from segassess.raster.opening import opened
 
 # Folder of the pictures in the queue's.
 PICTURES = "images"
@@ -186,12 +186,12 @@ class _Regions:
             RequestError: if files are missing.
         """
         try:
-            with rasterio.open(folder / "quality.tif") as quality:
+            with opened(folder / "quality.tif") as quality:
                 grid = Grid.of(quality)
             about, _, stored, values = pyogrio.raw.read(
                 folder / "errors.gpkg", columns=["error", "quality", "form", "mean_error"]
             )
-        except (rasterio.errors.RasterioIOError, pyogrio.errors.DataSourceError) as error:
+        except (InputError, pyogrio.errors.DataSourceError) as error:
             raise RequestError(f"{folder} is not complete ({error}); run predict.py again with the same output_dir.") from error
         outlines = shapely.from_wkb(stored)
         if grid.georeference is not None:
