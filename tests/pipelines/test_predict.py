@@ -20,6 +20,7 @@ from segassess.assessor.checkpoint import to_reference
 from segassess.assessor.registry import build_assessor
 from segassess.calibration import Calibration
 from segassess.files import only_one
+from segassess.inference.bands import BandStore
 from segassess.inference.object_scores import OBJECT_COLUMNS
 from segassess.inference.pairs import Pair
 from segassess.inference.scene import SceneJudge
@@ -177,6 +178,19 @@ def test_another_process_at_work_is_not_disturbed(scene, checkpoint, tmp_path):
         assert "is being written by another process" in error_of(run_script("predict", *arguments, code=1))
         assert [path.name for path in (tmp_path / "out" / "image").iterdir()] == [".work"]
     run_script("predict", *arguments)
+
+
+@pytest.mark.slow
+def test_what_a_kill_after_the_last_file_leaves_is_removed(scene, checkpoint, tmp_path):
+    arguments = f"image={scene}/image.tif", f"mask={scene}/mask.tif", f"checkpoint={checkpoint}", f"output_dir={tmp_path}/out"
+    run_script("predict", *arguments)
+    folder = tmp_path / "out" / "image"
+    fingerprint = json.loads((folder / "scores.json").read_text())["fingerprint"]
+    bands = BandStore(folder / ".work", fingerprint, []).folder
+    bands.mkdir(parents=True)
+    (bands / "band").touch()
+    run_script("predict", *arguments)
+    assert (folder / "scores.json").is_file() and not (folder / ".work").exists()
 
 
 def test_bad_inputs_are_named_and_the_others_done(scene, checkpoint, tmp_path):

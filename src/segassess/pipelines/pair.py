@@ -4,7 +4,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,15 @@ def judge_part(pair: Pair, request: Request, folder: Path, bands: range, progres
     with _open(pair, request) as scene:
         progress.start((_rows(request, scene, bands), scene.grid.width), request.judge.tiling)
         judge_bands(scene, request.judge, store, bands.__contains__, progress.window)
+
+
+def remove_work(pair: Pair, request: Request, folder: Path) -> None:
+    """Remove what a process that was killed at the very end, when all was written, could not remove any more."""
+    if not (folder / WORK).is_dir():
+        return
+    with suppress(InputError), only_one(folder / WORK):  # another process at work there removes it itself
+        BandStore(folder / WORK, request.fingerprint(pair), list(request.sources(pair))).clear()
+    remove_empty(folder / WORK)
 
 
 def _rows(request: Request, scene: Scene, bands: range) -> int:

@@ -23,7 +23,7 @@ from segassess.inference.pairs import FailedInput, Pair, find_pairs
 from segassess.inference.scores import write_scores
 from segassess.inference.sharing import share
 from segassess.pipelines import build
-from segassess.pipelines.pair import complete_result, judge_pair, judge_part, mask_folder, work_of
+from segassess.pipelines.pair import complete_result, judge_pair, judge_part, mask_folder, remove_work, work_of
 from segassess.pipelines.processes import Processes
 from segassess.pipelines.request import Request
 from segassess.pipelines.review import write_page
@@ -149,6 +149,8 @@ def _judge_one(
     judged = None if overwrite else complete_result(pair, request, folder)
     if judged is None:
         judged = judge_pair(pair, request, folder, shown)
+    else:
+        remove_work(pair, request, folder)
     outcome.rows[index] = judged.rows
     outcome.earlier += judged.earlier
     if judged.trouble is not None:
