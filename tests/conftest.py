@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: few threads, and a tiny data set in the native folder layout."""
 
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -46,6 +47,20 @@ def tiny_folder(tmp_path_factory) -> Path:
                 mask = perturb(scene.truth["building"], scene.image, rng, RECIPES[recipe])
                 save(root / split / "seg_preds" / source / name, mask)
     return root
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium, where there is one."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium on this machine")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        browser = driver.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()
 
 
 def save(path: Path, pixels: np.ndarray) -> None:

@@ -3,7 +3,6 @@
 import os
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -14,7 +13,6 @@ import pytest
 from tests.conftest import ROOT
 
 pytest.importorskip("mkdocs", reason="the site needs pip install 'segassess[docs]'")
-CHROMIUM = shutil.which("chromium")
 # What a browser fetches of itself.
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
 
@@ -112,18 +110,6 @@ def test_drawings_are_what_their_script_draws():
     assert {path.stem for path in script.parent.glob("*.svg")} == set(drawings)
     for name, draw in drawings.items():
         assert (script.parent / f"{name}.svg").read_text() == draw().svg, f"{name}.svg: run python docs/images/drawings.py"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -27,18 +27,11 @@ from segassess.inference.scene import SceneJudge
 from segassess.pipelines.pair import judge_pair
 from segassess.pipelines.request import Request
 from tests.conftest import save
+from tests.pipelines.scenes import PLACE, write_tif
 from tests.pipelines.scripts import error_of, run_script
 
 MAPS, LAYERS = {"quality.tif", "error.tif", "refined.tif"}, {"errors.gpkg", "objects.gpkg"}
 NAMES = {*MAPS, *LAYERS, "quality.qml", "panel.png", "objects.csv", "tiles.csv", "review.json", "scores.json"}
-
-
-def write_tif(path, pixels, **options):
-    """(bands, H, W) as GeoTIFF."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    bands, height, width = pixels.shape
-    with rasterio.open(path, "w", driver="GTiff", count=bands, height=height, width=width, dtype=pixels.dtype, **options) as out:
-        out.write(pixels)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +39,8 @@ def scene(tmp_path_factory):
     """A georeferenced image of odd size with a mask."""
     folder = tmp_path_factory.mktemp("scene")
     rng = np.random.default_rng(0)
-    place = {"crs": "EPSG:32736", "transform": from_origin(500000, 9000000, 0.5, 0.5)}
-    write_tif(folder / "image.tif", rng.integers(0, 255, (3, 75, 101)).astype(np.uint8), **place)
-    write_tif(folder / "mask.tif", (rng.random((1, 75, 101)) > 0.6).astype(np.uint8) * 255, **place)
+    write_tif(folder / "image.tif", rng.integers(0, 255, (3, 75, 101)).astype(np.uint8), **PLACE)
+    write_tif(folder / "mask.tif", (rng.random((1, 75, 101)) > 0.6).astype(np.uint8) * 255, **PLACE)
     return folder
 
 

@@ -10,24 +10,17 @@ import sys
 import numpy as np
 import pytest
 import rasterio
-from rasterio.transform import from_origin
 
 from tests.conftest import ROOT
+from tests.pipelines.scenes import PLACE, WINDOWS, write_scenes, write_tif
 from tests.pipelines.scripts import error_of, run_script
-from tests.pipelines.test_predict import write_tif
-
-PLACE = {"crs": "EPSG:32736", "transform": from_origin(500_000, 9_000_000, 0.5, 0.5)}
-WINDOWS = "tiling.window=64", "tiling.overlap=32"
 
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     """Two scenes of several bands of rows."""
     folder = tmp_path_factory.mktemp("scenes")
-    rng = np.random.default_rng(0)
-    for name, height in (("a", 150), ("b", 250)):
-        write_tif(folder / "image" / f"{name}.tif", rng.integers(1, 255, (3, height, 80)).astype(np.uint8), **PLACE)
-        write_tif(folder / "mask" / f"{name}.tif", (rng.random((1, height, 80)) > 0.6).astype(np.uint8), **PLACE)
+    write_scenes(folder, {"a": 150, "b": 250})
     return folder
 
 

@@ -5,23 +5,16 @@ import hashlib
 
 import numpy as np
 import pytest
-from rasterio.transform import from_origin
 
+from tests.pipelines.scenes import WINDOWS, write_scenes, write_tif
 from tests.pipelines.scripts import error_of, run_script
-from tests.pipelines.test_predict import write_tif
-
-PLACE = {"crs": "EPSG:32736", "transform": from_origin(500_000, 9_000_000, 0.5, 0.5)}
-WINDOWS = "tiling.window=64", "tiling.overlap=32"
 
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     """A small scene, a large one that two processes must cut, and one whose mask is of another size."""
     folder = tmp_path_factory.mktemp("scenes")
-    rng = np.random.default_rng(0)
-    for name, height in (("a", 60), ("b", 400), ("c", 90)):
-        write_tif(folder / "image" / f"{name}.tif", rng.integers(1, 255, (3, height, 80)).astype(np.uint8), **PLACE)
-        write_tif(folder / "mask" / f"{name}.tif", (rng.random((1, height, 80)) > 0.6).astype(np.uint8), **PLACE)
+    write_scenes(folder, {"a": 60, "b": 400, "c": 90})
     write_tif(folder / "mask" / "c.tif", np.ones((1, 7, 7), np.uint8))
     return folder
 

@@ -9,8 +9,8 @@ from rasterio.transform import from_origin
 
 from segassess.errors import InputError
 from segassess.raster.mosaic import write_mosaic
+from tests.pipelines.scenes import write_tif
 from tests.pipelines.scripts import error_of, run_script
-from tests.pipelines.test_predict import write_tif
 
 PLACE = {"crs": "EPSG:32736", "transform": from_origin(500_000, 9_000_000, 0.5, 0.5)}
 

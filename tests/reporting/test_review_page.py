@@ -3,14 +3,12 @@
 import csv
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
 
 from segassess.reporting.review_page import render_review_page, tile_picture
 
-CHROMIUM = shutil.which("chromium")
 HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=2">&=cmd'
 RNG = np.random.default_rng(0)
 
@@ -68,18 +66,6 @@ def test_large_tiles_are_reduced():
 
 def test_verdicts_of_another_page_are_not_shown():
     assert content(page())["id"] == content(page())["id"] != content(page(count=13))["id"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
