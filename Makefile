@@ -6,9 +6,10 @@ READY := $(VENV)/.ready
 DEMO := outputs/demo
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help demo test test-slow lint types docs notebooks format clean
+.PHONY: help install demo test test-slow lint types docs notebooks format clean
 
 help:
+	@echo "make install    only make .venv with all that the others need; about 4 minutes"
 	@echo "make demo       make scenes, train for at most 3 minutes, evaluate on unseen masks, draw panels"
 	@echo "make test       the fast tests"
 	@echo "make test-slow  the slow tests"
@@ -21,6 +22,8 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+install: $(READY)
 
 demo: $(READY)
 	$(BIN)/python train.py experiment=demo hydra.run.dir=$(DEMO)/train

@@ -10,8 +10,8 @@ from segassess.pipelines import build
 from tests.conftest import ROOT
 
 
-def dry_run(target: str) -> str:
-    return subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+def dry_run(*arguments: str) -> str:
+    return subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def test_demo_predicts_the_scenes_that_its_training_makes(monkeypatch):
@@ -29,3 +29,9 @@ def test_ci_runs_the_readme_s_test_command_last():
     assert commands[-1] == "make test" and {"make lint", "make types", "make docs"} <= set(commands)
     readme = (ROOT / "README.md").read_text()
     assert "make demo" in readme and "make test" in readme
+
+
+def test_install_only_makes_the_environment():
+    assert dry_run("-B", "install") == dry_run("-B", ".venv/.ready")
+    (options,) = re.findall(r"`python -m pip install ([^`]*)`", (ROOT / "README.md").read_text())
+    assert f"{options}\n" in (ROOT / "Makefile").read_text()
