@@ -162,6 +162,12 @@ def test_what_is_not_valid_is_no_object(scene):
     assert all(np.isfinite([each.expected_errors_px, each.mean_error, each.max_error]).all() for each in (right, wrong, missed))
 
 
+def test_what_is_printed_of_a_finding_is_readable(scene):
+    findings = find(*scene)
+    for each in (findings.errors[0], findings.objects[0]):
+        assert "area_px=" in repr(each) and "packed_outline" not in repr(each)
+
+
 def test_verdicts():
     assert [verdict(iou) for iou in (0, 0.499, 0.5, 0.749, 0.75, 1)] == ["wrong"] * 2 + ["partly wrong"] * 2 + ["right"] * 2
 

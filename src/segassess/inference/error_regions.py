@@ -6,7 +6,7 @@ rest is rims. Regions are the connected components of either; every wrong pixel 
 """
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import cv2
 import numpy as np
@@ -52,7 +52,7 @@ class ErrorRegion:
     mean_error: float
     max_error: float
     expected_errors_px: float
-    packed_outline: bytes
+    packed_outline: bytes = field(repr=False)
 
     @property
     def outline(self) -> shapely.Geometry:
@@ -60,7 +60,7 @@ class ErrorRegion:
         return unpack(self.packed_outline)
 
 
-ERROR_COLUMNS = tuple(field.name for field in fields(ErrorRegion) if field.name != "packed_outline")
+ERROR_COLUMNS = tuple(each.name for each in fields(ErrorRegion) if each.name != "packed_outline")
 
 
 class ErrorSweep:

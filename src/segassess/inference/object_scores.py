@@ -5,7 +5,7 @@ mask that do not touch it. What is missing is charged to objects by the rule of 
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import shapely
@@ -70,7 +70,7 @@ class ObjectScore:
     expected_fn_px: float
     mean_error: float
     max_error: float
-    packed_outline: bytes
+    packed_outline: bytes = field(repr=False)
 
     @property
     def outline(self) -> shapely.Geometry:
@@ -78,7 +78,7 @@ class ObjectScore:
         return unpack(self.packed_outline)
 
 
-OBJECT_COLUMNS = tuple(field.name for field in fields(ObjectScore) if field.name != "packed_outline")
+OBJECT_COLUMNS = tuple(each.name for each in fields(ObjectScore) if each.name != "packed_outline")
 
 
 def verdict(estimated_iou: float) -> str:
