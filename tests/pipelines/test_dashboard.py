@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from PIL import Image
 
-from segassess.errors import ConfigError
+from segassess.errors import ConfigError, RequestError
 from segassess.pipelines import build
 from segassess.pipelines.provenance import git_revision
 from segassess.quality import CLASS_NAMES, NOT_ASSESSED
@@ -145,6 +145,21 @@ def test_a_missing_package_is_named_with_its_extra(in_a_sweep, monkeypatch):
     monkeypatch.setattr("lightning.pytorch.loggers.wandb._WANDB_AVAILABLE", False)
     with pytest.raises(ConfigError, match=r"needs the package wandb: pip install 'segassess\[wandb\]'"):
         build.loggers(node())
+
+
+def test_without_a_login_one_sentence_says_what_to_do(in_a_sweep, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    asked = {}
+
+    def init(**options):
+        asked.update(options)
+        raise wandb.errors.UsageError("No API key configured. Use `wandb login` to log in.\nMore of it.")
+
+    monkeypatch.setattr(wandb, "init", init)
+    (logger,) = build.loggers(node())
+    with pytest.raises(RequestError, match=r"No API key configured.*\); log in with `wandb login`, or give logger=wandb_offline"):
+        logger.log_hyperparams({"a": 1})
+    assert asked["project"] == "segassess" and "anonymous" not in asked, "W&B warns of it"
 
 
 def test_checkpoints_are_uploaded_online_only():
