@@ -14,6 +14,7 @@ from rasterio.transform import from_origin
 import segassess
 from segassess.api import Georeference
 from segassess.errors import CheckpointError, ConfigError, InputError
+from segassess.export.onnx_file import write_onnx
 from segassess.files import atomic_path
 from segassess.inference.object_scores import OBJECT_COLUMNS
 from segassess.inference.pairs import Pair
@@ -162,6 +163,16 @@ def test_what_cannot_be_used_is_said_in_one_sentence(judge, scene, files):
         segassess.load(device="abacus")
     with pytest.raises(CheckpointError, match=r"nowhere\.ckpt does not exist"):
         segassess.assess(made.image, mask, assessor="nowhere.ckpt")
+
+
+def test_an_exported_graph_judges_as_its_checkpoint(judge, scene, tmp_path):
+    made, masks = scene
+    image, mask = made.image[:96, :96], masks["perturbed"][:96, :96]
+    write_onnx(tmp_path / "a.onnx", judge.loaded)
+    judged = segassess.assess(image, mask, assessor=tmp_path / "a.onnx")
+    assert judged.scores == pytest.approx(judge.assess(image, mask).scores, rel=1e-3, nan_ok=True)
+    with pytest.raises(ConfigError, match="leave assessor= and encoder= out"):
+        segassess.load(tmp_path / "a.onnx", encoder={"name": "sam_vit_b"})
 
 
 def test_a_box_that_is_not_there(monkeypatch, tmp_path):

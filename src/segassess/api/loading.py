@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from segassess.api.judge import Judge
-from segassess.assessor.artifact import load_assessor
 from segassess.errors import CheckpointError, ConfigError
+from segassess.export.onnx_assessor import load_any
 from segassess.inference.scene import OutputSettings, SceneJudge
 from segassess.inference.tiling import Tiling
 from segassess.quality import Decoding
@@ -32,7 +32,8 @@ def load(
     """Load an assessor.
 
     Args:
-        checkpoint: a file that `train.py` left, or one of the authors of SegAssess; None is the assessor in the box.
+        checkpoint: a file that `train.py` left, one of the authors of SegAssess, or an exported graph (`.onnx`), which runs in
+            onnxruntime on the CPU; None is the assessor in the box.
         device: where to compute, such as "cpu" or "cuda".
         decoding: "consistent" rules out what a mask makes impossible, "free" does not; None takes what the checkpoint was
             trained with.
@@ -44,11 +45,10 @@ def load(
 
     Raises:
         CheckpointError: if the file is missing, cannot be read, does not say what it is and was not told, or does not fit.
-        ConfigError: if there is no such device or decoding.
+        ConfigError: if there is no such device or decoding, or a graph is asked to be another one than it is.
+        RequestError: for a graph, if onnxruntime is not installed.
     """
-    loaded = load_assessor(
-        _in_the_box() if checkpoint is None else checkpoint, assessor=assessor, encoder=encoder, decoding=decoding
-    )
+    loaded = load_any(_in_the_box() if checkpoint is None else checkpoint, assessor=assessor, encoder=encoder, decoding=decoding)
     settings = {"tiling": tiling, "rendering": rendering, "output": output}
     given = {name: each for name, each in settings.items() if each is not None}
     return Judge(loaded, SceneJudge.of(loaded, _device(device), **given))

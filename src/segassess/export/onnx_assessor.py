@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segassess.assessor.artifact import Description, LoadedAssessor
+from segassess.assessor.artifact import Description, LoadedAssessor, load_assessor
 from segassess.assessor.base import Assessor, AssessorOutput, ImageFeatures
 from segassess.assessor.checkpoint import LoadReport
 from segassess.errors import ConfigError
-from segassess.export.onnx_graph import OnnxGraph
+from segassess.export.onnx_graph import ONNX_SUFFIX, OnnxGraph
 from segassess.quality import Decoding
 
 
@@ -62,3 +62,8 @@ def load_onnx(
             f"{path} was exported with decoding={description.decoding}, not {decoding!r}; export it anew with that decoding."
         )
     return LoadedAssessor(OnnxAssessor(graph).eval(), description, graph.digest, LoadReport("own", ()))
+
+
+def load_any(path: str | Path, **options: Any) -> LoadedAssessor:
+    """Load an assessor from an ONNX file, or from any checkpoint of `load_assessor`, whose arguments it takes."""
+    return (load_onnx if Path(path).suffix == ONNX_SUFFIX else load_assessor)(path, **options)

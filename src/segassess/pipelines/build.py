@@ -21,15 +21,14 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from segassess.assessor.artifact import LoadedAssessor, load_assessor
+from segassess.assessor.artifact import LoadedAssessor
 from segassess.assessor.base import Assessor
 from segassess.assessor.checkpoint import load_checkpoint
 from segassess.assessor.registry import build_assessor
 from segassess.data.module import AssessmentData, SamplingSettings
 from segassess.data.tiles import TileSet
 from segassess.errors import ConfigError, RequestError
-from segassess.export.onnx_assessor import load_onnx
-from segassess.export.onnx_graph import ONNX_SUFFIX
+from segassess.export.onnx_assessor import load_any
 from segassess.training.losses import AssessorLoss, LossWeights
 from segassess.training.module import OptimizerFactory, Schedule
 from segassess.training.segmenter_module import SegmentationLoss
@@ -126,8 +125,7 @@ def new_assessor(assessor: Mapping[str, Any], encoder: Mapping[str, Any], weight
 def stored_assessor(config: DictConfig) -> LoadedAssessor:
     """The assessor that the keys checkpoint, assessor, encoder and decoding name; an exported graph runs in onnxruntime."""
     assessor, encoder, _ = architecture(config)
-    load = load_onnx if Path(config.checkpoint).suffix == ONNX_SUFFIX else load_assessor
-    loaded = load(config.checkpoint, assessor=assessor, encoder=encoder, decoding=config.decoding)
+    loaded = load_any(config.checkpoint, assessor=assessor, encoder=encoder, decoding=config.decoding)
     log.info(
         "Assessor %s (%s on %s, %s decoding).",
         config.checkpoint,
