@@ -94,7 +94,7 @@ class TestImage:
             assert file.colorinterp[3] == ColorInterp.alpha, "GDAL no longer declares the fourth byte as alpha"
         raster = read_image(path)
         assert raster.valid.all()
-        assert "declared as alpha but holds data" in raster.notes[0]
+        assert "band 4 holds data in place of transparency" in raster.notes[0]
 
     def test_near_infrared(self, tmp_path):
         raster = read_image(tif(tmp_path / "a.tif", np.concatenate([RGB, RGB[:1] // 2]), alpha="unspecified"))
@@ -217,6 +217,12 @@ class TestMask:
         raster = read_mask(png(tmp_path / "a.png", self.values * np.uint8(0)))
         assert not raster.pixels.any() and raster.valid.all() and raster.notes == ("the mask has no foreground.",)
 
+    def test_nan_is_said_unless_the_file_declares_it(self, tmp_path):
+        data = np.eye(4, dtype=np.float32)
+        data[0, 3] = np.nan
+        assert read_mask(tif(tmp_path / "a.tif", data)).notes == ("pixels that are NaN are not assessed.",)
+        assert read_mask(tif(tmp_path / "b.tif", data, nodata=np.nan)).notes == ()
+
     def test_float_with_nan(self, tmp_path):
         data = self.values.astype(np.float32)
         data[0, :4] = np.nan
@@ -284,16 +290,16 @@ class TestRefusals:
 
     def test_text(self, read, tmp_path):
         (tmp_path / "a.tif").write_text("not an image, in spite of its name\n")
-        self.refuses(read, tmp_path / "a.tif", "cannot be opened as an image")
+        self.refuses(read, tmp_path / "a.tif", "cannot be opened as an? (image|mask)")
 
     def test_empty_file(self, read, tmp_path):
         (tmp_path / "a.tif").write_bytes(b"")
-        self.refuses(read, tmp_path / "a.tif", "cannot be opened as an image")
+        self.refuses(read, tmp_path / "a.tif", "cannot be opened as an? (image|mask)")
 
     def test_zero_size(self, read, tmp_path):
         band = '<VRTRasterBand dataType="Byte" band="1"/>'
         (tmp_path / "a.vrt").write_text(f'<VRTDataset rasterXSize="0" rasterYSize="5">{band}</VRTDataset>')
-        self.refuses(read, tmp_path / "a.vrt", "cannot be opened as an image")
+        self.refuses(read, tmp_path / "a.vrt", "cannot be opened as an? (image|mask)")
 
     @pytest.mark.parametrize("options", [{}, {"compress": "deflate"}, {"compress": "deflate", "tiled": True}])
     def test_truncated_tiff(self, read, tmp_path, options):
@@ -342,7 +348,8 @@ class TestMaskOnAnotherGrid:
         pixels, valid, notes = self.read(tmp_path, grid, (6, 10), np.s_[1:3, 4:6], transform=coarse)
         assert pixels[2:6, 8:12].all() and pixels.sum() == 16 and valid.all()
         assert notes == (
-            "the mask has 10 x 6 pixels instead of 20 x 12; it is resampled to the grid of the image by nearest neighbour.",
+            "the mask has 10 x 6 pixels (width x height) instead of 20 x 12; it is resampled to the grid of the image "
+            "by nearest neighbour.",
         )
 
     def test_a_shift_of_two_pixels_leaves_two_columns_without_data(self, tmp_path, grid):
@@ -364,12 +371,12 @@ class TestMaskOnAnotherGrid:
         place = {"crs": "EPSG:4326", "transform": from_origin(west, north, (east - west) / 40, (north - south) / 24)}
         pixels, _, notes = self.read(tmp_path, grid, (24, 40), np.s_[6:14, 10:22], **place)
         assert abs(int(pixels.sum()) - 24) <= 6 and pixels[4:6, 6:10].all()
-        assert "is in EPSG:4326 instead of EPSG:32736" in notes[0] or "pixels instead of" in notes[0]
+        assert "is in EPSG:4326 instead of EPSG:32736" in notes[0] or "instead of 20 x 12" in notes[0]
 
     def test_what_cannot_be_placed(self, tmp_path, grid):
         path = png(tmp_path / "mask.png", np.ones((12, 21), np.uint8))
         with pytest.raises(
-            InputError, match=r"has 21 x 12 pixels instead of 20 x 12, and without a CRS of both .* cannot be resampled"
+            InputError, match=r"has 21 x 12 pixels \(width x height\) instead of 20 x 12, and without a CRS of both .* cannot be resampled"
         ):
             with open_mask(path, grid):
                 pytest.fail("it must not open")

@@ -145,10 +145,11 @@ def test_what_cannot_be_used_is_said_in_one_sentence(judge, scene, files):
     made, masks = scene
     mask = masks["perturbed"]
     for image, other, words in (
-        (made.image, mask[:-3], r"^The mask array has 210 x 147 pixels instead of 210 x 150"),
-        (made.image.transpose(2, 0, 1), mask, r"image array has the shape \(3, 150, 210\); give \(H, W\)"),
+        (made.image, mask[:-3], r"^The mask array has 210 x 147 pixels \(width x height\) instead of 210 x 150"),
+        (made.image.transpose(2, 0, 1), mask, r"image array has the shape \(3, 150, 210\); give \(H, W\).*transpose\(1, 2, 0\)"),
         (made.image, mask[..., None], r"mask array has the shape \(150, 210, 1\)"),
-        (made.image, "nowhere.tif", r"nowhere\.tif does not exist"),
+        (made.image, "nowhere.tif", r"nowhere\.tif does not exist; give the path of a mask"),
+        ("nowhere.tif", mask, r"nowhere\.tif does not exist; give the path of an image"),
         (made.image, [mask, np.array([["a"]])], r"mask is of the type ndarray and holds <U1"),
         (made.image[:0], mask, r"must have pixels"),
         (made.image > 3, mask, r"holds bool; give a path or numbers"),

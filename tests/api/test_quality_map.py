@@ -26,7 +26,7 @@ def test_a_notebook_shows_a_small_picture(judge, scene):
     with Image.open(io.BytesIO(shown)) as picture:
         assert picture.width <= 1280
     assert len(shown) < 250_000
-    assert repr(judged).startswith("QualityMap('mask', 150 x 210, estimated IoU 0.")
+    assert repr(judged).startswith("QualityMap('mask', 150 rows x 210 columns, estimated IoU 0.")
 
 
 def test_a_large_scene_is_shown_reduced(judge, scene, monkeypatch):

@@ -55,7 +55,9 @@ def image_array(image: SupportsArray | Image.Image) -> NDArray[Any]:
     if array.ndim == 2:
         return array[None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
-        raise InputError(f"The image array has the shape {array.shape}; give (H, W), (H, W, 3), or (H, W, 4) with alpha.")
+        bands_first = array.ndim == 3 and array.shape[0] in (1, 3, 4)
+        mend = ": if its bands come first, transpose(1, 2, 0) puts them last" if bands_first else ""
+        raise InputError(f"The image array has the shape {array.shape}; give (H, W), (H, W, 3), or (H, W, 4) with alpha{mend}.")
     return array.transpose(2, 0, 1)
 
 

@@ -172,7 +172,7 @@ class QualityMap:
         height, width = self.shape
         scores = self.scores
         return (
-            f"QualityMap({self.source!r}, {height} x {width}, estimated IoU {scores['estimated_iou']:.3f}, "
+            f"QualityMap({self.source!r}, {height} rows x {width} columns, estimated IoU {scores['estimated_iou']:.3f}, "
             f"{scores['error_area_px']:.0f} wrong pixels expected, {len(self.errors)} errors, {len(self.objects)} objects)"
         )
 

@@ -110,7 +110,7 @@ class Grid:
         if mine is not None and others is not None and None not in (mine.crs, others.crs) and mine.crs != others.crs:
             return f"is in {others.crs_name} instead of {mine.crs_name}"
         if (self.height, self.width) != (other.height, other.width):
-            return f"has {other.width} x {other.height} pixels instead of {self.width} x {self.height}"
+            return f"has {other.width} x {other.height} pixels (width x height) instead of {self.width} x {self.height}"
         if self.georeference is None or other.georeference is None:
             return None
         to_here, from_other = ~self.georeference.transform, other.georeference.transform

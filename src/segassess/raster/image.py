@@ -241,7 +241,7 @@ def alpha_band(dataset: Any, notes: list[str]) -> int | None:
     alpha = dataset.read(dataset.count, out_shape=sample_size(dataset))
     opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1
     if np.isin(alpha, (0, opaque)).mean() < 0.5:
-        notes.append(f"band {dataset.count} is declared as alpha but holds data, and is left out.")
+        notes.append(f"band {dataset.count} holds data in place of transparency, and is left out.")
         return None
     return int(dataset.count)
 

@@ -61,6 +61,9 @@ class RasterMask:
         self._drawn = self._alpha is not None and bool((self._transparent(out_shape=sample_size(dataset))).any())
         size = sample_size(dataset)
         data, pixels, valid = self._values(out_shape=(len(self._bands), *size))
+        declared = dataset.nodata is not None and np.isnan(dataset.nodata)
+        if not declared and data.dtype.kind == "f" and np.isnan(data).any():
+            notes.append("pixels that are NaN are not assessed.")
         if self._drawn:
             notes.append("transparent pixels are used as background.")
         if label is not None and size == (dataset.height, dataset.width) and not pixels.any():
@@ -124,7 +127,7 @@ def open_raster_mask(path: RasterPath, grid: Grid | None = None, label: int | No
         InputError: if the file is missing, not an image, truncated, empty or complex, if its bands differ, or if it lies on
             another grid and it is not known where.
     """
-    with opened(path) as dataset:
+    with opened(path, "a mask") as dataset:
         difference = None if grid is None else grid.difference(Grid.of(dataset))
         if grid is None or difference is None:
             yield RasterMask(dataset, path, label)

@@ -29,8 +29,12 @@ def is_remote(path: RasterPath) -> bool:
 
 
 @contextmanager
-def opened(path: RasterPath) -> Iterator[Any]:
+def opened(path: RasterPath, what: str = "an image") -> Iterator[Any]:
     """A rasterio dataset that has bands of real numbers; whatever GDAL complains of while it is open becomes an InputError.
+
+    Args:
+        path: a file, one of GDAL's `/vsi...` paths, or a URL.
+        what: it is meant to be, for messages.
 
     Raises:
         InputError: if the file is missing, not an image, truncated, empty or complex.
@@ -38,21 +42,21 @@ def opened(path: RasterPath) -> Iterator[Any]:
     if not is_remote(path):
         local = Path(path)
         if not local.exists():
-            raise InputError(f"{path} does not exist; give the path of an image that GDAL can read.")
+            raise InputError(f"{path} does not exist; give the path of {what} that GDAL can read.")
         if local.is_dir():
-            raise InputError(f"{path} is a folder; give the path of an image that GDAL can read.")
+            raise InputError(f"{path} is a folder; give the path of {what} that GDAL can read.")
     with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=_CACHE, **_STRICT_READING):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = rasterio.open(str(path))
         except (RasterioError, OSError, ValueError) as error:
             mend = "check the address" if is_remote(path) else "save it as GeoTIFF or PNG"
-            raise InputError(f"{path} cannot be opened as an image ({reason(error)}); {mend}.") from error
+            raise InputError(f"{path} cannot be opened as {what} ({reason(error)}); {mend}.") from error
         with dataset:
             if dataset.count == 0:
                 raise InputError(f"{path} has no bands of its own; give one of its subdatasets, or save it as GeoTIFF or PNG.")
             if dataset.width == 0 or dataset.height == 0:
-                raise InputError(f"{path} has {dataset.width} x {dataset.height} pixels; an image must have some.")
+                raise InputError(f"{path} has {dataset.width} x {dataset.height} pixels; {what} must have some.")
             if any("complex" in dtype for dtype in dataset.dtypes):
                 raise InputError(f"{path} holds complex numbers ({dataset.dtypes[0]}); give real numbers, such as the amplitude.")
             try:
