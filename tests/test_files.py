@@ -48,5 +48,7 @@ def test_what_holds_something_is_not_removed(tmp_path):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(RequestError, match="cannot be written"), only_one(tmp_path / "file" / "work"):
+    with pytest.raises(RequestError, match=r"file is a file; give a folder\.$"), only_one(tmp_path / "file"):
+        pytest.fail("the block must not run")
+    with pytest.raises(RequestError, match=r"file is a file; give a folder\.$"), only_one(tmp_path / "file" / "work"):
         pytest.fail("the block must not run")

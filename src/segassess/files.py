@@ -137,6 +137,8 @@ def _unwritable(path: Path, error: OSError) -> RequestError | OutputError:
         return OutputError(
             f"{path} cannot be written ({error.strerror}); make room and give the same command again, which goes on from here."
         )
+    if file := next((each for each in path.parents if each.is_file()), None):
+        return RequestError(f"{file} is a file; give a folder.")
     return RequestError(f"{path} cannot be written ({error.strerror}); give a folder that you may write to.")
 
 

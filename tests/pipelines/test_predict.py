@@ -250,7 +250,7 @@ def test_wrong_requests_are_refused(scene, checkpoint, tmp_path):
         ({"image": f"{scene}/nowhere.tif"}, "nowhere.tif does not exist"),
         ({"image": tmp_path / "nothing"}, "no rasters"),
         ({"mask": "null"}, "mask= is not set"),
-        ({"output_dir": tmp_path / "file" / "out"}, "cannot be written"),
+        ({"output_dir": tmp_path / "file"}, "file is a file; give a folder"),
         ({"output_dir": ""}, "output_dir is empty"),
         ({"checkpoint": tmp_path / "none.ckpt"}, "does not exist"),
         ({"checkpoint": tmp_path / "broken.safetensors"}, "cannot be read"),
