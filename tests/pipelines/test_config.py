@@ -3,10 +3,14 @@
 import inspect
 import os
 import re
+import shlex
+import subprocess
+import sys
 import time
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
@@ -14,6 +18,7 @@ from segassess.assessor.registry import ASSESSORS, ENCODERS
 from segassess.errors import ConfigError
 from segassess.pipelines import build, config_reference
 from segassess.pipelines import validate as validation
+from segassess.pipelines.app import sentence
 from segassess.pipelines.config_files import OVERRIDING_GROUPS, read_configs, undocumented
 from segassess.validate import main as validate_command
 from tests.conftest import ROOT
@@ -275,6 +280,37 @@ def test_help_and_config_answer_at_once():
 def test_a_wrong_command_line_is_one_sentence_and_exit_code_2(arguments, words, tmp_path):
     folders = f"paths.data_dir={tmp_path}", f"paths.output_root={tmp_path}"
     assert words in error_of(run_script("train", *arguments, *folders, code=2))
+
+
+@pytest.mark.parametrize(
+    ("override", "typed"),
+    [
+        ("mask=my data/c (1).tif", "mask=\"'my data/c (1).tif'\""),
+        ("image=it's (1).tif", "image=\"'it\\'s (1).tif'\""),
+        ("mask=[a.tif,b (1).tif]", "mask=\"['a.tif','b (1).tif']\""),
+        ("image=my data/a,b.tif", "image=\"'my data/a,b.tif'\""),
+        ("source=a,b", "source=[a,b]"),
+    ],
+)
+def test_what_is_to_be_typed_is_said_and_works(override, typed):
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        script = "evaluate" if override.startswith("source") else "predict"
+        with pytest.raises(HydraException) as error:
+            compose(script, [override])
+        assert f" {typed} for" in sentence(error.value) or f" {typed}." in sentence(error.value)
+        assert "\n" not in sentence(error.value)
+        (argument,) = shlex.split(typed)
+        key, _, value = override.partition("=")
+        listed = value.strip("[]").split(",") if "[" in typed else value
+        assert compose(script, [argument])[key] == listed
+
+
+def test_a_reader_may_leave():
+    for arguments in (["--help"], ["--cfg", "job"]):
+        command = [sys.executable, str(ROOT / "predict.py"), *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            process.stdout.close()
+            assert process.stderr.read() == ""
 
 
 def test_no_environment_is_needed_to_compose(monkeypatch):

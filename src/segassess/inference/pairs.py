@@ -104,7 +104,10 @@ def _several_masks(images: _Found, masks: list[str], request: str) -> FoundPairs
         raise RequestError(f"{request} must be one file where mask= is a list; for many images give a CSV of pairs, or folders.")
     absent = [mask for mask in masks if not is_remote(mask) and not Path(mask.split(LAYER)[0]).is_file()]
     if absent or not masks:
-        raise RequestError(f"mask={absent[0] if absent else '[]'} does not exist; give the files that were drawn over the image.")
+        raise RequestError(
+            f"mask={absent[0] if absent else '[]'} does not exist; give the files that were drawn over the image, each in quotes if "
+            f"its name has a comma: mask=\"['a,b.tif']\"."
+        )
     names = _unique_names(masks)
     if len(names) < len(masks):
         raise RequestError(f"mask= names {next(mask for mask in masks if masks.count(mask) > 1)} twice; name each mask once.")

@@ -142,9 +142,27 @@ def sentence(error: BaseException) -> str:
     if "Config search path:" in lines:
         options = ", ".join(lines[2 : lines.index("Config search path:")])
         return f"{lines[0].rpartition(': ')[2].rstrip('.')}; choose one of {options}."
-    if isinstance(error, OverrideParseException):
-        return f"{error.override} cannot be read: {lines[0]}; quote values with special characters."
+    if isinstance(error, OverrideParseException) and "=" in error.override:
+        return f"{error.override} cannot be read; where the value is meant as it stands, as a path is, type {_literal(error.override)}."
+    if lines and (match := re.match(r"Ambiguous value for argument '(.+)'$", lines[0])):
+        key, _, value = match[1].partition("=")
+        return (
+            f"{match[1]} gives several values; type {key}=[{value}] for a list, {_literal(match[1])} for one value with commas in "
+            "it, or add -m for a run of each."
+        )
     return f"{'; '.join(lines[:12])} (see --cfg job for all keys)."
+
+
+def _literal(override: str) -> str:
+    """What is typed in a shell so that Hydra takes a value, or each one of a list, as it stands."""
+    key, _, value = override.partition("=")
+    if value[:1] == "[" and value[-1:] == "]":
+        return f'{key}="[{",".join(map(_quoted, value[1:-1].split(",")))}]"'
+    return f'{key}="{_quoted(value)}"'
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.strip("'\" ").replace("'", r"\'") + "'"
 
 
 def script_command(task: str) -> list[str]:
