@@ -27,6 +27,7 @@ from segassess.pipelines.sweep_check import check_sweep
 EXIT_SOME_FAILED = 1
 EXIT_WRONG_REQUEST = 2
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141
 
 
 def run_script(task: str, script: str) -> NoReturn:
@@ -37,7 +38,8 @@ def run_script(task: str, script: str) -> NoReturn:
             `segassess.pipelines.<task>.run(config)`; `task=NAME` on the command line takes `conf/<task>_NAME.yaml` instead.
         script: path of the script, or of a module of the package (`python -m segassess.<task>`).
 
-    Exit codes: 0 done; 1 some inputs failed and the others are done; 2 the request itself is wrong; 130 interrupted.
+    Exit codes: 0 done; 1 some inputs failed and the others are done; 2 the request itself is wrong; 130 interrupted; 141 nobody reads
+    what it prints.
     """
     sys.argv[1:] = list(map(_several_masks, sys.argv[1:])) if not {"-m", "--multirun"} & set(sys.argv) else sys.argv[1:]
     configs = find_configs(script)
@@ -62,6 +64,11 @@ def run_script(task: str, script: str) -> NoReturn:
 
     try:
         main()
+    except BrokenPipeError:
+        # What could not be written is lost already, and something has to be written to find out.
+        if not _nobody_reads("\n"):
+            raise
+        sys.exit(EXIT_UNREAD)
     except (HydraException, OmegaConfBaseException) as error:
         stop(error)
     except KeyboardInterrupt:
@@ -74,7 +81,19 @@ def run_script(task: str, script: str) -> NoReturn:
             raise
         _end_sweep_early(interrupted=False)
         sys.exit(EXIT_SOME_FAILED)
+    finally:
+        _nobody_reads()
     sys.exit(0)
+
+
+def _nobody_reads(rest: str = "") -> bool:
+    """Print the rest; whether its reader has gone, as `| head` does. What comes later is then thrown away without complaint."""
+    try:
+        print(rest, end="", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _end_sweep_early(*, interrupted: bool) -> None:
