@@ -19,13 +19,16 @@ from segassess.assessor.artifact import load_assessor
 from segassess.assessor.checkpoint import to_reference
 from segassess.assessor.registry import build_assessor
 from segassess.calibration import Calibration
+from segassess.errors import SomeInputsFailed
 from segassess.files import only_one
 from segassess.inference.bands import BandStore
 from segassess.inference.object_scores import OBJECT_COLUMNS
-from segassess.inference.pairs import Pair
+from segassess.inference.pairs import FailedInput, Pair
 from segassess.inference.scene import SceneJudge
-from segassess.pipelines.pair import judge_pair
+from segassess.pipelines import predict
+from segassess.pipelines.pair import JudgedPair, judge_pair
 from segassess.pipelines.request import Request
+from segassess.pipelines.scene_progress import SceneProgress
 from tests.conftest import save
 from tests.pipelines.scenes import PLACE, write_tif
 from tests.pipelines.scripts import error_of, run_script
@@ -237,6 +240,32 @@ def test_bad_inputs_are_named_and_the_others_done(scene, checkpoint, tmp_path):
     with rasterio.open(tmp_path / "out" / "nan" / "quality.tif") as file:
         codes = file.read(1)
     assert (codes[:10, :10] == 255).all() and (codes != 255).sum() == codes.size - 100
+
+
+def test_results_of_other_inputs_are_not_replaced_without_a_word(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(predict, "complete_result", lambda *given: None)
+    monkeypatch.setattr(predict, "judge_pair", lambda *given: JudgedPair([]))
+
+    def said(overwrite):
+        caplog.clear()
+        predict._judge_one(0, Pair("a", "a.tif", {}), None, tmp_path, overwrite, predict.Outcome(), SceneProgress())
+        return caplog.messages
+
+    assert said(overwrite=False) == []
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "scores.json").write_text("{}")
+    assert said(overwrite=False) == ["a was judged before with other inputs or settings and is judged anew."]
+    assert said(overwrite=True) == []
+
+
+@pytest.mark.parametrize("before", [None, "name,source\n"])
+def test_where_nothing_could_be_judged_the_scores_stay(before, tmp_path):
+    if before:
+        (tmp_path / "scores.csv").write_text(before)
+    failed = predict.Outcome(failures={0: FailedInput("a", "It is broken.")})
+    with pytest.raises(SomeInputsFailed, match=r"1 of 1 inputs failed: a: It is broken\."):
+        predict._conclude(failed, [Pair("a", "a.tif", {})], [], None, tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ([before] if before else [])
 
 
 @pytest.mark.slow

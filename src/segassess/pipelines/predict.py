@@ -23,7 +23,7 @@ from segassess.inference.pairs import FailedInput, Pair, find_pairs
 from segassess.inference.scores import write_scores
 from segassess.inference.sharing import share
 from segassess.pipelines import build
-from segassess.pipelines.pair import complete_result, judge_pair, judge_part, mask_folder, remove_work, work_of
+from segassess.pipelines.pair import RECORD, complete_result, judge_pair, judge_part, mask_folder, remove_work, work_of
 from segassess.pipelines.processes import Processes
 from segassess.pipelines.request import Request
 from segassess.pipelines.review import write_page
@@ -148,6 +148,8 @@ def _judge_one(
     folder = output / pair.name
     judged = None if overwrite else complete_result(pair, request, folder)
     if judged is None:
+        if not overwrite and (folder / RECORD).is_file():
+            log.warning("%s was judged before with other inputs or settings and is judged anew.", pair.name)
         judged = judge_pair(pair, request, folder, shown)
     else:
         remove_work(pair, request, folder)
@@ -158,11 +160,12 @@ def _judge_one(
 
 
 def _conclude(outcome: Outcome, pairs: Sequence[Pair], not_found: Sequence[FailedInput], request: Request, output: Path) -> None:
-    """Write the tables and the page of all, and say what failed."""
+    """Write the tables and the page of all, and say what failed; if nothing could be judged, those of an earlier run stay."""
     rows = [dict(row) for rows in outcome.rows.values() for row in rows]
     failures = [*not_found, *outcome.failures.values()]
-    write_scores(output / "scores.csv", rows, parquet=request.judge.output.parquet)
-    if request.report and rows:
+    if rows:
+        write_scores(output / "scores.csv", rows, parquet=request.judge.output.parquet)
+    if rows and request.report:
         about = (
             f"Estimates without ground truth by segassess {__version__}, assessor {request.loaded.digest}, "
             f"{request.judge.decoding} decoding. Worst tiles first."
