@@ -31,16 +31,16 @@ class TestFiles:
     def test_two_files(self):
         touch("a.tif", "drawn/b.png")
         found = find_pairs("a.tif", "drawn/b.png")
-        assert as_tuples(found) == [("a", "a.tif", {"mask": "drawn/b.png"})]
+        assert as_tuples(found) == [("a", "a.tif", {"b": "drawn/b.png"})]
         assert found.failures == () and found.unmatched == ()
 
     def test_any_suffix(self):
         touch("a.jpf", "b.bil")
-        assert as_tuples(find_pairs("a.jpf", "b.bil")) == [("a", "a.jpf", {"mask": "b.bil"})]
+        assert as_tuples(find_pairs("a.jpf", "b.bil")) == [("a", "a.jpf", {"b": "b.bil"})]
 
     def test_remote_files_are_left_to_gdal(self):
         image, mask = "/vsizip/nowhere.zip/a.tif", "https://example.org/m.tif?token=x/y.z"
-        assert as_tuples(find_pairs(image, mask)) == [("a", image, {"mask": mask})]
+        assert as_tuples(find_pairs(image, mask)) == [("a", image, {"m": mask})]
         assert find_pairs(mask, image).pairs[0].name == "m"
 
     @pytest.mark.parametrize(("given", "name"), [("a b(1).tif", "a_b_1"), ("..x.tif", "x"), ("ü-1.2.tif", "ü-1.2")])

@@ -12,6 +12,7 @@ from segassess.errors import RequestError
 from segassess.raster import RASTER_SUFFIXES, VECTOR_SUFFIXES, RasterPath, is_remote
 from segassess.raster.vectors import LAYER
 
+# Where a CSV names none.
 DEFAULT_SOURCE = "mask"
 
 _ALLOWED = "give a file, a folder, a glob pattern, or image=pairs.csv with the columns image and mask"
@@ -67,14 +68,14 @@ class _Found:
 def find_pairs(image: RasterPath | None, mask: RasterPath | Sequence[RasterPath] | None = None) -> FoundPairs:
     """Match images and masks.
 
-    - Two files make a pair, whatever their names; the source is "mask". An image and a list of files make one with several
-      sources, named after the files.
+    - Two files make a pair, whatever their names. An image and a list of files make one with several sources. Sources are named
+      after the files of the masks.
     - Folders (searched without their subfolders) and glob patterns are matched by stem; where no stems match, by what the
       wildcards stand for (`*_rgb.tif` and `*_mask.tif`). Images of the same stem in different folders are told apart by the
       folder's name. The source is the folder that holds the mask, so `masks/*/*.tif` finds several sources of one image. A
       folder of masks without rasters of its own has a source in each subfolder.
-    - A CSV (`,` or `;`) has the columns image and mask, and optionally name and source, and paths relative to itself. Rows
-      of the same image and name are one pair with several sources.
+    - A CSV (`,` or `;`) has the columns image and mask, and optionally name and source ("mask" where it is not said), and
+      paths relative to itself. Rows of the same image and name are one pair with several sources.
 
     Hidden files and sidecars are passed over when a folder or a pattern is searched.
 
@@ -143,7 +144,8 @@ def _match(images: _Found, masks: _Found, request: str) -> FoundPairs:
     if images.single and masks.single:
         if images.paths == masks.paths:
             raise RequestError(f"{request} are the same file; give the mask that was drawn over the image.")
-        return FoundPairs((Pair(safe_name(_stem(images.paths[0])), images.paths[0], {DEFAULT_SOURCE: masks.paths[0]}),))
+        image, mask = images.paths[0], masks.paths[0]
+        return FoundPairs((Pair(safe_name(_stem(image)), image, {safe_name(_stem(mask)): mask}),))
     # A wide pattern for the images may find the masks as well.
     images.paths = [path for path in images.paths if path not in set(masks.paths)]
     if not images.paths:
@@ -164,8 +166,7 @@ def _match(images: _Found, masks: _Found, request: str) -> FoundPairs:
     masks_of: dict[str, dict[str, str]] = {}
     for path in masks.paths:
         if of_mask[path] in of_image:
-            folder = "" if masks.single else _folder(path, above=int(by_folder))
-            source = folder or DEFAULT_SOURCE
+            source = safe_name(_stem(path)) if masks.single else _folder(path, above=int(by_folder)) or DEFAULT_SOURCE
             sources = masks_of.setdefault(of_mask[path], {})
             if source in sources:
                 raise RequestError(
