@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import shapely
 
-from segassess.data.damage import INVENTED, REMOVED, SHIFTED, damage_layer
+from segassess.data.damage import INVENTED, KINDS, REMOVED, SHIFTED, damage_layer, fitting_counts
 from segassess.errors import RequestError
 
 GRID = np.array([shapely.box(x, y, x + 20, y + 15) for x in range(5, 380, 40) for y in range(5, 280, 40)], object)
@@ -39,9 +39,30 @@ def test_the_same_seed_is_the_same_damage():
     assert not all(one.equals(two) for one, two in zip(damage(3).polygons, damage(4).polygons, strict=True))
 
 
-def test_impossible_requests():
-    with pytest.raises(RequestError, match="has 70 polygons within the image, fewer than the 71 to remove and shift"):
-        damage(counts={REMOVED: 71, SHIFTED: 0, INVENTED: 0})
+@pytest.mark.parametrize(
+    ("wanted", "polygons", "fitting"),
+    [
+        ((200, 200, 100), 1371, (200, 200, 100)),
+        ((200, 200, 100), 228, (57, 57, 29)),
+        ((200, 100, 0), 60, (20, 10, 0)),
+        ((200, 200, 100), 1, (1, 0, 1)),
+        ((0, 0, 5), 1, (0, 0, 5)),
+    ],
+)
+def test_a_small_layer_is_damaged_less_in_the_same_proportions(wanted, polygons, fitting):
+    assert tuple(fitting_counts(dict(zip(KINDS, wanted, strict=True)), polygons).values()) == fitting
+
+
+def test_most_of_a_layer_stays_right():
+    kinds = damage(counts={REMOVED: 200, SHIFTED: 200, INVENTED: 0}).kinds
+    assert (len(GRID), kinds.count(REMOVED), kinds.count(SHIFTED)) == (70, 18, 17)
+
+
+def test_no_more_is_invented_than_there_is_room_for():
     everywhere = np.array([shapely.box(1, 1, 399, 299)], object)
-    with pytest.raises(RequestError, match="room for 0 invented polygons only"):
-        damage(polygons=everywhere, counts={REMOVED: 0, SHIFTED: 0, INVENTED: 1})
+    assert damage(polygons=everywhere, counts={REMOVED: 0, SHIFTED: 0, INVENTED: 1}).kinds == []
+
+
+def test_a_layer_that_lies_elsewhere():
+    with pytest.raises(RequestError, match="no polygon that lies within the image"):
+        damage(polygons=np.array([shapely.box(900, 900, 910, 910)], object))

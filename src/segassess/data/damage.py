@@ -14,6 +14,8 @@ from segassess.errors import RequestError
 
 REMOVED, SHIFTED, INVENTED = "removed", "shifted", "invented"
 KINDS = (REMOVED, SHIFTED, INVENTED)
+# Of the polygons within the image at most this share is removed or shifted, so that there are enough left to be right.
+MOST_DAMAGED = 0.5
 # Places that are tried for an invented polygon before there is held to be no room.
 _TRIES = 200
 
@@ -44,26 +46,27 @@ def damage_layer(
 ) -> DamagedLayer:
     """Remove, shift and invent polygons.
 
-    A piece of damage is measured against all other polygons: what another one covers is neither missing nor false.
+    A piece of damage is measured against all other polygons: what another one covers is neither missing nor false. A small
+    layer is damaged less: see `fitting_counts`; and no more polygons are invented than there is room for.
 
     Args:
         polygons: (N,) shapely polygons in pixel coordinates; those within the image are chosen from.
         size: (H, W) of the image.
-        counts: number by kind.
+        counts: largest number by kind.
         shift_px: least and largest distance of a shift.
         rng: of all choices.
 
     Raises:
-        RequestError: if there are not so many polygons, or no room for invented ones.
+        RequestError: if there are no polygons within the image.
     """
     height, width = size
     frame = shapely.box(0, 0, width, height)
     polygons = shapely.make_valid(polygons)
     inside = np.flatnonzero(shapely.contains_properly(frame, polygons))
-    wanted = counts[REMOVED] + counts[SHIFTED]
-    if wanted > len(inside) or (counts[INVENTED] and not len(inside)):
-        raise RequestError(f"The layer has {len(inside)} polygons within the image, fewer than the {wanted} to remove and shift.")
-    chosen = rng.permutation(inside)[:wanted]
+    if not len(inside):
+        raise RequestError("The layer has no polygon that lies within the image as a whole, so there is nothing to damage.")
+    counts = fitting_counts(counts, len(inside))
+    chosen = rng.permutation(inside)[: counts[REMOVED] + counts[SHIFTED]]
     removed, shifted = chosen[: counts[REMOVED]], chosen[counts[REMOVED] :]
     moved = np.array([_shifted(polygons[index], shift_px, rng) for index in shifted], object)
     kept = np.delete(polygons, chosen)
@@ -83,6 +86,15 @@ def damage_layer(
     return DamagedLayer(damaged, kinds, np.array(missing, object), np.array(false, object))
 
 
+def fitting_counts(counts: Mapping[str, int], polygons: int) -> dict[str, int]:
+    """Numbers by kind for a layer of so many polygons within the image: if they are too many, fewer in the same proportions."""
+    wanted, most = counts[REMOVED] + counts[SHIFTED], max(1, int(polygons * MOST_DAMAGED))
+    if wanted <= most:
+        return dict(counts)
+    removed = math.floor(most * counts[REMOVED] / wanted + 0.5)
+    return {REMOVED: removed, SHIFTED: most - removed, INVENTED: math.ceil(most * counts[INVENTED] / wanted)}
+
+
 def _shifted(polygon: shapely.Geometry, shift_px: tuple[float, float], rng: np.random.Generator) -> shapely.Geometry:
     distance, angle = rng.uniform(*shift_px), rng.uniform(0, 2 * math.pi)
     return shapely.affinity.translate(polygon, distance * math.cos(angle), distance * math.sin(angle))
@@ -91,7 +103,7 @@ def _shifted(polygon: shapely.Geometry, shift_px: tuple[float, float], rng: np.r
 def _invented(
     polygons: NDArray[Any], inside: NDArray[np.intp], size: tuple[int, int], count: int, rng: np.random.Generator
 ) -> NDArray[Any]:
-    """Turned copies where nothing is; they do not touch one another either."""
+    """Turned copies where nothing is, as many as there is room for; they do not touch one another either."""
     height, width = size
     frame = shapely.box(0, 0, width, height)
     tree = shapely.STRtree(polygons)
@@ -107,7 +119,7 @@ def _invented(
                 result[number] = copy
                 break
         else:
-            raise RequestError(f"There is room for {number} invented polygons only; set damage.invented={number} or less.")
+            return result[:number]
     return result
 
 

@@ -46,6 +46,10 @@ def run(config: DictConfig) -> float:
     counts = {kind: int(settings[kind]) for kind in KINDS}
     low, high = settings["shift_px"]
     damaged = damage_layer(polygons, (grid.height, grid.width), counts, (low, high), np.random.default_rng(config.seed))
+    done = {kind: damaged.kinds.count(kind) for kind in KINDS}
+    if done != counts:
+        numbers = ", ".join(f"{count} {kind} (of {counts[kind]} wanted)" for kind, count in done.items())
+        log.info("The layer is too small or too dense for so much damage, and gets less: %s.", numbers)
     write_polygons(output / DAMAGED, "damaged", damaged.polygons, {}, grid.georeference)
     classes = {FP: damaged.false, FN: damaged.missing}
     pieces = np.concatenate(list(classes.values()))
