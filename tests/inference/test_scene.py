@@ -175,6 +175,15 @@ def test_parts_of_a_scene_make_the_whole(files, judged, tmp_path):
     assert digests(tmp_path / "damaged") == digests(judged[0] / "damaged")
 
 
+def test_what_is_there_is_counted(files, tmp_path, caplog):
+    caplog.set_level("INFO")
+    with open_scene(f"{files}/image.tif", {"damaged": f"{files}/damaged.tif"}, Rendering()) as scene:
+        store = BandStore(tmp_path / "work", "request", ["damaged"])
+        for wanted in ({0}, {0, 1}):
+            judge_bands(scene, JUDGE, store, wanted.__contains__)
+    assert caplog.messages == [f"{files}/image.tif: bands of rows that are there from an earlier run: 1 of 2."]
+
+
 def test_bands_of_another_request_are_not_used(files, tmp_path):
     with open_scene(f"{files}/image.tif", {"damaged": f"{files}/damaged.tif"}, Rendering()) as scene:
         store = BandStore(tmp_path / "work", "request", ["damaged"])

@@ -196,7 +196,7 @@ def judge_bands(
     missing = {index for index in asked if not store.has(index)}
     if 0 < len(missing) < len(asked):
         there = len(asked) - len(missing)
-        log.info("%s: %d bands of rows are there from an earlier run; %d are left.", scene.image.path, there, len(missing))
+        log.info("%s: bands of rows that are there from an earlier run: %d of %d.", scene.image.path, there, len(asked))
     for band in predict_bands(scene.size, predict, judge.tiling, missing.__contains__, on_window):
         rows = slice(band.top, band.bottom)
         unreadable = scene.image.unreadable_pixels(rows)
