@@ -75,7 +75,8 @@ def test_a_resumed_search_does_what_is_left_and_counts_on(search, capsys):
     Search().on_multirun_start(config)
     study = load()
     assert [trial.state for trial in study.trials] == [STATE.COMPLETE, STATE.FAIL, STATE.FAIL]
-    assert config.hydra.sweeper.n_trials == 2 and "1 of 3 runs are done, 2 are left" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert config.hydra.sweeper.n_trials == 2 and "1 of 3 runs are done, 2 are left; #0 below is run 3." in said
     # Three draws were made before; the folders 0, 1 and 2 are taken.
     assert config.hydra.sweeper.sampler.seed == config.seed + 3
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):

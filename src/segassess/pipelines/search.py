@@ -91,7 +91,8 @@ def _take_up(config: DictConfig) -> None:
         return
     done = sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in trials)
     left = max(0, sweeper.n_trials - done)
-    print(f"The search {sweeper.study_name} goes on: {done} of {sweeper.n_trials} runs are done, {left} are left.")
+    progress = f"{done} of {sweeper.n_trials} runs are done, {left} are left"
+    print(f"The search {sweeper.study_name} goes on: {progress}; #0 below is run {len(trials)}.")
     sweeper.n_trials = left
     if sweeper.sampler.get("seed") is not None:
         # The first random choices were made before.
