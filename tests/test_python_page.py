@@ -1,4 +1,4 @@
-"""The code of docs/python.md runs, block by block, as it stands."""
+"""The code of docs/python.md and of some other pages runs, block by block, as it stands."""
 
 import re
 import shutil
@@ -9,8 +9,15 @@ import pyogrio
 import pytest
 import rasterio
 import shapely
+from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
+from segassess.assessor.artifact import load_assessor
+from segassess.export.huggingface import save_pretrained
+from segassess.inference.components import pack
+from segassess.inference.error_regions import ErrorRegion
+from segassess.inference.layers import write_errors
+from segassess.raster import Georeference
 from tests.conftest import ROOT
 from tests.pipelines.conftest import checkpoint  # noqa: F401  # a fixture
 
@@ -39,6 +46,28 @@ def folder(tiny_folder, checkpoint, tmp_path_factory):  # noqa: F811
 
 def test_there_are_blocks():
     assert len(BLOCKS) == 5 and len(README) == 1
+
+
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.S)
+
+
+def test_what_the_page_on_export_shows_runs(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    save_pretrained("out/huggingface", load_assessor(folder / "assessor.safetensors"))
+    (block,) = blocks("export.md")
+    names: dict[str, object] = {}
+    exec(compile(block, "docs/export.md", "exec"), names)
+    assert names["probabilities"].shape == (1, 4, 96, 128) and (folder / "another_folder" / "config.json").is_file()
+
+
+def test_what_the_page_on_reviews_shows_runs(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    error = ErrorRegion(1, "FP", "area", 1, 1333, 30.0, 0.5, 0.9, 666.0, pack(shapely.box(10, 10, 43, 50)))
+    write_errors("out/a/errors.gpkg", [error], Georeference(CRS.from_string(PLACE["crs"]), PLACE["transform"]))
+    (block,) = blocks("how-to/review-findings.md")
+    exec(compile(block, "docs/how-to/review-findings.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("1 FP POINT (50000")
 
 
 @pytest.mark.parametrize("block", [*BLOCKS, *README], ids=lambda block: re.sub(r"\W+", "_", block)[-40:])
