@@ -376,7 +376,8 @@ class TestMaskOnAnotherGrid:
     def test_what_cannot_be_placed(self, tmp_path, grid):
         path = png(tmp_path / "mask.png", np.ones((12, 21), np.uint8))
         with pytest.raises(
-            InputError, match=r"has 21 x 12 pixels \(width x height\) instead of 20 x 12, and without a CRS of both .* cannot be resampled"
+            InputError,
+            match=r"has 21 x 12 pixels \(width x height\) instead of 20 x 12, and without a CRS of both .* cannot be resampled",
         ):
             with open_mask(path, grid):
                 pytest.fail("it must not open")

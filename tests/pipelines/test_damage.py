@@ -44,5 +44,7 @@ def test_a_layer_is_damaged_and_judged(checkpoint, tmp_path):
         about["crs"] == "EPSG:32736" and sorted(set(kind)) == ["invented", "removed", "shifted"] and set(quality) == {"FP", "FN"}
     )
     assert (tmp_path / "out" / "judged" / "errors.gpkg").is_file()
-    result = run_script("evaluate", *arguments, "damage.removed=30", "damage.invented=0", f"output_dir={tmp_path}/less", "panel=false")
+    result = run_script(
+        "evaluate", *arguments, "damage.removed=30", "damage.invented=0", f"output_dir={tmp_path}/less", "panel=false"
+    )
     assert "gets less: 2 removed (of 30 wanted), 10 shifted (of 200 wanted), 0 invented (of 0 wanted)." in result.stdout

@@ -63,7 +63,8 @@ def assess(
     Args:
         image: see `Judge.assess`.
         mask: likewise.
-        assessor: what `load` gave, or a checkpoint or exported graph to load; None is the assessor in the box, which is loaded once.
+        assessor: what `load` gave, or a checkpoint or exported graph to load; None is the assessor in the box, loaded
+            once.
         label: see `Judge.assess`.
         georeference: likewise.
 

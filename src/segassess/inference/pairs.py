@@ -106,8 +106,8 @@ def _several_masks(images: _Found, masks: list[str], request: str) -> FoundPairs
     absent = [mask for mask in masks if not is_remote(mask) and not Path(mask.split(LAYER)[0]).is_file()]
     if absent or not masks:
         raise RequestError(
-            f"mask={absent[0] if absent else '[]'} does not exist; give the files that were drawn over the image, each in quotes if "
-            f"its name has a comma: mask=\"['a,b.tif']\"."
+            f"mask={absent[0] if absent else '[]'} does not exist; give the files that were drawn over the image, each in quotes "
+            f"if its name has a comma: mask=\"['a,b.tif']\"."
         )
     names = _unique_names(masks)
     if len(names) < len(masks):

@@ -38,8 +38,8 @@ def run_script(task: str, script: str) -> NoReturn:
             `segassess.pipelines.<task>.run(config)`; `task=NAME` on the command line takes `conf/<task>_NAME.yaml` instead.
         script: path of the script, or of a module of the package (`python -m segassess.<task>`).
 
-    Exit codes: 0 done; 1 some inputs failed and the others are done; 2 the request itself is wrong; 130 interrupted; 141 nobody reads
-    what it prints.
+    Exit codes: 0 done; 1 some inputs failed and the others are done; 2 the request itself is wrong; 130 interrupted; 141 nobody
+    reads what it prints.
     """
     sys.argv[1:] = list(map(_several_masks, sys.argv[1:])) if not {"-m", "--multirun"} & set(sys.argv) else sys.argv[1:]
     configs = find_configs(script)
@@ -162,12 +162,13 @@ def sentence(error: BaseException) -> str:
         options = ", ".join(lines[2 : lines.index("Config search path:")])
         return f"{lines[0].rpartition(': ')[2].rstrip('.')}; choose one of {options}."
     if isinstance(error, OverrideParseException) and "=" in error.override:
-        return f"{error.override} cannot be read; where the value is meant as it stands, as a path is, type {_literal(error.override)}."
+        typed = _literal(error.override)
+        return f"{error.override} cannot be read; where the value is meant as it stands, as a path is, type {typed}."
     if lines and (match := re.match(r"Ambiguous value for argument '(.+)'$", lines[0])):
         key, _, value = match[1].partition("=")
         return (
-            f"{match[1]} gives several values; type {key}=[{value}] for a list, {_literal(match[1])} for one value with commas in "
-            "it, or add -m for a run of each."
+            f"{match[1]} gives several values; type {key}=[{value}] for a list, {_literal(match[1])} for one value with commas "
+            "in it, or add -m for a run of each."
         )
     return f"{'; '.join(lines[:12])} (see --cfg job for all keys)."
 

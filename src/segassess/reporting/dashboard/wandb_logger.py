@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.loggers.logger import rank_zero_experiment
 
 from segassess.errors import RequestError
 
@@ -26,7 +25,6 @@ class BestCheckpointLogger(WandbLogger):
         self._wandb_init.pop("anonymous", None)
 
     @property
-    @rank_zero_experiment
     def experiment(self) -> Any:
         """The run of W&B, begun when it is first asked for.
 
