@@ -8,7 +8,6 @@ rest is rims. Regions are the connected components of either; every wrong pixel 
 import math
 from dataclasses import dataclass, field, fields, replace
 
-import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from segassess.errors import ConfigError
 from segassess.inference.components import MeasuredComponents, unpack
 from segassess.inference.judged_rows import JudgedRows
-from segassess.metrics.objects import MIN_AREA
+from segassess.metrics.objects import MIN_AREA, opened
 from segassess.quality import CLASS_NAMES, FN, FP
 
 AREA, RIM = "area", "rim"
@@ -111,7 +110,7 @@ class ErrorSweep:
             return
         for code in (FP, FN):
             pixels = quality == code
-            wide = _opened(pixels, self._rim_px)
+            wide = opened(pixels, self._rim_px)
             for form, chosen in ((AREA, wide), (RIM, pixels & ~wide)):
                 labels = self._regions[code, form].add(chosen[start:stop], error[start:stop])
                 inside = (labels > 0) & (objects[start:stop] > 0)
@@ -153,11 +152,3 @@ class ErrorSweep:
                 )
         regions.sort(key=lambda region: -region.expected_errors_px)
         return [replace(region, error=rank) for rank, region in enumerate(regions, 1)]
-
-
-def _opened(pixels: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Pixels that a disc within them covers; what lies beyond the border is taken for more of them."""
-    if radius == 0:
-        return pixels
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return np.asarray(cv2.morphologyEx(pixels.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0)

@@ -1,7 +1,7 @@
 """Objects with a verdict, gathered from a quality map that comes by rows.
 
-Objects are the connected components of the mask, and the missed ones: connected components of the pixels called FN outside the
-mask that do not touch it. What is missing is charged to objects by the rule of `metrics.objects`.
+Objects are the connected components of the mask, and the missed ones. What is a missed object, and to which object what else is
+missing is charged, `metrics.objects` decides.
 """
 
 import math
@@ -10,11 +10,10 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from segassess.inference.components import MeasuredComponents, Shape, joined, sums, unpack
 from segassess.inference.judged_rows import JudgedRows
-from segassess.metrics.objects import MIN_AREA, REACH, nearest_objects
+from segassess.metrics.objects import MIN_AREA, REACH, are_missed, missed_cores, nearest_objects
 from segassess.quality import FN
 
 # An object is right from this estimated IoU on, and wrong below the other: what the detection literature takes for a strict and
@@ -23,11 +22,6 @@ RIGHT_IOU = 0.75
 WRONG_IOU = 0.5
 
 RIGHT, PARTLY_WRONG, WRONG, MISSED = "right", "partly wrong", "wrong", "missed"
-
-
-# In place of the number of an FN component that is too small to be an object and touches none.
-_SPECK = -1
-_CONNECTED = np.ones((3, 3), bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +93,11 @@ class ObjectSweep:
     def __init__(self, *, min_area: float = MIN_AREA, pixel_area_m2: float | None = None) -> None:
         self.min_area = min_area
         self.pixel_area_m2 = math.nan if pixel_area_m2 is None else pixel_area_m2
-        self._mask, self._fn = MeasuredComponents(), MeasuredComponents(min_area)
-        # Provisional numbers of FN components that touch the mask.
-        self._touching: list[NDArray[np.int64]] = []
-        # P(FN) in the territory of an object: provisional numbers of FN component (0 for none) and object, and the sum.
+        self._mask, self._cores = MeasuredComponents(), MeasuredComponents(MIN_AREA)
+        # Of components of cores: border pixels, and those beside the mask.
+        self._border: list[NDArray[np.float64]] = []
+        self._contact: list[NDArray[np.float64]] = []
+        # P(FN) in the territory of an object: provisional numbers of core component (0 for none) and object, and the sum.
         self._charges: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
         self._true: list[NDArray[np.float64]] = []
         # Rows whose territories are not settled: as far as an object of later rows could reach, and as far again to look back.
@@ -117,10 +112,10 @@ class ObjectSweep:
         first = self._mask.components.count
         objects = self._mask.add(mask, error)
         self._true.append(sums(objects, first, self._mask.components.count, np.where(assessed, rows.true, 0)))
-        lacking = _marked_specks(rows.quality == FN, self._fn.add(rows.quality == FN, error), mask)
         fresh = {
             "objects": objects,
-            "lacking": lacking,
+            "called": rows.quality == FN,
+            "error": error,
             # Where nothing is assessed, nothing is missing.
             "missing": np.where(assessed & ~mask, rows.missing, 0).astype(np.float64),
         }
@@ -138,12 +133,14 @@ class ObjectSweep:
             return
         objects = kept["objects"].astype(np.int64)
         nearest: NDArray[np.int64] = nearest_objects(objects, REACH)[start:stop]
-        lacking, missing = kept["lacking"][start:stop].astype(np.int64), kept["missing"][start:stop].astype(np.float64)
-        # One row more on either side, where there is one.
-        beside = ndimage.binary_dilation(objects[max(0, start - 1) : stop + 1] > 0, _CONNECTED)
-        beside = beside[start - max(0, start - 1) :][: stop - start]
-        self._touching.append(np.unique(lacking[beside & (lacking > 0)]))
-        charged = (nearest > 0) & (missing > 0) & (lacking != _SPECK)
+        settled = np.s_[start:stop]
+        cores, border, contact = (each[settled] for each in missed_cores(kept["called"].astype(bool), objects > 0))
+        first = self._cores.components.count
+        lacking = self._cores.add(cores, kept["error"][settled].astype(np.float64))
+        for counted, pixels in ((self._border, border), (self._contact, contact)):
+            counted.append(sums(lacking, first, self._cores.components.count, pixels.astype(np.float64)))
+        missing = kept["missing"][settled].astype(np.float64)
+        charged = (nearest > 0) & (missing > 0)
         if charged.any():
             pairs, which = np.unique(np.stack([lacking[charged], nearest[charged]]), axis=1, return_inverse=True)
             amounts = np.bincount(which.reshape(-1), missing[charged]).astype(np.float64)
@@ -163,28 +160,28 @@ class ObjectSweep:
             self._settle(self._kept, 0)
         mask, mask_errors, mask_largest = self._mask.finish()
         true = self._mask.components.total(joined(self._true))
-        fn = self._fn.finish()
-        missed = np.ones(len(fn[0].area), bool)
-        touching = np.concatenate(self._touching).astype(np.int64) if self._touching else np.zeros(0, np.int64)
-        missed[self._fn.components.number[touching - 1]] = False
+        cores, core_errors, core_largest = self._cores.finish()
+        border, contact = (self._cores.components.total(joined(each)) for each in (self._border, self._contact))
+        missed = are_missed(cores.area, border, contact)
         missing = np.zeros(len(mask.area))
         for component, owner, amount in self._charges:
-            # An FN component that is an object of its own is charged to no other.
+            # A missed object is charged to no other.
             of_mask = component == 0
-            of_mask[~of_mask] = ~missed[self._fn.components.number[component[~of_mask] - 1]]
+            of_mask[~of_mask] = ~missed[self._cores.components.number[component[~of_mask] - 1]]
             np.add.at(missing, self._mask.components.number[owner[of_mask] - 1], amount[of_mask])
         iou = true / (mask.area + missing)
         kept_objects = np.flatnonzero(mask.area >= self.min_area)
-        kept_missed = np.flatnonzero(missed & (fn[0].area >= self.min_area))
-        outlines, fn_outlines = self._mask.components.packed_outlines(), self._fn.components.packed_outlines()
+        kept_missed = np.flatnonzero(missed & (cores.area >= self.min_area))
+        outlines, core_outlines = self._mask.components.packed_outlines(), self._cores.components.packed_outlines()
         objects = []
         for number, index in enumerate(kept_objects, 1):
             wrong = missing[index] + mask.area[index] - true[index]
             scores = float(iou[index]), float(wrong), float(true[index]), float(missing[index])
             objects.append(self._object(number, verdict(iou[index]), mask, index, scores, mask_errors, mask_largest, outlines))
         for number, index in enumerate(kept_missed, len(objects) + 1):
-            own = float(fn[1][index])
-            objects.append(self._object(number, MISSED, fn[0], index, (math.nan, own, 0.0, own), fn[1], fn[2], fn_outlines))
+            own = float(core_errors[index])
+            scores = math.nan, own, 0.0, own
+            objects.append(self._object(number, MISSED, cores, index, scores, core_errors, core_largest, core_outlines))
         numbers = np.zeros(len(mask.area), np.int64)
         numbers[kept_objects] = np.arange(1, len(kept_objects) + 1)
         objects.sort(key=lambda each: (-each.expected_errors_px, each.object))
@@ -222,14 +219,3 @@ class ObjectSweep:
             max_error=float(largest[index]),
             packed_outline=outlines[index],
         )
-
-
-def _marked_specks(pixels: NDArray[np.bool_], labels: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Labels of FN components, with those that were left out marked where they do not touch the mask; all (h, W)."""
-    left_out = pixels & (labels == 0)
-    if not left_out.any():
-        return labels
-    specks, count = ndimage.label(left_out, _CONNECTED)
-    alone = np.ones(count + 1, bool)
-    alone[specks[ndimage.binary_dilation(mask, _CONNECTED)]] = False
-    return np.where(left_out & alone[specks], np.int64(_SPECK), labels)
