@@ -28,6 +28,7 @@ def load(
     tiling: Tiling | None = None,
     rendering: Rendering | None = None,
     output: OutputSettings | None = None,
+    decoys: bool = True,
 ) -> Judge:
     """Load an assessor.
 
@@ -42,6 +43,7 @@ def load(
         tiling: windows that large images are judged by.
         rendering: how the values of an image become RGB.
         output: how finely errors, objects and review tiles are told apart, and how they are written.
+        decoys: look for what is missing where a mask has next to nothing, see `inference.decoys`.
 
     Raises:
         CheckpointError: if the file is missing, cannot be read, does not say what it is and was not told, or does not fit.
@@ -51,7 +53,7 @@ def load(
     loaded = load_any(_in_the_box() if checkpoint is None else checkpoint, assessor=assessor, encoder=encoder, decoding=decoding)
     settings = {"tiling": tiling, "rendering": rendering, "output": output}
     given = {name: each for name, each in settings.items() if each is not None}
-    return Judge(loaded, SceneJudge.of(loaded, _device(device), **given))
+    return Judge(loaded, SceneJudge.of(loaded, _device(device), decoys=decoys, **given))
 
 
 def _in_the_box() -> Path:

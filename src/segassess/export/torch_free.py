@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from segassess import __version__
 from segassess.errors import SegAssessError
 from segassess.export.onnx_graph import OnnxGraph
+from segassess.inference.decoys import judge_with_decoys
 from segassess.inference.tiling import Area, Tiling, padded_batch, predict_bands
 from segassess.inference.writers import ERROR, NODATA, QUALITY, REFINED, open_raster, probability_steps
 from segassess.quality import FN, FP, NOT_ASSESSED, NUM_CLASSES, TN, TP
@@ -102,8 +103,11 @@ def _window(graph: OnnxGraph, image: ImageFile, mask: MaskFile, area: Area) -> N
         return np.full((NUM_CLASSES, height, width), np.nan, np.float32)
     multiple = graph.metadata.window_multiple
     images = padded_batch([pixels.transpose(2, 0, 1)], multiple)
-    masks = padded_batch([mask.read(*area)[0].astype(np.float32)[None]], multiple)
-    return graph(images, masks)[0, :, :height, :width]
+
+    def judge(foregrounds: NDArray[np.bool_]) -> NDArray[np.float32]:
+        return graph(images, padded_batch(list(foregrounds[:, None].astype(np.float32)), multiple))[..., :height, :width]
+
+    return judge_with_decoys(judge, mask.read(*area)[0][None])[0]
 
 
 def main(arguments: list[str] | None = None) -> None:

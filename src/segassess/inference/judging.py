@@ -10,6 +10,7 @@ from torch import Tensor
 
 from segassess import quality
 from segassess.assessor.base import Assessor
+from segassess.inference.decoys import judge_with_decoys
 from segassess.inference.tiling import Area, Predict, Tiling, padded_batch, predict_raster
 from segassess.quality import NUM_CLASSES, Decoding
 from segassess.segmenters.base import Segmenter
@@ -30,7 +31,13 @@ class ReadsMask(Protocol):
 
 
 def assess_windows(
-    assessor: Assessor, image: ReadsImage, masks: Sequence[ReadsMask], decoding: Decoding, device: torch.device
+    assessor: Assessor,
+    image: ReadsImage,
+    masks: Sequence[ReadsMask],
+    decoding: Decoding,
+    device: torch.device,
+    *,
+    decoys: bool = True,
 ) -> Predict:
     """Quality probabilities of several masks of one image; each window of the image is encoded once for all of them.
 
@@ -40,6 +47,7 @@ def assess_windows(
         masks: read windows of the masks.
         decoding: "consistent" or "free".
         device: where to compute.
+        decoys: see `inference.decoys`.
 
     Returns:
         Predicts, for each mask, float32 (4, h, w) summing to 1 over the classes; NaN where image or mask has no data.
@@ -57,11 +65,16 @@ def assess_windows(
         if not filled:
             return answers
         features = assessor.encode_image(_batch([images[index][0].transpose(2, 0, 1) for index in filled], device, multiple))
+
+        def judge(foregrounds: NDArray[np.bool_]) -> NDArray[np.float32]:
+            planes = _batch([foreground.astype(np.float32)[None] for foreground in foregrounds], device, multiple)
+            logits = assessor.assess(features, planes).quality_logits.float()
+            return np.asarray(quality.probabilities(logits, planes, decoding)[..., :height, :width].cpu().numpy())
+
         for number, mask in enumerate(masks):
             pixels = [mask(*areas[index]) for index in filled]
-            planes = _batch([foreground.astype(np.float32)[None] for foreground, _ in pixels], device, multiple)
-            logits = assessor.assess(features, planes).quality_logits.float()
-            probabilities = quality.probabilities(logits, planes, decoding)[..., :height, :width].cpu().numpy()
+            foregrounds = np.stack([foreground for foreground, _ in pixels])
+            probabilities = judge_with_decoys(judge, foregrounds) if decoys else judge(foregrounds)
             for index, one, (_, known) in zip(filled, probabilities, pixels, strict=True):
                 answers[index][number] = np.where(images[index][1] & known, one, np.float32(np.nan))
         return answers

@@ -62,6 +62,7 @@ class SceneJudge:
         tiling: of the windows.
         rendering: how the image becomes RGB.
         output: what is written.
+        decoys: whether what is missing is looked for where a mask has next to nothing, see `inference.decoys`.
     """
 
     assessor: Assessor
@@ -72,6 +73,7 @@ class SceneJudge:
     tiling: Tiling = field(default_factory=Tiling)
     rendering: Rendering = field(default_factory=Rendering)
     output: OutputSettings = field(default_factory=OutputSettings)
+    decoys: bool = True
 
     @classmethod
     def of(cls, loaded: LoadedAssessor, device: torch.device, **settings: Any) -> Self:
@@ -80,7 +82,7 @@ class SceneJudge:
         Args:
             loaded: the assessor.
             device: where to compute.
-            **settings: `tiling`, `rendering` and `output`, where they are not the defaults.
+            **settings: `tiling`, `rendering`, `output` and `decoys`, where they are not the defaults.
         """
         return cls(
             assessor=loaded.assessor.to(device),
@@ -190,7 +192,14 @@ def judge_bands(
         InputError: if a file cannot be read; what was judged before stays.
     """
     masks = list(scene.masks.values())
-    predict = assess_windows(judge.assessor, scene.image.read, [mask.read for mask in masks], judge.decoding, judge.device)
+    predict = assess_windows(
+        judge.assessor,
+        scene.image.read,
+        [mask.read for mask in masks],
+        judge.decoding,
+        judge.device,
+        decoys=judge.decoys,
+    )
     review = ReviewGrid(*scene.size, judge.output.review_tile)
     asked = [index for index in range(len(judge.tiling.bands(scene.grid.height))) if wanted(index)]
     missing = {index for index in asked if not store.has(index)}

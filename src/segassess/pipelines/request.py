@@ -69,6 +69,7 @@ class Request:
             tiling=Tiling(**options["tiling"]),
             rendering=Rendering(**rendering),
             output=OutputSettings(**options["output"]),
+            decoys=bool(options["decoys"]),
         )
         classes = tuple(options["classes"] or ())
         return cls(judge, loaded, bool(config.panel), bool(config.report), int(config.report_pictures), classes)
@@ -98,6 +99,7 @@ class Request:
             asdict(self.judge.tiling),
             asdict(self.judge.rendering),
             asdict(self.judge.output),
+            self.judge.decoys,
             self.panel,
             self.report_pictures if self.report else None,
             self.classes,

@@ -1,0 +1,54 @@
+"""Decoys: how an assessor is made to look for what is missing where a mask has next to nothing.
+
+Assessors learn from masks that hold objects wherever there are many. So they take a window without any for a place without
+objects, and find nothing missing in the middle of a town. Squares that are added to the mask, wherever they fall, take this hint
+away: the assessor then calls what lies in them FP and around them FN, by what it sees in the image. Such a window is judged
+twice, with squares in different places, and a pixel by what is said of it where no square covers it. docs/method.md gives
+numbers.
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# Share of a window below which a mask has next to nothing in it.
+SPARSE = 0.01
+# Pixels: side of the squares, and from one to the next.
+SIDE, PERIOD = 24, 96
+# Pixels between squares and what the mask has.
+MARGIN = 8
+# Pixels by which the squares of the two times are shifted, down and to the right; so no pixel is covered both times.
+_SHIFTS = 0, PERIOD // 2
+
+
+def judge_with_decoys(judge: Callable[[NDArray[np.bool_]], NDArray[np.float32]], masks: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Quality probabilities of windows, with decoys in those that the mask has next to nothing in.
+
+    Args:
+        judge: gives quality probabilities float32 (B, 4, h, w) of masks (B, h, w).
+        masks: bool (B, h, w).
+
+    Returns:
+        float32 (B, 4, h, w).
+    """
+    probabilities = judge(masks)
+    sparse = masks.mean(axis=(1, 2)) < SPARSE
+    if not sparse.any():
+        return probabilities
+    total, times = np.zeros_like(probabilities), np.zeros_like(masks, np.float32)
+    for shift in _SHIFTS:
+        decoys = _decoys(masks, shift)
+        uncovered = (~decoys).astype(np.float32)
+        total += judge(masks | decoys) * uncovered[:, None]
+        times += uncovered
+    return np.where(sparse[:, None, None, None], total / times[:, None], probabilities)
+
+
+def _decoys(masks: NDArray[np.bool_], shift: int) -> NDArray[np.bool_]:
+    """Squares away from the masks, bool (B, h, w)."""
+    inside = [(np.arange(length) - shift) % PERIOD < SIDE for length in masks.shape[1:]]
+    square = np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)
+    near = np.stack([cv2.dilate(mask.astype(np.uint8), square) > 0 for mask in masks])
+    return np.outer(*inside)[None] & ~near
