@@ -4,16 +4,19 @@ import re
 import sys
 from types import ModuleType
 
+import numpy as np
 import pytest
 import timm
 import torch
 
 from segassess import quality
 from segassess.assessor.registry import ASSESSORS, ENCODERS, build_assessor
+from segassess.data.batch import Batch
 from segassess.rivals import RIVALS, build_rival
 from segassess.segmenters.registry import SEGMENTERS
+from segassess.training.module import assess_batch
 from tests.assessor import test_compositions as compositions
-from tests.conftest import ROOT
+from tests.conftest import ROOT, save
 from tests.parity import rules
 from tests.segmenters.base import SegmenterContract
 
@@ -69,3 +72,19 @@ def test_rival_of_the_page():
     logits = rival.assess(rival.encode_image(torch.zeros(2, 3, 64, 64)), mask).quality_logits
     free, consistent = (quality.decode(quality.probabilities(logits, mask, decoding)) for decoding in ("free", "consistent"))
     assert torch.equal(free, consistent) and {int(code) for code in free.unique()} >= {quality.FP, quality.FN}
+
+
+def test_stored_maps_of_the_page(tmp_path, monkeypatch):
+    page = shown("add-a-rival", "stored_maps.py")
+    monkeypatch.setattr(page, "MAPS", tmp_path / "maps")
+    mask = rules.mask(64, 2, seed=5)
+    error = np.zeros((2, 64, 64), np.uint8)
+    error[:, 10:30, 20:50] = 200
+    for name, pixels in zip(("a", "b"), error, strict=True):
+        save(tmp_path / "maps" / "mine" / f"{name}.png", pixels)
+    batch = Batch(torch.zeros(2, 3, 64, 64), mask, None, torch.ones_like(mask, dtype=torch.bool), ["a", "b"], ["mine"] * 2)
+    rival = build_rival(f"{page.__name__}.StoredMaps")
+    assert rival.judges("mine") and not rival.judges("other")
+    logits = assess_batch(rival, batch).quality_logits
+    codes = quality.decode(quality.probabilities(logits, mask, "consistent")).numpy()
+    assert np.array_equal(np.isin(codes, (quality.FP, quality.FN)), error > 127)

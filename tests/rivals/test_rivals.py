@@ -50,6 +50,20 @@ def test_every_rival_answers_like_an_assessor(name, shared, eroded, context):
     assert torch.equal(free, consistent)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nobody", "chosen from always_right"),
+        ("nowhere.Mine", "cannot be imported"),
+        ("segassess.rivals.odds.Nobody", "cannot be imported"),
+        ("segassess.data.batch.Batch", "must be a class of segassess.rivals.Rival"),
+    ],
+)
+def test_a_rival_that_there_is_not(name, words):
+    with pytest.raises(ConfigError, match=words):
+        build_rival(name)
+
+
 def test_always_right_calls_nothing_an_error(eroded):
     rival = build_rival("always_right")
     output = rival.assess(rival.encode_image(eroded.image), eroded.mask)

@@ -258,7 +258,7 @@ def fitted_rivals(config: DictConfig, data: AssessmentData, names: Sequence[str]
         except RequestError as error:
             log.warning("%s is left out: %s", name, error)
             continue
-        rivals[name] = rival
+        rivals[rival.name] = rival
     return rivals
 
 

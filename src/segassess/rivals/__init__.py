@@ -1,5 +1,7 @@
 """Other quality-assessment methods, behind the same `assess` call as the assessor."""
 
+from importlib import import_module
+
 from segassess.errors import ConfigError
 from segassess.rivals.always_right import AlwaysRight
 from segassess.rivals.base import Rival, RivalContext
@@ -24,14 +26,23 @@ RIVALS: dict[str, type[Rival]] = {
 
 
 def rival_class(name: str) -> type[Rival]:
-    """The class of a rival by name.
+    """The class of a rival by name, or of one's own by where it can be imported from, `module.Class`.
 
     Raises:
-        ConfigError: if there is none of that name.
+        ConfigError: if there is none of that name, or it is no rival.
     """
-    if name not in RIVALS:
-        raise ConfigError(f"rivals must be chosen from {', '.join(RIVALS)}, not {name!r}.")
-    return RIVALS[name]
+    if name in RIVALS:
+        return RIVALS[name]
+    module, _, wanted = name.rpartition(".")
+    if not module:
+        raise ConfigError(f"rivals must be chosen from {', '.join(RIVALS)}, or be your own as module.Class, not {name!r}.")
+    try:
+        found = getattr(import_module(module), wanted)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"The rival {name} cannot be imported ({error}); its module must be on PYTHONPATH.") from error
+    if not (isinstance(found, type) and issubclass(found, Rival)):
+        raise ConfigError(f"The rival {name} must be a class of segassess.rivals.Rival.")
+    return found
 
 
 def build_rival(name: str, context: RivalContext | None = None) -> Rival:

@@ -99,6 +99,10 @@ class Rival(nn.Module, ABC):
             Quality logits (B, 4, H, W).
         """
 
+    def assess_batch(self, features: ImageFeatures, batch: Batch) -> AssessorOutput:
+        """Judge a batch whose images are encoded; for methods that must know which tile a mask is of, see `Batch.name`."""
+        return self.assess(features, batch.mask, sources=batch.source)
+
     def fit_batch(self, batch: Batch) -> None:
         """Learn from a batch of training masks with truth; tiles are whole."""
 

@@ -49,7 +49,7 @@ def assess_batch(assessor: MaskAssessor, batch: Batch) -> AssessorOutput:
     image = batch.image[:1] if batch.one_image else batch.image
     features = assessor.encode_image(image)
     if isinstance(assessor, Rival):
-        return assessor.assess(features, batch.mask, sources=batch.source)
+        return assessor.assess_batch(features, batch)
     return assessor.assess(features, batch.mask)
 
 
