@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import shapely
 
-from segassess.data.damage import INVENTED, KINDS, REMOVED, SHIFTED, damage_layer, fitting_counts
+from segassess.data.damage import EMPTIED, INVENTED, KINDS, REMOVED, SHIFTED, damage_layer, fitting_counts
 from segassess.errors import RequestError
 
 GRID = np.array([shapely.box(x, y, x + 20, y + 15) for x in range(5, 380, 40) for y in range(5, 280, 40)], object)
@@ -32,6 +32,15 @@ def test_each_kind():
             assert missing.is_empty and false.area == pytest.approx(300) and shapely.box(0, 0, 400, 300).contains(false)
         else:
             assert 0 < false.area <= 300 and 0 < missing.area < 300
+
+
+def test_a_square_is_emptied():
+    damaged = damage_layer(GRID, SIZE, COUNTS, (4, 10), np.random.default_rng(0), emptied_px=120)
+    square = shapely.box(140, 90, 260, 210)
+    gone = [missing for kind, missing in zip(damaged.kinds, damaged.missing, strict=True) if kind == EMPTIED]
+    expected = [polygon for polygon in GRID if shapely.contains_properly(square, polygon.centroid)]
+    assert len(gone) == len(expected) == 9 and shapely.union_all(gone).equals(shapely.union_all(expected))
+    assert damaged.kinds.count(REMOVED) == 10 and len(damaged.polygons) == len(GRID) - 9 - 10 + 6
 
 
 def test_the_same_seed_is_the_same_damage():

@@ -33,15 +33,17 @@ def test_a_layer_is_damaged_and_judged(checkpoint, tmp_path):
         tmp_path / "roofs.gpkg", shapely.to_wkb(np.array(roofs, object)), [], [], geometry_type="Polygon", crs="EPSG:32736"
     )
     arguments = "task=damage", f"image={tmp_path}/image.tif", f"mask={tmp_path}/roofs.gpkg", f"checkpoint={checkpoint}"
-    numbers = "damage.removed=4", "damage.shifted=3", "damage.invented=2", "damage.shift_px=[3,5]"
+    numbers = "damage.removed=4", "damage.shifted=3", "damage.invented=2", "damage.shift_px=[3,5]", "damage.emptied_px=40"
     result = run_script("evaluate", *arguments, *numbers, f"output_dir={tmp_path}/out", "panel=false")
     assert "removed" in result.stdout and "precision" in result.stdout
     written = json.loads((tmp_path / "out" / "damage.json").read_text())
     assert written["found"]["FN"]["removed"]["pieces"] == 4 and written["found"]["FP"]["invented"]["pieces"] == 2
-    assert pyogrio.read_info(tmp_path / "out" / "damaged.gpkg")["features"] == 24 - 4 + 2
+    emptied = written["found"]["FN"]["emptied"]["pieces"]
+    assert 0 < emptied == written["found"]["missed"]["emptied"]["pieces"]
+    assert pyogrio.read_info(tmp_path / "out" / "damaged.gpkg")["features"] == 24 - emptied - 4 + 2
     about, _, _, (kind, quality) = pyogrio.raw.read(tmp_path / "out" / "damage.gpkg")
     assert (
-        about["crs"] == "EPSG:32736" and sorted(set(kind)) == ["invented", "removed", "shifted"] and set(quality) == {"FP", "FN"}
+        about["crs"] == "EPSG:32736" and sorted(set(kind)) == ["emptied", "invented", "removed", "shifted"] and set(quality) == {"FP", "FN"}
     )
     assert (tmp_path / "out" / "judged" / "errors.gpkg").is_file()
     result = run_script(

@@ -14,6 +14,8 @@ from segassess.errors import RequestError
 
 REMOVED, SHIFTED, INVENTED = "removed", "shifted", "invented"
 KINDS = (REMOVED, SHIFTED, INVENTED)
+# The kind of the polygons of a square that all of them are removed from.
+EMPTIED = "emptied"
 # Of the polygons within the image at most this share is removed or shifted, so that there are enough left to be right.
 MOST_DAMAGED = 0.5
 # Places that are tried for an invented polygon before there is held to be no room.
@@ -26,7 +28,7 @@ class DamagedLayer:
 
     Attributes:
         polygons: the layer after the damage.
-        kinds: of each piece of damage, one of `KINDS`.
+        kinds: of each piece of damage, one of `KINDS`, or `EMPTIED`.
         missing: of each piece, what the layer lacks: false negatives; empty for an invented polygon.
         false: of each piece, what it holds without reason: false positives; empty for a removed polygon.
     """
@@ -43,8 +45,9 @@ def damage_layer(
     counts: Mapping[str, int],
     shift_px: tuple[float, float],
     rng: np.random.Generator,
+    emptied_px: float = 0,
 ) -> DamagedLayer:
-    """Remove, shift and invent polygons.
+    """Empty a square, and outside remove, shift and invent polygons.
 
     A piece of damage is measured against all other polygons: what another one covers is neither missing nor false. A small
     layer is damaged less: see `fitting_counts`; and no more polygons are invented than there is room for.
@@ -55,27 +58,33 @@ def damage_layer(
         counts: largest number by kind.
         shift_px: least and largest distance of a shift.
         rng: of all choices.
+        emptied_px: side of a square in the middle of the image; all polygons with their centre in it are removed.
 
     Raises:
-        RequestError: if there are no polygons within the image.
+        RequestError: if there are no polygons within the image, or outside the square.
     """
     height, width = size
     frame = shapely.box(0, 0, width, height)
     polygons = shapely.make_valid(polygons)
-    inside = np.flatnonzero(shapely.contains_properly(frame, polygons))
+    half = emptied_px / 2
+    square = shapely.box(width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
+    within = shapely.contains_properly(frame, polygons)
+    in_square = shapely.contains_properly(square, shapely.centroid(polygons))
+    emptied, inside = np.flatnonzero(within & in_square), np.flatnonzero(within & ~in_square)
     if not len(inside):
         raise RequestError("The layer has no polygon that lies within the image as a whole, so there is nothing to damage.")
     counts = fitting_counts(counts, len(inside))
     chosen = rng.permutation(inside)[: counts[REMOVED] + counts[SHIFTED]]
     removed, shifted = chosen[: counts[REMOVED]], chosen[counts[REMOVED] :]
     moved = np.array([_shifted(polygons[index], shift_px, rng) for index in shifted], object)
-    kept = np.delete(polygons, chosen)
+    kept = np.delete(polygons, np.concatenate([chosen, emptied]))
     invented = _invented(polygons, inside, size, counts[INVENTED], rng)
     damaged = np.concatenate([kept, moved, invented])
     before, after = shapely.STRtree(polygons), shapely.STRtree(damaged)
     nothing = shapely.Polygon()
     missing, false, kinds = [], [], []
     for kind, old, new in (
+        *((EMPTIED, polygons[index], nothing) for index in emptied),
         *((REMOVED, polygons[index], nothing) for index in removed),
         *((SHIFTED, polygons[index], piece) for index, piece in zip(shifted, moved, strict=True)),
         *((INVENTED, nothing, piece) for piece in invented),

@@ -12,10 +12,11 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from segassess.data.damage import KINDS, damage_layer
+from segassess.data.damage import EMPTIED, KINDS, REMOVED, damage_layer
 from segassess.errors import RequestError
 from segassess.files import write_json
 from segassess.inference.layers import write_polygons
+from segassess.inference.object_scores import MISSED
 from segassess.inference.pairs import DEFAULT_SOURCE, Pair
 from segassess.metrics.damage import damage_found, errors_right
 from segassess.pipelines import build
@@ -45,7 +46,14 @@ def run(config: DictConfig) -> float:
         log.info("Note: %s: %s", config.mask, note)
     counts = {kind: int(settings[kind]) for kind in KINDS}
     low, high = settings["shift_px"]
-    damaged = damage_layer(polygons, (grid.height, grid.width), counts, (low, high), np.random.default_rng(config.seed))
+    damaged = damage_layer(
+        polygons,
+        (grid.height, grid.width),
+        counts,
+        (low, high),
+        np.random.default_rng(config.seed),
+        float(settings["emptied_px"]),
+    )
     done = {kind: damaged.kinds.count(kind) for kind in KINDS}
     if done != counts:
         numbers = ", ".join(f"{count} {kind} (of {counts[kind]} wanted)" for kind, count in done.items())
@@ -65,19 +73,22 @@ def run(config: DictConfig) -> float:
     (scores,) = judge_pair(pair, request, output / pair.name).rows
     found, right = {}, {}
     for code, shapes in classes.items():
-        errors, forms = _error_polygons(output / pair.name / "errors.gpkg", CLASS_NAMES[code], grid)
+        errors, forms = _polygons(output / pair.name / "errors.gpkg", grid, ("error", "form"), f"quality = '{CLASS_NAMES[code]}'")
         found[CLASS_NAMES[code]] = damage_found(damaged.kinds, shapes, errors)
         for form in dict.fromkeys(forms):
             right[f"{CLASS_NAMES[code]} {form}"] = errors_right(shapes, errors[forms == form])
+    missed, _ = _polygons(output / pair.name / "objects.gpkg", grid, ("object", "verdict"), f"verdict = '{MISSED}'")
+    listed = damage_found(damaged.kinds, damaged.missing, missed)
+    found[MISSED] = {kind: listed[kind] for kind in (EMPTIED, REMOVED) if kind in listed}
     write_json(output / RESULT, {"found": found, "errors": right, "estimated_iou": scores["estimated_iou"]})
     _print(found, right)
-    recalls = [each["recall"] for kinds in found.values() for each in kinds.values()]
+    recalls = [each["recall"] for code in classes for each in found[CLASS_NAMES[code]].values()]
     return float(np.mean(recalls)) if recalls else 0.0
 
 
-def _error_polygons(path: Path, quality: str, grid: Grid) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Polygons in pixel coordinates and their forms, worst first."""
-    _, _, geometry, (rank, forms) = pyogrio.raw.read(path, columns=["error", "form"], where=f"quality = '{quality}'")
+def _polygons(path: Path, grid: Grid, columns: tuple[str, str], where: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Polygons in pixel coordinates and their second column, in the order of the first."""
+    _, _, geometry, (rank, forms) = pyogrio.raw.read(path, columns=list(columns), where=where)
     order = np.argsort(rank)
     shapes, forms = shapely.from_wkb(geometry)[order], forms[order]
     if grid.georeference is None:
@@ -87,9 +98,9 @@ def _error_polygons(path: Path, quality: str, grid: Grid) -> tuple[NDArray[Any],
 
 
 def _print(found: dict[str, dict[str, dict[str, float]]], right: dict[str, dict[str, float]]) -> None:
-    recall = Table(title="Damage that error polygons cover by at least a half")
-    for heading in ("class", "damage", "pieces", "found", "recall"):
-        recall.add_column(heading, justify="left" if heading in ("class", "damage") else "right")
+    recall = Table(title="Damage that polygons cover by at least a half: errors of a class, and missed objects")
+    for heading in ("polygons", "damage", "pieces", "found", "recall"):
+        recall.add_column(heading, justify="left" if heading in ("polygons", "damage") else "right")
     for quality, kinds in found.items():
         for kind, row in kinds.items():
             recall.add_row(quality, kind, str(row["pieces"]), str(row["found"]), number(row["recall"]))
