@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pyogrio
 import pytest
@@ -489,6 +491,66 @@ class TestPolygons:
                 pytest.fail("it must not open")
         with open_mask(self.layer(tmp_path / "b.gpkg", [line, self.SQUARE]), grid) as mask:
             assert mask.read()[0].sum() == 24 and "1 of 2 features are no polygons" in mask.notes[0]
+
+    def test_polygons_that_overlap_are_told_apart(self, tmp_path, grid):
+        left, right = shapely.box(2, 3, 8, 7), shapely.box(5, 1, 30, 9)
+        elsewhere, sliver = shapely.box(100, 100, 110, 110), shapely.box(1.6, 3.1, 1.9, 3.9)
+        shapes = np.array([elsewhere, left, right, sliver], object)
+        shapes = shapely.transform(shapes, lambda points: np.array([500_000, 9_300_000]) + 0.5 * points * [1, -1])
+        with open_mask(self.layer(tmp_path / "a.gpkg", shapes), grid) as mask:
+            assert mask.features.tolist() == [2, 3, 4] and mask.polygons[0].bounds == (2, 3, 8, 7)
+            pieces = [(each.polygon, each.rows, each.columns, each.inside.sum()) for each in mask.pixels(2, 5)]
+            assert pieces == [
+                (0, slice(1, 3), slice(2, 8), 12),
+                (1, slice(0, 3), slice(5, 20), 45),
+                (2, slice(1, 2), slice(1, 2), 0),
+            ]
+
+    @pytest.mark.parametrize("suffix", ["gpkg", "geojson", "fgb", "shp"])
+    def test_columns_of_a_layer(self, tmp_path, grid, suffix):
+        columns = {
+            "osm": np.ma.array([2**40, 0, 7], mask=[0, 1, 0]),
+            "height": np.array([2.5, 3.0, np.nan]),
+            "name": np.array(["a", None, "c"], object),
+            "day": np.array(["2020-01-02", "2021-03-04", "NaT"], "datetime64[D]"),
+            "flat": np.array([True, False, True]),
+        }
+        if suffix == "shp":
+            del columns["flat"]
+        path = tmp_path / f"a.{suffix}"
+        pyogrio.raw.write(
+            path,
+            geometry=shapely.to_wkb(np.array([self.SQUARE] * 3, object)),
+            field_data=[np.ma.getdata(values) for values in columns.values()],
+            field_mask=[np.ma.getmaskarray(values) if name == "osm" else None for name, values in columns.items()],
+            fields=list(columns),
+            geometry_type="Polygon",
+            crs=UTM,
+        )
+        first = 1 if suffix == "gpkg" else 0
+        with open_mask(path, grid) as mask:
+            features = mask.features
+            assert features.tolist() == [first, first + 1, first + 2]
+            read = mask.attributes(features[[2, 0, 1]])
+        assert list(read) == list(columns)
+        assert read["osm"].tolist() == [7, 2**40, None] and read["osm"].dtype == np.int64
+        assert read["height"].tolist() == [None, 2.5, 3.0] and read["name"].tolist() == ["c", "a", None]
+        assert read["day"][1].replace("/", "-").startswith("2020-01-02")
+        if "flat" in columns:
+            assert read["flat"].tolist() == [True, True, False] and read["flat"].dtype == bool
+        with pytest.raises(InputError, match=rf"a\.{suffix} has lost features since it was judged; judge it again"):
+            mask.attributes([9])
+        path.unlink()
+        with pytest.raises(InputError, match="does not exist"):
+            mask.attributes(features)
+
+    def test_columns_of_lists_are_left_out(self, tmp_path):
+        square = {"type": "Polygon", "coordinates": [[[5, 3], [11, 3], [11, 7], [5, 3]]]}
+        feature = {"type": "Feature", "geometry": square, "properties": {"tags": ["a", "b"], "use": {"of": "it"}}}
+        (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+        with open_mask(tmp_path / "a.geojson", Grid(12, 20)) as mask:
+            read = mask.attributes(mask.features)
+        assert list(read) == ["use"] and json.loads(read["use"][0]) == {"of": "it"}
 
     def test_what_cannot_be_read(self, tmp_path, grid):
         (tmp_path / "text.gpkg").write_text("no layer")

@@ -41,7 +41,7 @@ def run(config: DictConfig) -> float:
     output, settings = Path(config.output_dir), build.plain(config.damage)
     with open_image(str(config.image), request.judge.rendering) as image:
         grid = image.grid
-    polygons, notes = read_polygons(str(config.mask), grid)
+    polygons, _, notes = read_polygons(str(config.mask), grid)
     for note in notes:
         log.info("Note: %s: %s", config.mask, note)
     counts = {kind: int(settings[kind]) for kind in KINDS}

@@ -5,7 +5,7 @@ from segassess.raster.image import ImageFile, ImageRaster, Rendering, open_image
 from segassess.raster.mask import MaskRaster, read_mask
 from segassess.raster.masks import MaskFile, open_mask
 from segassess.raster.opening import RASTER_SUFFIXES, RasterPath, is_remote
-from segassess.raster.vectors import VECTOR_SUFFIXES, is_vector
+from segassess.raster.vectors import VECTOR_SUFFIXES, VectorMask, is_vector
 
 __all__ = [
     "RASTER_SUFFIXES",
@@ -18,6 +18,7 @@ __all__ = [
     "MaskRaster",
     "RasterPath",
     "Rendering",
+    "VectorMask",
     "is_remote",
     "is_vector",
     "open_image",
