@@ -12,7 +12,7 @@ from segassess.inference.findings import Findings, FindingsSweep
 from segassess.inference.review_grid import ReviewGrid
 from segassess.inference.scores import SCORES, estimated_scores
 from segassess.metrics.scores import ExpectedCounts
-from segassess.raster import Grid
+from segassess.raster import Grid, VectorMask
 from segassess.raster.grid import apply
 
 # Rows that findings are gathered from at once: what they need of each is many times its size.
@@ -28,7 +28,7 @@ class JudgedMask:
     Attributes:
         scores: of the whole mask, see `estimated_scores`.
         tiles: a row (`TILE_COLUMNS`) per tile of the review grid that has data, the one with the most expected errors first.
-        findings: errors and objects.
+        findings: errors, objects, and polygons of a layer.
         unreadable: pixels of the image that could not be read.
     """
 
@@ -46,14 +46,22 @@ class JudgedMaskSweep:
         review_tile: side of the review tiles in pixels.
         min_area_m2: smaller errors and objects are left out; None, or where the size of a pixel is unknown, is 25 pixels.
         rim_px: see `ErrorSweep`.
+        layer: of polygons that the mask is; None of a raster.
     """
 
-    def __init__(self, grid: Grid, review_tile: int, min_area_m2: float | None = None, rim_px: int = RIM_PX) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        review_tile: int,
+        min_area_m2: float | None = None,
+        rim_px: int = RIM_PX,
+        layer: VectorMask | None = None,
+    ) -> None:
         self._grid, self._area = grid, grid.pixel_area_m2
         min_area: dict[str, float] = {}
         if min_area_m2 is not None and self._area:
             min_area["min_area"] = min_area_m2 / self._area
-        self._findings = FindingsSweep(rim_px=rim_px, pixel_area_m2=self._area, **min_area)
+        self._findings = FindingsSweep(rim_px=rim_px, pixel_area_m2=self._area, layer=layer, **min_area)
         self._review = ReviewGrid(grid.height, grid.width, review_tile)
         self._counts = np.zeros((*self._review.shape, 4))
         self._unreadable = 0
