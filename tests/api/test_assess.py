@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
+import shapely
 import torch
 from PIL import Image
 from rasterio.transform import from_origin
@@ -70,6 +72,22 @@ def test_files_give_the_numbers_of_predict(judge, files, predicted, tmp_path):
         assert [row["tile"] for row in csv.DictReader(file)] == [row["tile"] for row in judged.tiles] != []
     expected = [region.expected_errors_px for region in judged.errors]
     assert expected == sorted(expected, reverse=True) and len(expected) > 3
+
+
+def test_polygons_of_a_layer(judge, files, tmp_path):
+    left, top = PLACE["transform"].c, PLACE["transform"].f
+    squares = [shapely.box(left + x, top - 20, left + x + 10, top - 10) for x in (5, 15)]
+    path, wkb = tmp_path / "roofs.gpkg", shapely.to_wkb(np.array(squares, object))
+    pyogrio.raw.write(path, wkb, [np.array(["a", "b"], object)], ["name"], geometry_type="Polygon", crs=PLACE["crs"])
+    judged = judge.assess(f"{files}/image.tif", path)
+    assert sorted(each.feature for each in judged.polygons) == [1, 2]
+    assert all(each.outline.area == pytest.approx(each.area_px) for each in judged.polygons)
+    judged.save(tmp_path / "saved")
+    about, _, _, values = pyogrio.raw.read(tmp_path / "saved" / "polygons.gpkg")
+    layer = dict(zip(about["fields"], values, strict=True))
+    assert layer["feature"].tolist() == [each.feature for each in judged.polygons]
+    assert layer["name"].tolist() == ["_ab"[feature] for feature in layer["feature"]]
+    assert judge.assess(f"{files}/image.tif", files / "perturbed.tif").polygons == []
 
 
 def test_arrays_give_the_numbers_of_files(judge, scene, predicted):

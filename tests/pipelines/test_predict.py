@@ -10,6 +10,7 @@ import pyogrio
 import pytest
 import rasterio
 import rasterio.features
+import rasterio.warp
 import shapely
 import torch
 from PIL import Image
@@ -24,7 +25,9 @@ from segassess.files import only_one
 from segassess.inference.bands import BandStore
 from segassess.inference.object_scores import OBJECT_COLUMNS
 from segassess.inference.pairs import FailedInput, Pair
-from segassess.inference.scene import SceneJudge
+from segassess.inference.polygon_scores import POLYGON_COLUMNS
+from segassess.inference.scene import OutputSettings, SceneJudge
+from segassess.inference.tiling import Tiling
 from segassess.pipelines import predict
 from segassess.pipelines.pair import JudgedPair, judge_pair
 from segassess.pipelines.request import Request
@@ -150,10 +153,54 @@ def test_a_raster_and_polygons_at_once(scene, checkpoint, tmp_path):
     rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
     assert [row["source"] for row in rows] == ["mask", "roofs"] and rows[0]["estimated_iou"] == rows[1]["estimated_iou"]
     folder = tmp_path / "out" / "image" / "roofs"
-    assert {path.name for path in folder.iterdir()} == NAMES - {"scores.json"} | {"errors.geojson", "objects.geojson"}
+    layers = {f"{layer}.geojson" for layer in ("errors", "objects", "polygons")}
+    assert {path.name for path in folder.iterdir()} == NAMES - {"scores.json"} | layers | {"polygons.gpkg", "polygons.csv"}
     about = pyogrio.read_info(folder / "errors.gpkg")
     assert about["crs"] == "EPSG:32736" and pyogrio.read_info(folder / "errors.geojson")["features"] == about["features"]
     assert not (tmp_path / "out" / "image" / ".work").exists()
+
+
+def test_touching_polygons_find_back_to_their_layer(scene, checkpoint, tmp_path):
+    """In degrees over an image in UTM, beside a raster: one object, two polygons, each with what its layer says of it."""
+    left, top = 500_000, 9_000_000
+    boxes = [(40, 12, 45, 20), (5, 5, 13, 15), (13, 5, 21, 15), (900, 0, 910, 10)]
+    shapes = np.array([shapely.box(left + x, top - bottom, left + right, top - y) for x, y, right, bottom in boxes], object)
+    degrees = shapely.transform(
+        shapes, lambda at: np.column_stack(rasterio.warp.transform(PLACE["crs"], "EPSG:4326", at[:, 0], at[:, 1]))
+    )
+    columns = {"fid": np.array([40, 30, 20, 10]), "Verdict": np.array(["fine", None, "demolished", "far"], object)}
+    path = tmp_path / "roofs.geojson"
+    wkb = shapely.to_wkb(degrees)
+    pyogrio.raw.write(path, wkb, list(columns.values()), list(columns), geometry_type="Polygon", crs="EPSG:4326")
+    loaded = load_assessor(checkpoint)
+    pair = Pair("image", str(scene / "image.tif"), {"raster": str(scene / "mask.tif"), "roofs": str(path)})
+    settings = {"tiling": Tiling(64, 32), "output": OutputSettings(geojson=True)}
+    request = Request(SceneJudge.of(loaded, torch.device("cpu"), **settings), loaded, panel=False)
+    files = []
+    for name in ("one", "two"):
+        judge_pair(pair, request, tmp_path / name)
+        files.append({path.name: path.read_bytes() for path in (tmp_path / name / "roofs").glob("polygons.*")})
+    assert files[0] == files[1] and set(files[0]) == {"polygons.gpkg", "polygons.geojson", "polygons.csv"}
+    assert not list((tmp_path / "one" / "raster").glob("polygons.*"))
+    about, _, geometry, values = pyogrio.raw.read(tmp_path / "one" / "roofs" / "polygons.gpkg")
+    layer = dict(zip(about["fields"], values, strict=True))
+    assert about["crs"] == PLACE["crs"] and list(layer) == [*POLYGON_COLUMNS, "layer_fid", "layer_Verdict"]
+    feature = layer["feature"]
+    assert sorted(feature) == [0, 1, 2], "one lies elsewhere"
+    assert (layer["layer_fid"] == columns["fid"][feature]).all()
+    assert (layer["layer_Verdict"] == columns["Verdict"][feature]).all()
+    for outline, index in zip(shapely.from_wkb(geometry), feature, strict=True):
+        assert shapely.hausdorff_distance(outline, shapes[index]) < 1e-3
+    area = dict(zip(feature, layer["area_px"], strict=True))
+    owner = dict(zip(feature, layer["object"], strict=True))
+    assert area == {0: 160, 1: 320, 2: 320} and owner[1] == owner[2] != owner[0]
+    rows = list(csv.DictReader((tmp_path / "one" / "roofs" / "objects.csv").open()))
+    objects = {int(row["object"]): row for row in rows if row["verdict"] != "missed"}
+    assert set(objects) == set(owner.values()) == {1, 2} and objects[owner[1]]["area_px"] == "640"
+    true = sum(float(row["expected_tp_px"]) for row in objects.values())
+    assert layer["expected_tp_px"].sum() == pytest.approx(true, rel=1e-5)
+    table = list(csv.DictReader((tmp_path / "one" / "roofs" / "polygons.csv").open()))
+    assert [int(row["feature"]) for row in table] == feature.tolist() and tuple(table[0]) == POLYGON_COLUMNS
 
 
 @pytest.mark.slow

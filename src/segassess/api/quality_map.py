@@ -17,6 +17,7 @@ from segassess.inference.bands import JudgedBand, KeepsBands
 from segassess.inference.error_regions import ErrorRegion
 from segassess.inference.judged_mask import JudgedMask, JudgedMaskSweep
 from segassess.inference.object_scores import ObjectScore
+from segassess.inference.polygon_scores import PolygonScore
 from segassess.inference.scene import Scene, SceneJudge, write_mask_results
 from segassess.quality import NOT_ASSESSED
 from segassess.raster import Georeference
@@ -97,6 +98,11 @@ class QualityMap:
         return self._judged.findings.objects
 
     @property
+    def polygons(self) -> list[PolygonScore]:
+        """Polygons of the layer with verdicts, most expected false pixels first, as `polygons.csv`; none of a raster mask."""
+        return list(self._judged.findings.polygons)
+
+    @property
     def tiles(self) -> list[dict[str, Any]]:
         """Review tiles and their scores, most expected wrong pixels first; as `tiles.csv`."""
         return self._judged.tiles
@@ -105,7 +111,8 @@ class QualityMap:
         """Write what `predict.py` writes of a mask.
 
         These are `quality.tif`, `quality.qml`, `error.tif`, `refined.tif`, `errors.gpkg`, `objects.gpkg`, `objects.csv` and
-        `tiles.csv`, on the grid of the image. Files of these names are replaced.
+        `tiles.csv`, of a layer of polygons `polygons.gpkg` and `polygons.csv` as well, on the grid of the image. Files of these
+        names are replaced.
 
         Args:
             folder: where; made if it does not exist.
@@ -114,6 +121,7 @@ class QualityMap:
             The folder.
 
         Raises:
+            InputError: if the mask is a layer of polygons whose file is not there any more.
             RequestError: if the folder cannot be written to.
             OutputError: if the disk is full.
         """
@@ -163,7 +171,8 @@ class QualityMap:
     @cached_property
     def _judged(self) -> JudgedMask:
         output = self._judge.output
-        sweep = JudgedMaskSweep(self._scene.grid, output.review_tile, output.min_area_m2, output.rim_px)
+        layer = self._scene.layer(self.source)
+        sweep = JudgedMaskSweep(self._scene.grid, output.review_tile, output.min_area_m2, output.rim_px, layer)
         for index, (top, _) in enumerate(self._judge.tiling.bands(self._scene.grid.height)):
             sweep.add(self._bands.load(index, self.source), top)
         return sweep.finish()

@@ -15,6 +15,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, Geomet
 from segassess.files import atomic_path, fault_of_disk
 from segassess.inference.error_regions import ERROR_COLUMNS, ErrorRegion
 from segassess.inference.object_scores import OBJECT_COLUMNS, ObjectScore
+from segassess.inference.polygon_scores import POLYGON_COLUMNS, PolygonScore
 from segassess.raster import Georeference
 from segassess.raster.grid import apply_to_all
 
@@ -24,8 +25,10 @@ _EPOCH = "1970-01-01T00:00:00.000Z"
 _SMALLEST = 2**20
 # Features that are written at once.
 _CHUNK = 20_000
-_INTEGERS = ("error", "object", "area_px", "left", "top", "right", "bottom")
+_INTEGERS = ("error", "object", "polygon", "feature", "area_px", "left", "top", "right", "bottom")
 _TEXTS = ("quality", "form", "verdict")
+# What a GeoPackage calls two columns of its own, and what a column of the same name is called in front.
+_RESERVED, _PREFIX = ("fid", "geom"), "layer_"
 
 
 def write_errors(
@@ -51,6 +54,28 @@ def write_objects(
 ) -> None:
     """Write the layer `objects`: polygons with `OBJECT_COLUMNS`, most expected errors first; see `write_errors`."""
     _write(Path(path), "objects", objects, OBJECT_COLUMNS, georeference, simplify_px)
+
+
+def write_polygon_scores(
+    path: str | Path,
+    polygons: Sequence[PolygonScore],
+    attributes: Mapping[str, NDArray[Any]],
+    georeference: Georeference | None,
+) -> None:
+    """Write the layer `polygons`: outlines as they were given, with `POLYGON_COLUMNS`, most expected false pixels first.
+
+    Args:
+        path: see `write_errors`.
+        polygons: what is estimated of them.
+        attributes: by name, (N,) values of the polygons, masked where there is none. What is called as another column has
+            `layer_` put before its name.
+        georeference: of the image, see `write_errors`.
+
+    Raises:
+        RequestError: if the folder cannot be written to.
+        OutputError: if the disk is full.
+    """
+    _write(Path(path), "polygons", polygons, POLYGON_COLUMNS, georeference, 0.0, _renamed(attributes, POLYGON_COLUMNS))
 
 
 def write_polygons(
@@ -90,7 +115,8 @@ def _write_chunks(
                 pyogrio.raw.write(
                     beside,
                     geometry=shapely.to_wkb(_multi(shapely.transform(outlines, lambda points: apply_to_all(transform, points)))),
-                    field_data=list(columns.values()),
+                    field_data=[np.ma.getdata(values) for values in columns.values()],
+                    field_mask=[np.ma.getmask(values) if np.ma.is_masked(values) else None for values in columns.values()],
                     fields=list(columns),
                     layer=layer,
                     driver="GeoJSON" if geojson else "GPKG",
@@ -107,10 +133,11 @@ def _write_chunks(
 def _write(
     path: Path,
     layer: str,
-    rows: Sequence[ErrorRegion] | Sequence[ObjectScore],
+    rows: Sequence[ErrorRegion] | Sequence[ObjectScore] | Sequence[PolygonScore],
     columns: Sequence[str],
     georeference: Georeference | None,
     simplify_px: float,
+    more: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
     def chunks() -> Iterator[tuple[NDArray[Any], dict[str, NDArray[Any]]]]:
         # Outlines of a city do not fit into memory at once. One chunk there is at least, of an empty layer.
@@ -119,9 +146,21 @@ def _write(
             outlines = np.array([row.outline for row in some], object)
             if simplify_px and len(outlines):
                 outlines = shapely.simplify(outlines, simplify_px, preserve_topology=True)
-            yield outlines, {name: _column(name, some) for name in columns}
+            further = {name: values[first : first + _CHUNK] for name, values in (more or {}).items()}
+            yield outlines, {**{name: _column(name, some) for name in columns}, **further}
 
     _write_chunks(path, layer, chunks(), georeference)
+
+
+def _renamed(attributes: Mapping[str, NDArray[Any]], taken: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Attributes by names that differ from those taken and from one another; to a GeoPackage, `Name` and `name` are one."""
+    used, renamed = {*taken, *_RESERVED}, {}
+    for name, values in attributes.items():
+        while name.lower() in used:
+            name = f"{_PREFIX}{name}"
+        used.add(name.lower())
+        renamed[name] = values
+    return renamed
 
 
 def _multi(geometries: NDArray[Any]) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +20,15 @@ from segassess.inference.bands import KeepsBands, judge_band
 from segassess.inference.error_regions import RIM_PX
 from segassess.inference.judged_mask import TILE_COLUMNS, JudgedMask, JudgedMaskSweep
 from segassess.inference.judging import assess_windows
-from segassess.inference.layers import write_errors, write_objects
+from segassess.inference.layers import write_errors, write_objects, write_polygon_scores
 from segassess.inference.object_scores import OBJECT_COLUMNS
+from segassess.inference.polygon_scores import POLYGON_COLUMNS, PolygonScore
 from segassess.inference.review_grid import ReviewGrid
 from segassess.inference.tables import write_table
 from segassess.inference.tiling import Tiling, predict_bands
 from segassess.inference.writers import ERROR, QUALITY, REFINED, open_raster, write_style
 from segassess.quality import Decoding
-from segassess.raster import Grid, ImageFile, MaskFile, Rendering, open_image, open_mask
+from segassess.raster import Grid, ImageFile, MaskFile, Rendering, VectorMask, open_image, open_mask
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +120,11 @@ class Scene:
     def size(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.grid.height, self.grid.width
+
+    def layer(self, source: str) -> VectorMask | None:
+        """The polygons that a mask was given as; None of a raster."""
+        mask = self.masks[source]
+        return mask if isinstance(mask, VectorMask) else None
 
     def overview_size(self, pixels: int) -> tuple[int, int]:
         """Rows and columns of a smaller copy of at most about so many pixels."""
@@ -229,11 +235,12 @@ def write_mask_results(scene: Scene, source: str, judge: SceneJudge, store: Keep
         folder: where files go.
 
     Raises:
+        InputError: if the mask is a layer of polygons whose file is not there any more.
         RequestError: if the folder cannot be written to.
         OutputError: if the disk is full.
     """
-    grid, output = scene.grid, judge.output
-    sweep = JudgedMaskSweep(grid, output.review_tile, output.min_area_m2, output.rim_px)
+    grid, output, layer = scene.grid, judge.output, scene.layer(source)
+    sweep = JudgedMaskSweep(grid, output.review_tile, output.min_area_m2, output.rim_px, layer)
     with ExitStack() as stack:
         quality, error, refined = (
             stack.enter_context(open_raster(folder / name, kind, grid, judge.tags))
@@ -253,5 +260,16 @@ def write_mask_results(scene: Scene, source: str, judge: SceneJudge, store: Keep
         write_objects(folder / f"objects.{suffix}", findings.objects, grid.georeference, output.simplify_px)
     objects = ({name: getattr(each, name) for name in OBJECT_COLUMNS} for each in findings.objects)
     write_table(folder / "objects.csv", OBJECT_COLUMNS, objects, parquet=output.parquet)
+    if layer is not None:
+        _write_polygons(layer, findings.polygons, output, folder)
     write_table(folder / "tiles.csv", TILE_COLUMNS, judged.tiles, parquet=output.parquet)
     return judged
+
+
+def _write_polygons(layer: VectorMask, polygons: Sequence[PolygonScore], output: OutputSettings, folder: Path) -> None:
+    """The layer again, with what is estimated of each polygon, and the same as a table without the layer's own columns."""
+    attributes = layer.attributes([each.feature for each in polygons])
+    for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
+        write_polygon_scores(folder / f"polygons.{suffix}", polygons, attributes, layer.grid.georeference)
+    rows = ({name: getattr(each, name) for name in POLYGON_COLUMNS} for each in polygons)
+    write_table(folder / "polygons.csv", POLYGON_COLUMNS, rows, parquet=output.parquet)
