@@ -43,7 +43,9 @@ def test_a_layer_is_damaged_and_judged(checkpoint, tmp_path):
     assert pyogrio.read_info(tmp_path / "out" / "damaged.gpkg")["features"] == 24 - emptied - 4 + 2
     about, _, _, (kind, quality) = pyogrio.raw.read(tmp_path / "out" / "damage.gpkg")
     assert (
-        about["crs"] == "EPSG:32736" and sorted(set(kind)) == ["emptied", "invented", "removed", "shifted"] and set(quality) == {"FP", "FN"}
+        about["crs"] == "EPSG:32736"
+        and sorted(set(kind)) == ["emptied", "invented", "removed", "shifted"]
+        and set(quality) == {"FP", "FN"}
     )
     assert (tmp_path / "out" / "judged" / "errors.gpkg").is_file()
     result = run_script(

@@ -105,9 +105,11 @@ def _window(graph: OnnxGraph, image: ImageFile, mask: MaskFile, area: Area) -> N
     images = padded_batch([pixels.transpose(2, 0, 1)], multiple)
 
     def judge(foregrounds: NDArray[np.bool_]) -> NDArray[np.float32]:
-        return graph(images, padded_batch(list(foregrounds[:, None].astype(np.float32)), multiple))[..., :height, :width]
+        masks = padded_batch(list(foregrounds[:, None].astype(np.float32)), multiple)
+        return graph(images, masks)[..., :height, :width]
 
-    return judge_with_decoys(judge, mask.read(*area)[0][None])[0]
+    (probabilities,) = judge_with_decoys(judge, mask.read(*area)[0][None])
+    return np.asarray(probabilities)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -67,9 +67,10 @@ def missed_cores(
 
     A row depends on `REACH` rows above and below it at the most.
     """
+    ways = (missed | mask).astype(np.uint8)
     near = mask.astype(np.uint8)
     for _ in range(_STEPS):
-        near = cv2.dilate(near, _CONNECTED.astype(np.uint8)) & (missed | mask)
+        near = np.minimum(cv2.dilate(near, _CONNECTED.astype(np.uint8)), ways)
     cores = opened(missed, CORE_PX) | (missed & (near == 0))
     border = cores & ~ndimage.binary_erosion(cores, border_value=1)
     return cores, border, border & ndimage.binary_dilation(mask, _CONNECTED)
@@ -83,7 +84,7 @@ def are_missed(area: NDArray[np.number], border: NDArray[np.number], contact: ND
         border: border pixels of each, (N,).
         contact: border pixels beside the mask of each, (N,).
     """
-    return (area >= MIN_AREA) & (contact < CONTACT * np.maximum(border, 1))
+    return np.asarray((area >= MIN_AREA) & (contact < CONTACT * np.maximum(border, 1)), bool)
 
 
 def missed_objects(missed: NDArray[np.bool_], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
