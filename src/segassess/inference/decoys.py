@@ -3,8 +3,8 @@
 Assessors learn from masks that hold objects wherever there are many. So they take a window without any for a place without
 objects, and find nothing missing in the middle of a town. Squares that are added to the mask, wherever they fall, take this hint
 away: the assessor then calls what lies in them FP and around them FN, by what it sees in the image. Such a window is judged
-twice, with squares in different places, and a pixel by what is said of it where no square covers it. docs/method.md gives
-numbers.
+twice, with squares in different places, and a pixel by what is said of it where no square is near: the outline of a square is an
+error of its own kind. docs/results.md gives numbers.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 SPARSE = 0.01
 # Pixels: side of the squares, and from one to the next.
 SIDE, PERIOD = 24, 96
-# Pixels between squares and what the mask has.
+# Pixels that are near: to the mask, for a square, and to a square, for what is judged.
 MARGIN = 8
-# Pixels by which the squares of the two times are shifted, down and to the right; so no pixel is covered both times.
+# Pixels by which the squares of the two times are shifted, down and to the right; no pixel is near to squares both times.
 _SHIFTS = 0, PERIOD // 2
 
 
@@ -39,16 +39,20 @@ def judge_with_decoys(judge: Callable[[NDArray[np.bool_]], NDArray[np.float32]],
         return probabilities
     total, times = np.zeros_like(probabilities), np.zeros_like(masks, np.float32)
     for shift in _SHIFTS:
-        decoys = _decoys(masks, shift)
-        uncovered = (~decoys).astype(np.float32)
-        total += judge(masks | decoys) * uncovered[:, None]
-        times += uncovered
+        decoys = _squares(masks.shape[1:], shift) & ~_near(masks)
+        undisturbed = (~_near(decoys)).astype(np.float32)
+        total += judge(masks | decoys) * undisturbed[:, None]
+        times += undisturbed
     return np.where(sparse[:, None, None, None], total / times[:, None], probabilities)
 
 
-def _decoys(masks: NDArray[np.bool_], shift: int) -> NDArray[np.bool_]:
-    """Squares away from the masks, bool (B, h, w)."""
-    inside = [(np.arange(length) - shift) % PERIOD < SIDE for length in masks.shape[1:]]
+def _squares(size: tuple[int, ...], shift: int) -> NDArray[np.bool_]:
+    """Whether a pixel lies in a square, bool (h, w)."""
+    rows, columns = ((np.arange(length) - shift) % PERIOD < SIDE for length in size)
+    return np.outer(rows, columns)
+
+
+def _near(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether a pixel of the masks (B, h, w) or a pixel near it is in the mask, bool (B, h, w)."""
     square = np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)
-    near = np.stack([cv2.dilate(mask.astype(np.uint8), square) > 0 for mask in masks])
-    return np.outer(*inside)[None] & ~near
+    return np.stack([cv2.dilate(mask.astype(np.uint8), square) > 0 for mask in masks])
