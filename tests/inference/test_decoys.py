@@ -47,8 +47,8 @@ def test_a_little_mask_stays_and_is_judged(truth):
     answer = judge_with_decoys(judge, masks)
     expected = Shortsighted(truth)(masks)
     np.testing.assert_allclose(answer, expected)
-    assert len(judge.asked) == 3 and all((asked & masks == masks).all() for asked in judge.asked)
-    added = [asked & ~masks for asked in judge.asked[1:]]
+    assert len(judge.asked) == 2 and all((asked & masks == masks).all() for asked in judge.asked)
+    added = [asked & ~masks for asked in judge.asked]
     assert not (added[0] & added[1]).any()
     for decoys in added:
         assert 0.03 < decoys.mean() < (SIDE / PERIOD) ** 2 * 1.5

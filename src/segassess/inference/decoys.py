@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segassess.quality import NUM_CLASSES
+
 # Share of a window below which a mask has next to nothing in it.
 SPARSE = 0.01
 # Pixels: side of the squares, and from one to the next.
@@ -33,17 +35,20 @@ def judge_with_decoys(judge: Callable[[NDArray[np.bool_]], NDArray[np.float32]],
     Returns:
         float32 (B, 4, h, w).
     """
-    probabilities = judge(masks)
     sparse = masks.mean(axis=(1, 2)) < SPARSE
     if not sparse.any():
-        return probabilities
-    total, times = np.zeros_like(probabilities), np.zeros_like(masks, np.float32)
+        return judge(masks)
+    total = np.zeros((len(masks), NUM_CLASSES, *masks.shape[1:]), np.float32)
+    times = np.zeros_like(total[:, :1])
     for shift in _SHIFTS:
         decoys = _squares(masks.shape[1:], shift) & ~_near(masks)
-        undisturbed = (~_near(decoys)).astype(np.float32)
-        total += judge(masks | decoys) * undisturbed[:, None]
+        undisturbed = (~_near(decoys)).astype(np.float32)[:, None]
+        total += judge(masks | decoys) * undisturbed
         times += undisturbed
-    return np.where(sparse[:, None, None, None], total / times[:, None], probabilities)
+    probabilities = np.divide(total, times, out=total)
+    if not sparse.all():
+        probabilities[~sparse] = judge(masks)[~sparse]
+    return probabilities
 
 
 def _squares(size: tuple[int, ...], shift: int) -> NDArray[np.bool_]:
