@@ -5,14 +5,11 @@ import json
 import numpy as np
 import pytest
 import rasterio
-from rasterio.transform import from_origin
 
 from segassess.errors import InputError
 from segassess.raster.mosaic import write_mosaic
-from tests.pipelines.scenes import write_tif
+from tests.pipelines.scenes import PLACE, write_tif
 from tests.pipelines.scripts import error_of, run_script
-
-PLACE = {"crs": "EPSG:32736", "transform": from_origin(500_000, 9_000_000, 0.5, 0.5)}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +43,7 @@ def test_sizes_and_windows_are_compared(scene, checkpoint, tmp_path):
     result = run_script("evaluate", "task=scaling", *inputs, *windows, "panel=false", f"paths.output_root={tmp_path}")
     found = json.loads((tmp_path / "out" / "scaling.json").read_text())
     assert [(row["height"], row["width"]) for row in found["sizes"]] == [(64, 64), (150, 130)]
-    assert all(row["seconds"] > 0 and row["peak_megabytes"] > 100 for row in found["sizes"])
+    assert all(row["seconds"] > 0 and row["peak_megabytes"] > 100 and row["errors"] > 0 for row in found["sizes"])
     (row,) = found["windows"]
     assert (row["window"], row["overlap"]) == (64, 32) and 0 < row["mean_error"] < 0.5 and 0 <= row["other_class"] < 0.5
     assert "150 x 130" in result.stdout and "Windows, beside 128 px" in result.stdout

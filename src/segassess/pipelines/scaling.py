@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyogrio
 import rasterio
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -40,12 +41,14 @@ class Cost:
         width: likewise.
         seconds: by the clock, with the start of the process.
         peak_megabytes: largest resident memory of the process.
+        errors: number of error polygons that were written.
     """
 
     height: int
     width: int
     seconds: float
     peak_megabytes: float
+    errors: int
 
     @property
     def megapixels(self) -> float:
@@ -106,7 +109,9 @@ def _judge(height: int, width: int, arguments: list[str], folder: Path) -> Cost:
         raise
     if code := os.waitstatus_to_exitcode(status):
         raise RequestError(f"predict.py ended with exit code {code}; see above.")
-    return Cost(height, width, time.monotonic() - began, usage.ru_maxrss / 1024)
+    seconds = time.monotonic() - began
+    errors = sum(pyogrio.read_info(layer)["features"] for layer in (folder / "out").glob("*/errors.gpkg"))
+    return Cost(height, width, seconds, usage.ru_maxrss / 1024, errors)
 
 
 def _compare(config: DictConfig, windows: list[list[int]], given: list[str], output: Path) -> list[Difference]:
@@ -148,12 +153,13 @@ def _difference(one: Path, other: Path) -> tuple[float, float, float]:
 def _print(costs: list[Cost], differences: list[Difference], windows: list[list[int]]) -> None:
     console = Console(width=120)
     table = Table(title="Size and cost")
-    for heading in ("pixels", "megapixels", "seconds", "megapixels / s", "s per megapixel, to the first", "peak MB"):
+    for heading in ("pixels", "megapixels", "seconds", "megapixels / s", "s per megapixel, to the first", "peak MB", "errors"):
         table.add_column(heading, justify="right")
     for cost in costs:
         relative = (cost.seconds / cost.megapixels) / (costs[0].seconds / costs[0].megapixels)
         row = f"{cost.height} x {cost.width}", f"{cost.megapixels:.1f}", f"{cost.seconds:.0f}"
-        table.add_row(*row, f"{cost.megapixels / cost.seconds:.3f}", f"{relative:.2f}", f"{cost.peak_megabytes:.0f}")
+        rates = f"{cost.megapixels / cost.seconds:.3f}", f"{relative:.2f}"
+        table.add_row(*row, *rates, f"{cost.peak_megabytes:.0f}", str(cost.errors))
     console.print(table)
     if not differences:
         return
