@@ -43,6 +43,11 @@ def test_a_square_is_emptied():
     assert damaged.kinds.count(REMOVED) == 10 and len(damaged.polygons) == len(GRID) - 9 - 10 + 6
 
 
+def test_a_square_must_leave_something():
+    with pytest.raises(RequestError, match="outside the emptied square"):
+        damage_layer(GRID, SIZE, COUNTS, (4, 10), np.random.default_rng(0), emptied_px=500)
+
+
 def test_the_same_seed_is_the_same_damage():
     assert all(one.equals(two) for one, two in zip(damage(3).polygons, damage(3).polygons, strict=True))
     assert not all(one.equals(two) for one, two in zip(damage(3).polygons, damage(4).polygons, strict=True))

@@ -72,7 +72,8 @@ def damage_layer(
     in_square = shapely.contains_properly(square, shapely.centroid(polygons))
     emptied, inside = np.flatnonzero(within & in_square), np.flatnonzero(within & ~in_square)
     if not len(inside):
-        raise RequestError("The layer has no polygon that lies within the image as a whole, so there is nothing to damage.")
+        where = "within the image as a whole" + (" and outside the emptied square" if len(emptied) else "")
+        raise RequestError(f"The layer has no polygon that lies {where}, so there is nothing to damage.")
     counts = fitting_counts(counts, len(inside))
     chosen = rng.permutation(inside)[: counts[REMOVED] + counts[SHIFTED]]
     removed, shifted = chosen[: counts[REMOVED]], chosen[counts[REMOVED] :]

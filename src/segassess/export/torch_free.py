@@ -1,7 +1,7 @@
 """`python -m segassess.export.torch_free FILE.onnx IMAGE MASK DIR`: judge a mask in a process without torch.
 
-Leaves `quality.tif`, `error.tif` and `refined.tif` as `predict.py` does, with its windows, blending, calibration and cuts. Needs
-numpy, onnxruntime and what reads and writes rasters.
+Leaves `quality.tif`, `error.tif` and `refined.tif` as `predict.py` does, with its windows, decoys, blending, calibration and
+cuts. Needs numpy, OpenCV, onnxruntime and what reads and writes rasters.
 """
 
 import argparse

@@ -67,10 +67,9 @@ def missed_cores(
 
     A row depends on `REACH` rows above and below it at the most.
     """
-    ways = (missed | mask).astype(np.uint8)
-    near = mask.astype(np.uint8)
+    ways, near, neighbours = (missed | mask).astype(np.uint8), mask.astype(np.uint8), _CONNECTED.astype(np.uint8)
     for _ in range(_STEPS):
-        near = np.minimum(cv2.dilate(near, _CONNECTED.astype(np.uint8)), ways)
+        near = np.minimum(cv2.dilate(near, neighbours), ways)
     cores = opened(missed, CORE_PX) | (missed & (near == 0))
     border = cores & ~ndimage.binary_erosion(cores, border_value=1)
     return cores, border, border & ndimage.binary_dilation(mask, _CONNECTED)
