@@ -31,7 +31,7 @@ demo: $(READY)
 	  'mask=data/synthetic/building_256px_seed1_v1/test/seg_preds/discriminant' \
 	  checkpoint=$(DEMO)/train/assessor.safetensors output_dir=$(DEMO)/predict overwrite=true
 	@echo
-	@echo "The table above: your assessor beside the rivals; \"discriminant\" is the source of masks it never saw."
+	@echo "The table above: your assessor beside the baselines; \"discriminant\" is the source of masks it never saw."
 	@echo "Look at the panels: $(DEMO)/predict/*/panel.png     Worst masks first: $(DEMO)/predict/scores.csv"
 
 test: $(READY)

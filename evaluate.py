@@ -1,6 +1,6 @@
 """python evaluate.py: see --help, and conf/evaluate.yaml for every key."""
 
-from segassess.pipelines.app import run_script
+from segassess.cli.app import run_script
 
 if __name__ == "__main__":
     run_script("evaluate", __file__)

@@ -1,6 +1,6 @@
 """python predict.py: see --help, and conf/predict.yaml for every key."""
 
-from segassess.pipelines.app import run_script
+from segassess.cli.app import run_script
 
 if __name__ == "__main__":
     run_script("predict", __file__)

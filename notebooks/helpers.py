@@ -15,8 +15,8 @@ from IPython.display import Image as Shown
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
-from segassess.data.perturbations import RECIPES, perturb
-from segassess.data.synthetic import Scene, make_scene
+from segassess.synthetic import Scene, make_scene
+from segassess.synthetic.perturbations import RECIPES, perturb
 
 # Generated scenes at this ground sampling distance (metres) look most like what the assessor in the box has learned from.
 GSD = 0.15

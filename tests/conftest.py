@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from segassess.data.perturbations import RECIPES, perturb
-from segassess.data.synthetic import make_scene
+from segassess.synthetic import make_scene
+from segassess.synthetic.perturbations import RECIPES, perturb
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

@@ -11,17 +11,17 @@ import pytest
 import shapely
 import torch
 
-from segassess.assessor.artifact import load_assessor
 from segassess.data.tiles import FolderTiles
-from segassess.export.onnx_file import write_onnx
-from segassess.inference.drawing import draw_masks
-from segassess.segmenters.artifact import SegmenterDescription, save_segmenter
-from segassess.segmenters.fitted import FULL, FittedSegmenter, fold_file
-from segassess.segmenters.registry import build_segmenter, resolved_spec
+from segassess.models.assessor.trained_assessor import load_assessor
+from segassess.models.export.onnx_file import write_onnx
+from segassess.models.segmenters.architectures import build_segmenter, resolved_spec
+from segassess.models.segmenters.fitted import FULL, FittedSegmenter, fold_file
+from segassess.models.segmenters.trained_segmenter import SegmenterDescription, save_segmenter
+from segassess.predict.drawing import draw_masks
+from tests.cli.conftest import *  # noqa: F403 - the fixtures checkpoint and trained
+from tests.cli.scripts import QUICK, run_script
 from tests.conftest import ROOT, SHARED
-from tests.data.prepare.archives import make_all
-from tests.pipelines.conftest import *  # noqa: F403 - the fixtures checkpoint and trained
-from tests.pipelines.scripts import QUICK, run_script
+from tests.prepare.archives import make_all
 
 PAGES = [ROOT / "README.md", ROOT / "checkpoints" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -39,7 +39,7 @@ def commands() -> list[str]:
     for page in PAGES:
         for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.S):
             lines = [line.strip() for line in block.splitlines()]
-            found += [line.split("  #")[0].strip() for line in lines if line.startswith("python ")]
+            found += [line.split("  #")[0].strip() for line in lines if line.startswith(("python ", "segassess "))]
     return sorted(set(found))
 
 
@@ -69,7 +69,7 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     write_onnx(graph, load_assessor(checkpoint))
     # Before FILE alone, which they begin with.
     stand_ins = {"checkpoint=FILE.onnx": graph, "torch_free FILE.onnx": graph, **stand_ins}
-    stand_ins["segassess.review_queue DIR"] = predicted(here, checkpoint)
+    stand_ins["queue DIR"] = predicted(here, checkpoint)
     stand_ins |= {f"{name} download=DIR": folder for name, folder in make_all(here / "downloads").items()}
     return here, stand_ins
 
@@ -94,15 +94,12 @@ def segmenter(data, folder):
 
 
 def test_there_are_commands_for_every_script():
-    programs = {re.sub(r"python (-m )?(\S+).*", r"\2", command) for command in commands()}
+    programs = {re.sub(r"(python (-m )?)?(\S+).*", r"\3", command) for command in commands()}
     modules = {
-        "segassess.prepare",
-        "segassess.segmenters",
-        "segassess.export.torch_free",
-        "segassess.review_queue",
-        "segassess.validate",
+        "segassess.models.segmenters",
+        "segassess.predict.torch_free",
     }
-    assert programs == {"train.py", "evaluate.py", "predict.py", "export.py", *modules}
+    assert programs == {"train.py", "evaluate.py", "predict.py", "export.py", "segassess", *modules}
 
 
 def composes(command: str) -> bool:
@@ -116,10 +113,10 @@ def test_documented_command(command, places, tmp_path):
     here, stand_ins = places
     for place, path in stand_ins.items():
         command = re.sub(rf"{place}\b", place.removesuffix(re.split("[ =]", place)[-1]) + str(path), command)
-    _, script, *arguments = shlex.split(command.replace("python -m ", "python "))
+    script, *arguments = shlex.split(command.removeprefix("python ").removeprefix("-m "))
     name = script.removesuffix(".py")
-    if name.startswith("segassess."):
-        roots = ["paths.data_dir=."] if name == "segassess.prepare" else []
+    if name.startswith("segassess"):
+        roots = ["paths.data_dir=."] if arguments[0] == "prepare" else []
         arguments = [str(here / argument) if argument in ("a.tif", "b.tif") else argument for argument in arguments]
         run_script(name, *arguments, *roots, cwd=tmp_path)
         return
@@ -142,7 +139,7 @@ def test_documented_command(command, places, tmp_path):
     elif "task=damage" in arguments:
         arguments += ["damage.removed=1", "damage.shifted=0", "damage.invented=0"]
     elif name not in ("predict", "export") and not segments:
-        arguments += ["trainer.enable_progress_bar=false", "trainer.limit_test_batches=2", "rivals=[always_right]"]
+        arguments += ["trainer.enable_progress_bar=false", "trainer.limit_test_batches=2", "baselines=[always_right]"]
     if name == "train":
         arguments += ["sampling.crop=64", "sampling.images_per_batch=2"] if segments else QUICK[:-2]
         if "assessor=" in command:

@@ -10,15 +10,15 @@ import timm
 import torch
 
 from segassess import quality
-from segassess.assessor.registry import ASSESSORS, ENCODERS, build_assessor
 from segassess.data.batch import Batch
-from segassess.rivals import RIVALS, build_rival
-from segassess.segmenters.registry import SEGMENTERS
+from segassess.models.assessor.compositions import ASSESSORS, ENCODERS, build_assessor
+from segassess.models.baselines import BASELINES, build_baseline
+from segassess.models.segmenters.architectures import SEGMENTERS
 from segassess.training.module import assess_batch
-from tests.assessor import test_compositions as compositions
 from tests.conftest import ROOT, save
+from tests.models.assessor import test_compositions as compositions
+from tests.models.segmenters.base import SegmenterContract
 from tests.parity import rules
-from tests.segmenters.base import SegmenterContract
 
 
 def shown(page: str, file: str) -> ModuleType:
@@ -37,7 +37,7 @@ def registered():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SEGMENTERS, "pyramidsum", shown("add-a-segmenter", "src/segassess/segmenters/pyramidsum.py").PyramidSum)
         patch.setitem(ENCODERS, "resnet18", shown("add-an-encoder", "src/segassess/assessor/encoders/resnet18.py").ResNet18)
-        patch.setitem(RIVALS, "majority", shown("add-a-rival", "src/segassess/rivals/majority.py").Majority)
+        patch.setitem(BASELINES, "majority", shown("add-a-baseline", "src/segassess/baselines/majority.py").Majority)
         yield
 
 
@@ -66,16 +66,16 @@ def test_what_the_page_says_of_the_encoder_s_sizes():
     assert (tuple(info.channels()), tuple(info.reduction())) == (encoder.level_dims, encoder.level_strides)
 
 
-def test_rival_of_the_page():
+def test_baseline_of_the_page():
     mask = rules.mask(64, 2, seed=5)
-    rival = build_rival("majority")
-    logits = rival.assess(rival.encode_image(torch.zeros(2, 3, 64, 64)), mask).quality_logits
+    baseline = build_baseline("majority")
+    logits = baseline.assess(baseline.encode_image(torch.zeros(2, 3, 64, 64)), mask).quality_logits
     free, consistent = (quality.decode(quality.probabilities(logits, mask, decoding)) for decoding in ("free", "consistent"))
     assert torch.equal(free, consistent) and {int(code) for code in free.unique()} >= {quality.FP, quality.FN}
 
 
 def test_stored_maps_of_the_page(tmp_path, monkeypatch):
-    page = shown("add-a-rival", "stored_maps.py")
+    page = shown("add-a-baseline", "stored_maps.py")
     monkeypatch.setattr(page, "MAPS", tmp_path / "maps")
     mask = rules.mask(64, 2, seed=5)
     error = np.zeros((2, 64, 64), np.uint8)
@@ -83,8 +83,8 @@ def test_stored_maps_of_the_page(tmp_path, monkeypatch):
     for name, pixels in zip(("a", "b"), error, strict=True):
         save(tmp_path / "maps" / "mine" / f"{name}.png", pixels)
     batch = Batch(torch.zeros(2, 3, 64, 64), mask, None, torch.ones_like(mask, dtype=torch.bool), ["a", "b"], ["mine"] * 2)
-    rival = build_rival(f"{page.__name__}.StoredMaps")
-    assert rival.judges("mine") and not rival.judges("other")
-    logits = assess_batch(rival, batch).quality_logits
+    baseline = build_baseline(f"{page.__name__}.StoredMaps")
+    assert baseline.judges("mine") and not baseline.judges("other")
+    logits = assess_batch(baseline, batch).quality_logits
     codes = quality.decode(quality.probabilities(logits, mask, "consistent")).numpy()
     assert np.array_equal(np.isin(codes, (quality.FP, quality.FN)), error > 127)

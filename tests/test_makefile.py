@@ -5,8 +5,8 @@ import subprocess
 
 from hydra import compose, initialize_config_dir
 
+from segassess.cli import build
 from segassess.data.synthetic_tiles import SyntheticTiles
-from segassess.pipelines import build
 from tests.conftest import ROOT
 
 

@@ -12,14 +12,14 @@ import shapely
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
-from segassess.assessor.artifact import load_assessor
-from segassess.export.huggingface import save_pretrained
-from segassess.inference.components import pack
-from segassess.inference.error_regions import ErrorRegion
-from segassess.inference.layers import write_errors
+from segassess.findings.components import pack
+from segassess.findings.error_regions import ErrorRegion
+from segassess.models.assessor.trained_assessor import load_assessor
+from segassess.models.export.huggingface import save_pretrained
+from segassess.outputs.layers import write_errors
 from segassess.raster import Georeference
+from tests.cli.conftest import checkpoint  # noqa: F401  # a fixture
 from tests.conftest import ROOT
-from tests.pipelines.conftest import checkpoint  # noqa: F401  # a fixture
 
 PLACE = {"crs": "EPSG:32736", "transform": from_origin(500_000, 9_300_000, 0.15, 0.15)}
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.S)

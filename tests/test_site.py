@@ -134,7 +134,7 @@ def test_a_phone_does_not_scroll_sideways(view, site, page):
 
 def test_search_works_on_files(view, site):
     view.set_viewport_size({"width": 1400, "height": 900})
-    view.goto((site / "how-to" / "add-a-rival.html").as_uri())
+    view.goto((site / "how-to" / "add-a-baseline.html").as_uri())
     view.click("input.md-search__input")
     view.keyboard.type("calibration")
     view.wait_for_selector(".md-search-result__item a[href*='method.html']", state="attached", timeout=10_000)

@@ -6,7 +6,7 @@ the box; docs/python.md shows both. They are imported when they are first asked 
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from segassess.version import __version__
 
 if TYPE_CHECKING:
     from segassess.api import Judge, QualityMap, assess, load

@@ -2,7 +2,7 @@
 
 A quality map says for every pixel of a mask under evaluation whether the mask is a true positive (TP=0), false positive
 (FP=1), true negative (TN=2) or false negative (FN=3) there; 255 means "not assessed". This is the only module that knows
-the codes, their names and their colours. It can be imported where torch is not installed (see `segassess.export.torch_free`).
+the codes, their names and their colours. It can be imported where torch is not installed (see `segassess.predict.torch_free`).
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from rasterio.transform import from_origin
 
 import segassess
 from segassess.api import OutputSettings, Tiling
-from segassess.data.perturbations import RECIPES, perturb
-from segassess.data.synthetic import make_scene
-from tests.pipelines.conftest import checkpoint  # noqa: F401  # a fixture
+from segassess.synthetic import make_scene
+from segassess.synthetic.perturbations import RECIPES, perturb
+from tests.cli.conftest import checkpoint  # noqa: F401  # a fixture
 
 PLACE = {"crs": "EPSG:32736", "transform": from_origin(500_000, 9_300_000, 0.5, 0.5)}
 

@@ -16,17 +16,17 @@ from rasterio.transform import from_origin
 import segassess
 from segassess.api import Georeference
 from segassess.errors import CheckpointError, ConfigError, InputError
-from segassess.export.onnx_file import write_onnx
 from segassess.files import atomic_path
-from segassess.inference.object_scores import OBJECT_COLUMNS
-from segassess.inference.pairs import Pair
-from segassess.inference.scores import SCORES, write_scores
-from segassess.inference.tables import table_cell
-from segassess.pipelines.pair import judge_pair
-from segassess.pipelines.request import Request
+from segassess.findings.object_scores import OBJECT_COLUMNS
+from segassess.findings.scores import SCORES, write_scores
+from segassess.models.export.onnx_file import write_onnx
+from segassess.outputs.tables import table_cell
+from segassess.predict.request import Request
+from segassess.predict.scene_job import judge_pair
+from segassess.raster.pairs import Pair
 from tests.api.conftest import PLACE
+from tests.cli.scripts import run_script
 from tests.conftest import ROOT
-from tests.pipelines.scripts import run_script
 
 
 @pytest.fixture(scope="module")

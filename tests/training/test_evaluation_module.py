@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from segassess import quality
-from segassess.assessor.base import AssessorOutput, ImageFeatures
-from segassess.calibration import Calibration
 from segassess.data.batch import Batch
+from segassess.models.assessor.base import AssessorOutput, ImageFeatures
+from segassess.models.calibration import Calibration
 from segassess.training.module import EvaluationModule
 
 

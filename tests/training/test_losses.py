@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from segassess import quality
-from segassess.assessor.base import AssessorOutput
 from segassess.errors import ConfigError
+from segassess.models.assessor.base import AssessorOutput
 from segassess.training.losses import AssessorLoss, LossWeights, balanced_edge_cross_entropy, dice_loss, edge_target
 from tests.parity import rules
 

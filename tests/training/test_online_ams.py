@@ -10,7 +10,7 @@ from segassess.data.ams import Dihedral
 from segassess.data.batch import Batch
 from segassess.errors import RequestError
 from segassess.training.online_ams import OnlineAms
-from tests.segmenters.stubs import fitted, stored
+from tests.models.segmenters.stubs import fitted, stored
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "parity" / "loss.json").read_text())["ams"]
 LEVELS = (0.2, 0.4, 0.6, 0.8)

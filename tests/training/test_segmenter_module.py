@@ -11,7 +11,7 @@ from segassess.errors import ConfigError
 from segassess.training.losses import dice_loss
 from segassess.training.module import Schedule
 from segassess.training.segmenter_module import SegmentationLoss, SegmenterModule
-from tests.segmenters.stubs import Brighter
+from tests.models.segmenters.stubs import Brighter
 
 
 def planes(seed: int = 0):

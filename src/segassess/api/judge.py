@@ -8,10 +8,10 @@ from typing import Any, overload
 
 from segassess.api.arrays import RasterInput, image_array, in_memory, mask_array
 from segassess.api.quality_map import OVERVIEW_PIXELS, QualityMap
-from segassess.assessor.artifact import Description, LoadedAssessor
 from segassess.errors import InputError
-from segassess.inference.bands_in_memory import BandsInMemory
-from segassess.inference.scene import SceneJudge, judge_bands, open_scene
+from segassess.models.assessor.trained_assessor import Description, LoadedAssessor
+from segassess.predict.bands_in_memory import BandsInMemory
+from segassess.predict.scene import SceneJudge, judge_bands, open_scene
 from segassess.raster import Georeference
 
 # Name of the only mask.

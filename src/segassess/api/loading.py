@@ -8,9 +8,9 @@ import torch
 
 from segassess.api.judge import Judge
 from segassess.errors import CheckpointError, ConfigError
-from segassess.export.onnx_assessor import load_any
-from segassess.inference.scene import OutputSettings, SceneJudge
-from segassess.inference.tiling import Tiling
+from segassess.models.loading import load_any
+from segassess.predict.scene import OutputSettings, SceneJudge
+from segassess.predict.tiling import Tiling
 from segassess.quality import Decoding
 from segassess.raster import Rendering
 
@@ -28,7 +28,7 @@ def load(
     tiling: Tiling | None = None,
     rendering: Rendering | None = None,
     output: OutputSettings | None = None,
-    decoys: bool = True,
+    probe_squares: bool = True,
 ) -> Judge:
     """Load an assessor.
 
@@ -43,7 +43,7 @@ def load(
         tiling: windows that large images are judged by.
         rendering: how the values of an image become RGB.
         output: how finely errors, objects and review tiles are told apart, and how they are written.
-        decoys: look for what is missing where a mask has next to nothing, see `inference.decoys`.
+        probe_squares: look for what is missing where a mask has next to nothing, see `predict.probe_squares`.
 
     Raises:
         CheckpointError: if the file is missing, cannot be read, does not say what it is and was not told, or does not fit.
@@ -53,7 +53,7 @@ def load(
     loaded = load_any(_in_the_box() if checkpoint is None else checkpoint, assessor=assessor, encoder=encoder, decoding=decoding)
     settings = {"tiling": tiling, "rendering": rendering, "output": output}
     given = {name: each for name, each in settings.items() if each is not None}
-    return Judge(loaded, SceneJudge.of(loaded, _device(device), decoys=decoys, **given))
+    return Judge(loaded, SceneJudge.of(loaded, _device(device), probe_squares=probe_squares, **given))
 
 
 def _in_the_box() -> Path:

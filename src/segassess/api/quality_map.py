@@ -13,15 +13,15 @@ from PIL import Image
 
 from segassess import quality
 from segassess.errors import InputError
-from segassess.inference.bands import JudgedBand, KeepsBands
-from segassess.inference.error_regions import ErrorRegion
-from segassess.inference.judged_mask import JudgedMask, JudgedMaskSweep
-from segassess.inference.object_scores import ObjectScore
-from segassess.inference.polygon_scores import PolygonScore
-from segassess.inference.scene import Scene, SceneJudge, write_mask_results
+from segassess.findings.error_regions import ErrorRegion
+from segassess.findings.judged_mask import JudgedMask, JudgedMaskSweep
+from segassess.findings.object_scores import ObjectScore
+from segassess.findings.polygon_scores import PolygonScore
+from segassess.outputs.panel import render_panel
+from segassess.predict.bands import JudgedBand, KeepsBands
+from segassess.predict.scene import Scene, SceneJudge, write_mask_results
 from segassess.quality import NOT_ASSESSED
 from segassess.raster import Georeference
-from segassess.reporting.panel import render_panel
 
 # A picture is made of at most about so many pixels of the scene.
 OVERVIEW_PIXELS = 1_000_000
@@ -84,7 +84,7 @@ class QualityMap:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Of the whole mask, as in `scores.csv`: see `segassess.inference.scores.estimated_scores`. NaN where unknown."""
+        """Of the whole mask, as in `scores.csv`: see `segassess.findings.scores.estimated_scores`. NaN where unknown."""
         return dict(self._judged.scores)
 
     @property

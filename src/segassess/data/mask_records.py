@@ -14,7 +14,7 @@ from typing import get_args
 from segassess.data.tiles import Tile
 from segassess.errors import InputError, RequestError
 from segassess.files import atomic_path
-from segassess.segmenters.fitted import Seen
+from segassess.models.segmenters.fitted import Seen
 
 RECORD_FILE = "masks.csv"
 

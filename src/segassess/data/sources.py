@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segassess.data.perturbations import RECIPES, Recipe, perturb
+from segassess.data.discriminant import DiscriminantSegmenter
 from segassess.data.tiles import Tile, TilePixels, sources_on_disk
 from segassess.errors import InputError, RequestError
-from segassess.segmenters.discriminant import DiscriminantSegmenter
+from segassess.synthetic.perturbations import RECIPES, Recipe, perturb
 
 DISCRIMINANT = "discriminant"
 

@@ -7,10 +7,10 @@ from PIL import Image
 from rich.progress import track
 
 from segassess.data.sources import DISCRIMINANT, fit_discriminant
-from segassess.data.synthetic import make_scene
 from segassess.data.tiles import FolderTiles, Tile
 from segassess.errors import ConfigError, RequestError
 from segassess.files import atomic_path
+from segassess.synthetic import make_scene
 
 OBJECTS = ("building", "road", "water")
 # Part of the folder's name, so that scenes of another generator are never taken for today's.

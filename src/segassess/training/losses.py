@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segassess import quality
-from segassess.assessor.base import AssessorOutput
 from segassess.errors import ConfigError
+from segassess.models.assessor.base import AssessorOutput
 from segassess.quality import FN, FP, NUM_CLASSES, Decoding
 
 REFERENCE_CLASS_WEIGHTS = (0.5, 5.0, 0.1, 5.0)

@@ -1,4 +1,4 @@
-"""LightningModules around an assessor: one trains it, one evaluates it (or any rival)."""
+"""LightningModules around an assessor: one trains it, one evaluates it (or any baseline)."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,13 +11,13 @@ from lightning.pytorch.callbacks import Timer
 from torch import Tensor, nn
 
 from segassess import quality
-from segassess.assessor.base import Assessor, AssessorOutput, ImageFeatures
-from segassess.calibration import Calibration
 from segassess.data.batch import Batch
 from segassess.errors import ConfigError
 from segassess.metrics.evaluation import ALL, EvaluationMetrics, MaskRow, all_ranks
+from segassess.models.assessor.base import Assessor, AssessorOutput, ImageFeatures
+from segassess.models.baselines.base import Baseline
+from segassess.models.calibration import Calibration
 from segassess.quality import Decoding
-from segassess.rivals.base import Rival
 from segassess.training.losses import AssessorLoss
 from segassess.training.online_ams import OnlineAms
 
@@ -35,7 +35,7 @@ OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Opt
 
 
 class MaskAssessor(Protocol):
-    """What an assessor and every rival answer."""
+    """What an assessor and every baseline answer."""
 
     def encode_image(self, image: Tensor) -> ImageFeatures:
         """See `Assessor.encode_image`."""
@@ -48,7 +48,7 @@ def assess_batch(assessor: MaskAssessor, batch: Batch) -> AssessorOutput:
     """Assess a batch; an image that all masks share is encoded once."""
     image = batch.image[:1] if batch.one_image else batch.image
     features = assessor.encode_image(image)
-    if isinstance(assessor, Rival):
+    if isinstance(assessor, Baseline):
         return assessor.assess_batch(features, batch)
     return assessor.assess(features, batch.mask)
 
@@ -209,7 +209,7 @@ class AssessorModule(L.LightningModule):
 
 
 class EvaluationModule(L.LightningModule):
-    """Evaluates an assessor or a rival on `Trainer.test`.
+    """Evaluates an assessor or a baseline on `Trainer.test`.
 
     After the run `results` holds the metrics by source and `rows` one row per mask, of all ranks.
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from segassess.data.ams import draw_views, mixing_order
 from segassess.data.batch import Batch
 from segassess.errors import RequestError
-from segassess.segmenters.fitted import FittedSegmenter
+from segassess.models.segmenters.fitted import FittedSegmenter
 
 
 class OnlineAms:

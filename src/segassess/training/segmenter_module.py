@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from segassess.data.batch import Batch
 from segassess.errors import ConfigError
 from segassess.metrics.segmentation import SegmentationMetrics
-from segassess.segmenters.base import Segmenter
+from segassess.models.segmenters.base import Segmenter
 from segassess.training.losses import dice_loss
 from segassess.training.module import OptimizerFactory, Schedule
 

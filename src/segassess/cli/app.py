@@ -1,0 +1,196 @@
+"""From a command line to a pipeline: Hydra composes, keys are checked, errors become one line and an exit code.
+
+Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
+"""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from segassess.cli.config_check import check_keys
+from segassess.errors import ConfigError, OutputError, SegAssessError, SomeInputsFailed
+from segassess.experiments.sweep_check import check_sweep
+
+EXIT_SOME_FAILED = 1
+EXIT_WRONG_REQUEST = 2
+EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141
+
+
+def run_script(task: str, script: str) -> NoReturn:
+    """Run `python <task>.py`; never returns.
+
+    Args:
+        task: "train", "evaluate", "predict", "export" or "prepare": name of the config `conf/<task>.yaml` and of the pipeline
+            `segassess.cli.<task>.run(config)`; `task=NAME` on the command line takes `conf/<task>_NAME.yaml` instead.
+        script: path of the script, or of a module of the package (`python -m segassess.<task>`).
+
+    Exit codes: 0 done; 1 some inputs failed and the others are done; 2 the request itself is wrong; 130 interrupted; 141 nobody
+    reads what it prints.
+    """
+    sys.argv[1:] = list(map(_several_masks, sys.argv[1:])) if not {"-m", "--multirun"} & set(sys.argv) else sys.argv[1:]
+    configs = find_configs(script)
+    # Lets Hydra raise its errors instead of printing them and exiting with 1, so that one place decides.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+
+    @hydra.main(version_base="1.3", config_path=str(configs), config_name=config_name(task, configs, sys.argv[1:]))
+    def main(config: DictConfig) -> float | None:
+        # GDAL's own words about bad files; ours follow.
+        logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+        logging.getLogger("pyogrio").setLevel(logging.WARNING)
+        try:
+            check_keys(config, HydraConfig.get(), GlobalHydra.instance().config_loader())
+            check_sweep(config, HydraConfig.get())
+            run: Callable[[DictConfig], float | None] = import_module(f"segassess.cli.{task}").run
+            return run(config)
+        except (SegAssessError, OmegaConfBaseException) as error:
+            # What a sweep does with a failed run: see `segassess.experiments.sweep`.
+            if config.traceback or HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            stop(error)
+
+    try:
+        main()
+    except BrokenPipeError:
+        # What could not be written is lost already, and something has to be written to find out.
+        if not _nobody_reads("\n"):
+            raise
+        sys.exit(EXIT_UNREAD)
+    except (HydraException, OmegaConfBaseException) as error:
+        stop(error)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        _end_sweep_early(interrupted=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except ValueError as error:
+        # Optuna's, at the end of a search of which no run is done; each has said why.
+        if "No trials are completed yet" not in str(error):
+            raise
+        _end_sweep_early(interrupted=False)
+        sys.exit(EXIT_SOME_FAILED)
+    finally:
+        _nobody_reads()
+    sys.exit(0)
+
+
+def _nobody_reads(rest: str = "") -> bool:
+    """Print the rest; whether its reader has gone, as `| head` does. What comes later is then thrown away without complaint."""
+    try:
+        print(rest, end="", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
+def _end_sweep_early(*, interrupted: bool) -> None:
+    # Only a sweep has imported it.
+    if sweep := sys.modules.get("segassess.experiments.sweep"):
+        sweep.end_early(interrupted=interrupted)
+
+
+def config_name(script: str, configs: Path, arguments: Sequence[str]) -> str:
+    """`<script>`, or `<script>_<task>` where the arguments say `task=` and there is such a config.
+
+    Tasks differ in the groups that they have, and Hydra lets no key choose groups.
+    """
+    tasks = {"assessor": script}
+    tasks |= {path.stem.removeprefix(f"{script}_"): path.stem for path in sorted(configs.glob(f"{script}_*.yaml"))}
+    wanted = [argument.removeprefix("task=") for argument in arguments if argument.startswith("task=")]
+    if wanted and len(tasks) > 1 and wanted[-1] not in tasks:
+        stop(ConfigError(f"task must be one of {', '.join(tasks)}, not {wanted[-1]!r}."))
+    return tasks.get(wanted[-1], script) if wanted else script
+
+
+def _several_masks(argument: str) -> str:
+    """`mask=a,b` as the list that it means; Hydra would take it for a sweep."""
+    key, _, value = argument.partition("=")
+    return f"mask=[{value}]" if key == "mask" and "," in value and value[0] not in "[\"'" else argument
+
+
+def find_configs(script: str) -> Path:
+    """The folder of the configs; the project's folder, which paths start from, becomes SEGASSESS_ROOT unless that is set.
+
+    Args:
+        script: path of a script, or of a module of the package.
+    """
+    root, configs = _places(Path(script).resolve().parent)
+    os.environ.setdefault("SEGASSESS_ROOT", str(root))
+    return configs
+
+
+def _places(folder: Path) -> tuple[Path, Path]:
+    """The project's folder and that of its configs.
+
+    Args:
+        folder: of the script. In a clone `conf/` lies beside it or, for a module of the package, beside `src/`; in a wheel
+            the package has a copy, and paths start from the working folder.
+    """
+    while (folder.parent / "__init__.py").is_file():
+        folder = folder.parent
+    if (folder / "__init__.py").is_file():
+        packaged = folder / "conf"
+        return (Path.cwd(), packaged) if packaged.is_dir() else (folder.parents[1], folder.parents[1] / "conf")
+    return folder, folder / "conf"
+
+
+def stop(error: Exception) -> NoReturn:
+    """Say what is wrong, and exit with the code that belongs to it."""
+    print(f"Error: {sentence(error)}", file=sys.stderr)
+    sys.exit(EXIT_SOME_FAILED if isinstance(error, SomeInputsFailed | OutputError) else EXIT_WRONG_REQUEST)
+
+
+def sentence(error: BaseException) -> str:
+    """One line; Hydra's and OmegaConf's messages span several, of which the first ones name key and value."""
+    if isinstance(error, SegAssessError):
+        return str(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "object_type" not in line]
+    if lines and (match := re.match(r"Could not override '([^']+)'", lines[0])):
+        return f"{match[1]} is not a key of this configuration; see --cfg job for all keys."
+    if "Config search path:" in lines:
+        options = ", ".join(lines[2 : lines.index("Config search path:")])
+        return f"{lines[0].rpartition(': ')[2].rstrip('.')}; choose one of {options}."
+    if isinstance(error, OverrideParseException) and "=" in error.override:
+        typed = _literal(error.override)
+        return f"{error.override} cannot be read; where the value is meant as it stands, as a path is, type {typed}."
+    if lines and (match := re.match(r"Ambiguous value for argument '(.+)'$", lines[0])):
+        key, _, value = match[1].partition("=")
+        return (
+            f"{match[1]} gives several values; type {key}=[{value}] for a list, {_literal(match[1])} for one value with commas "
+            "in it, or add -m for a run of each."
+        )
+    return f"{'; '.join(lines[:12])} (see --cfg job for all keys)."
+
+
+def _literal(override: str) -> str:
+    """What is typed in a shell so that Hydra takes a value, or each one of a list, as it stands."""
+    key, _, value = override.partition("=")
+    if value[:1] == "[" and value[-1:] == "]":
+        return f'{key}="[{",".join(map(_quoted, value[1:-1].split(",")))}]"'
+    return f'{key}="{_quoted(value)}"'
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.strip("'\" ").replace("'", r"\'") + "'"
+
+
+def script_command(task: str) -> list[str]:
+    """The command line that runs `python <task>.py` in a process of its own, wherever the package lies."""
+    return [sys.executable, "-m", "segassess.cli.app", task]
+
+
+if __name__ == "__main__":
+    run_script(sys.argv.pop(1), str(Path(__file__).parents[1] / "__init__.py"))

@@ -1,0 +1,47 @@
+"""The console script `segassess COMMAND ...`, also `python -m segassess COMMAND ...`."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from segassess.cli.app import EXIT_WRONG_REQUEST, run_script
+from segassess.version import __version__
+
+# Composed by Hydra, as the scripts of the same name are; arguments are key=value.
+TASKS = {
+    "predict": "judge masks",
+    "evaluate": "compare assessors and baselines with the ground truth",
+    "train": "train an assessor or a segmenter",
+    "export": "write an assessor as an ONNX graph, a folder for Hugging Face or a STAC item",
+    "prepare": "turn the official download of a published data set into tiles",
+}
+# With arguments of their own; `segassess COMMAND --help` shows them.
+TOOLS = {
+    "validate": "check a command line without doing its work",
+    "queue": "make a queue of the worst tiles for a labelling tool",
+    "join": "join the results of a sweep again",
+}
+
+
+def main() -> None:
+    """The command line."""
+    command, *rest = sys.argv[1:] or ["--help"]
+    if command in ("-h", "--help"):
+        print(_usage())
+    elif command == "--version":
+        print(__version__)
+    elif command in TASKS:
+        sys.argv = [f"segassess {command}", *rest]
+        run_script(command, str(Path(__file__).parents[1] / "__init__.py"))
+    elif command in TOOLS:
+        sys.argv = [f"segassess {command}", *rest]
+        import_module(f"segassess.cli.{command}").main()
+    else:
+        print(f"Error: there is no command {command!r}; choose one of {', '.join(TASKS | TOOLS)}.", file=sys.stderr)
+        sys.exit(EXIT_WRONG_REQUEST)
+
+
+def _usage() -> str:
+    lines = ["Usage: segassess COMMAND ...", "", "Commands:"]
+    lines += [f"  {name:<10}{about}" for name, about in (TASKS | TOOLS).items()]
+    return "\n".join([*lines, "", "segassess COMMAND --help says what a command takes."])

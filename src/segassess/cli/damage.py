@@ -1,0 +1,117 @@
+"""`evaluate.py task=damage`: how much of a known damage to a layer of polygons is found."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from segassess.cli import build
+from segassess.errors import RequestError
+from segassess.evaluation.damage_found import damage_found, errors_right
+from segassess.evaluation.layer_damage import EMPTIED, KINDS, REMOVED, damage_layer
+from segassess.evaluation.result_tables import number
+from segassess.files import write_json
+from segassess.findings.object_scores import MISSED
+from segassess.outputs.layers import write_polygons
+from segassess.predict.request import Request
+from segassess.predict.scene_job import judge_pair
+from segassess.quality import CLASS_NAMES, FN, FP
+from segassess.raster import Grid, open_image
+from segassess.raster.grid import apply_to_all
+from segassess.raster.pairs import DEFAULT_SOURCE, Pair
+from segassess.raster.vectors import read_polygons
+
+log = logging.getLogger(__name__)
+
+DAMAGED, DAMAGE, RESULT = "damaged.gpkg", "damage.gpkg", "damage.json"
+
+
+def run(config: DictConfig) -> float:
+    """Damage, judge, compare; returns the mean recall of all kinds of damage."""
+    if not config.output_dir:
+        raise RequestError("output_dir is empty; give the folder that results go to.")
+    request = Request.of(config).on(build.device(config.trainer))
+    output, settings = Path(config.output_dir), build.plain(config.damage)
+    with open_image(str(config.image), request.judge.rendering) as image:
+        grid = image.grid
+    polygons, _, notes = read_polygons(str(config.mask), grid)
+    for note in notes:
+        log.info("Note: %s: %s", config.mask, note)
+    counts = {kind: int(settings[kind]) for kind in KINDS}
+    low, high = settings["shift_px"]
+    damaged = damage_layer(
+        polygons,
+        (grid.height, grid.width),
+        counts,
+        (low, high),
+        np.random.default_rng(config.seed),
+        float(settings["emptied_px"]),
+    )
+    done = {kind: damaged.kinds.count(kind) for kind in KINDS}
+    if done != counts:
+        numbers = ", ".join(f"{count} {kind} (of {counts[kind]} wanted)" for kind, count in done.items())
+        log.info("The layer is too small or too dense for so much damage, and gets less: %s.", numbers)
+    write_polygons(output / DAMAGED, "damaged", damaged.polygons, {}, grid.georeference)
+    classes = {FP: damaged.false, FN: damaged.missing}
+    pieces = np.concatenate(list(classes.values()))
+    columns = {
+        "kind": np.array(damaged.kinds * 2, object),
+        "quality": np.array([CLASS_NAMES[code] for code, shapes in classes.items() for _ in shapes], object),
+    }
+    there = shapely.area(pieces) > 0
+    write_polygons(
+        output / DAMAGE, "damage", pieces[there], {name: values[there] for name, values in columns.items()}, grid.georeference
+    )
+    pair = Pair("judged", str(config.image), {DEFAULT_SOURCE: str(output / DAMAGED)})
+    (scores,) = judge_pair(pair, request, output / pair.name).rows
+    found, right = {}, {}
+    for code, shapes in classes.items():
+        errors, forms = _polygons(output / pair.name / "errors.gpkg", grid, ("error", "form"), f"quality = '{CLASS_NAMES[code]}'")
+        found[CLASS_NAMES[code]] = damage_found(damaged.kinds, shapes, errors)
+        for form in dict.fromkeys(forms):
+            right[f"{CLASS_NAMES[code]} {form}"] = errors_right(shapes, errors[forms == form])
+    missed, _ = _polygons(output / pair.name / "objects.gpkg", grid, ("object", "verdict"), f"verdict = '{MISSED}'")
+    listed = damage_found(damaged.kinds, damaged.missing, missed)
+    found[MISSED] = {kind: listed[kind] for kind in (EMPTIED, REMOVED) if kind in listed}
+    write_json(output / RESULT, {"found": found, "errors": right, "estimated_iou": scores["estimated_iou"]})
+    _print(found, right)
+    recalls = [each["recall"] for code in classes for each in found[CLASS_NAMES[code]].values()]
+    return float(np.mean(recalls)) if recalls else 0.0
+
+
+def _polygons(path: Path, grid: Grid, columns: tuple[str, str], where: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Polygons in pixel coordinates and their second column, in the order of the first."""
+    _, _, geometry, (rank, forms) = pyogrio.raw.read(path, columns=list(columns), where=where)
+    order = np.argsort(rank)
+    shapes, forms = shapely.from_wkb(geometry)[order], forms[order]
+    if grid.georeference is None:
+        return shapes, forms
+    to_pixels = ~grid.georeference.transform
+    return shapely.transform(shapes, lambda points: apply_to_all(to_pixels, points)), forms
+
+
+def _print(found: dict[str, dict[str, dict[str, float]]], right: dict[str, dict[str, float]]) -> None:
+    recall = Table(title="Damage that polygons cover by at least a half: errors of a class, and missed objects")
+    for heading in ("polygons", "damage", "pieces", "found", "recall"):
+        recall.add_column(heading, justify="left" if heading in ("polygons", "damage") else "right")
+    for quality, kinds in found.items():
+        for kind, row in kinds.items():
+            recall.add_row(quality, kind, str(row["pieces"]), str(row["found"]), number(row["recall"]))
+    precision = Table(title="Error polygons that damage covers by at least a half")
+    for heading in ("class and form", "polygons", "right", "precision", "of the worst*"):
+        precision.add_column(heading, justify="left" if heading == "class and form" else "right")
+    for quality, row in right.items():
+        precision.add_row(
+            quality, str(row["polygons"]), str(row["right"]), number(row["precision"]), number(row["precision_of_worst"])
+        )
+    console = Console(width=120)
+    console.print(recall)
+    console.print(precision)
+    print("* as many as there are pieces of damage. Errors that the layer had before count as wrong, though they may be real.")

@@ -1,0 +1,115 @@
+"""`export.py`: an assessor as an ONNX graph, a folder for Hugging Face and a STAC item, checked against torch."""
+
+import logging
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from segassess.cli import build
+from segassess.errors import ConfigError, RequestError
+from segassess.files import write_json
+from segassess.models.assessor.trained_assessor import MODEL_FILE, LoadedAssessor
+from segassess.models.export.agreement import Agreement, Speed, agreement, check_shapes, speed
+from segassess.models.export.huggingface import CARD_FILE, CONFIG_FILE, save_pretrained
+from segassess.models.export.model_card import ModelCard, card_of
+from segassess.models.export.onnx_file import DEFAULT_SIZE, write_onnx
+from segassess.models.export.stac import ModelFile, stac_item
+from segassess.models.loading import OnnxAssessor
+from segassess.models.onnx_graph import OnnxGraph
+
+log = logging.getLogger(__name__)
+
+FORMATS = ("onnx", "huggingface", "stac")
+GRAPH_FILE, HUGGINGFACE_FOLDER, ITEM_FILE = "assessor.onnx", "huggingface", "stac_item.json"
+FILES = {
+    "onnx": (GRAPH_FILE,),
+    "huggingface": tuple(f"{HUGGINGFACE_FOLDER}/{name}" for name in (MODEL_FILE, CONFIG_FILE, CARD_FILE)),
+    "stac": (ITEM_FILE,),
+}
+
+
+def run(config: DictConfig) -> None:
+    """Write the formats that the config names, compare the graph with torch, and print what was written.
+
+    Raises:
+        RequestError: if a value is not allowed, a file is in the way, or the graph differs from torch by more than the tolerance.
+    """
+    output, formats = Path(config.output_dir), build.as_list(config.formats)
+    if not formats or set(formats) - set(FORMATS):
+        raise ConfigError(f"formats must be a list of some of {', '.join(FORMATS)}, not {formats}.")
+    if formats == ["stac"]:
+        raise ConfigError("formats=[stac] would describe no file; add onnx or huggingface.")
+    if config.check.tolerance <= 0 or config.check.speed_repeats < 0:
+        raise ConfigError("check.tolerance must be above 0 and check.speed_repeats at least 0.")
+    there = [output / name for each in formats for name in FILES[each] if (output / name).exists()]
+    if there and not config.overwrite:
+        raise RequestError(f"{there[0]} is there already; set overwrite=true to replace it, or give another output_dir.")
+    loaded = build.stored_assessor(config)
+    if isinstance(loaded.assessor, OnnxAssessor):
+        raise ConfigError(f"checkpoint={config.checkpoint} is an exported graph; give the checkpoint that it was made from.")
+    checkpoint = Path(config.checkpoint)
+    name = config.name or checkpoint.resolve().stem
+    card = card_of(checkpoint, loaded, name, config.licence)
+    size = _write_onnx(config, loaded, output) if "onnx" in formats else None
+    if "huggingface" in formats:
+        save_pretrained(output / HUGGINGFACE_FOLDER, loaded, card)
+    if "stac" in formats:
+        _write_item(loaded, card, formats, output, size)
+    _print_files([output / file for each in formats for file in FILES[each]])
+
+
+def _write_onnx(config: DictConfig, loaded: LoadedAssessor, output: Path) -> int | None:
+    """Write and check the graph; gives the one size that it takes, or None."""
+    path = output / GRAPH_FILE
+    metadata = write_onnx(path, loaded, size=config.onnx.size, opset=config.onnx.opset)
+    graph = OnnxGraph(path, threads=torch.get_num_threads())
+    found = [agreement(loaded, graph, shape) for shape in check_shapes(graph)]
+    repeats = config.check.speed_repeats
+    timed = speed(loaded, graph, metadata.size or DEFAULT_SIZE, repeats) if repeats else None
+    _print_agreement(found, timed)
+    for each in found:
+        if not (each.max_error <= config.check.tolerance and each.widest_gap <= config.check.tolerance):
+            # What is wrong is not left behind as if it were an export.
+            path.unlink()
+            raise RequestError(
+                f"The graph differs from torch by {each.max_error:.2g} at {each.shape}, more than check.tolerance="
+                f"{config.check.tolerance:g}, and was removed; this assessor cannot be exported by this version of torch."
+            )
+    if metadata.size is not None:
+        log.info("The encoder %s gives a graph for %d px only.", loaded.description.encoder["name"], metadata.size)
+    return metadata.size
+
+
+def _write_item(loaded: LoadedAssessor, card: ModelCard, formats: list[str], output: Path, size: int | None) -> None:
+    files = {}
+    if "onnx" in formats:
+        files["onnx"] = ModelFile.onnx(output / GRAPH_FILE)
+    if "huggingface" in formats:
+        files["weights"] = ModelFile.safetensors(output / HUGGINGFACE_FOLDER / MODEL_FILE)
+    write_json(output / ITEM_FILE, stac_item(loaded, card.name, files, output, card.licence, size))
+
+
+def _print_agreement(found: list[Agreement], timed: Speed | None) -> None:
+    table = Table(title="The graph in onnxruntime beside torch")
+    for heading in ("batch x height x width", "largest difference", "pixels of another class"):
+        table.add_column(heading, justify="right")
+    for each in found:
+        table.add_row(" x ".join(map(str, each.shape)), f"{each.max_error:.1e}", str(each.other_class))
+    Console(width=120).print(table)
+    if timed is not None:
+        print(
+            f"Seconds per megapixel at {timed.side} px, {torch.get_num_threads()} threads: torch {timed.torch:.2f}, onnxruntime "
+            f"{timed.onnx:.2f}: {timed.torch / timed.onnx:.2f} times the speed."
+        )
+
+
+def _print_files(paths: list[Path]) -> None:
+    table = Table(title="Written")
+    table.add_column("file")
+    table.add_column("MB", justify="right")
+    for path in paths:
+        table.add_row(str(path), f"{path.stat().st_size / 1e6:.2f}")
+    Console(width=120).print(table)

@@ -1,0 +1,229 @@
+"""`train.py`: train an assessor and compare it with the baselines on the test split, or train or cross-fit a segmenter."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from rich.progress import track
+
+from segassess import quality
+from segassess.cli import build
+from segassess.cli.evaluate import Candidate, evaluate_methods, report
+from segassess.cli.provenance import record_run
+from segassess.cli.segmenter import crossfit, train_segmenter
+from segassess.data.module import AssessmentData
+from segassess.data.sampling import TileKey, collate_tiles
+from segassess.errors import ConfigError, RequestError
+from segassess.experiments.dashboard.board import Board
+from segassess.experiments.dashboard.sheet import write_sheet
+from segassess.metrics.evaluation import ALL
+from segassess.models.assessor.base import Assessor
+from segassess.models.assessor.trained_assessor import Description, load_assessor, save_assessor
+from segassess.models.calibration import KINDS, Calibration, CalibrationFit
+from segassess.models.segmenters.fitted import FULL, FittedSegmenter
+from segassess.training.module import MONITORED, AssessorModule, assess_batch
+from segassess.training.online_ams import OnlineAms
+from segassess.training.resuming import restore_best, resumable, resume_path, stored_description
+from segassess.version import __version__
+
+log = logging.getLogger(__name__)
+
+WEIGHTS_DTYPES = ("float32", "float16")
+
+
+def run(config: DictConfig) -> float | None:
+    """Do the task that the config names; returns the objective of sweeps (higher is better)."""
+    tasks: dict[str, Callable[[DictConfig], float | None]] = {
+        "assessor": train_assessor,
+        "segmenter": train_segmenter,
+        "crossfit": crossfit,
+    }
+    return tasks[config.task](config)
+
+
+def train_assessor(config: DictConfig) -> float | None:
+    """Train; returns the best FP/FN mIoU on the validation tiles of the training sources."""
+    with build.closing_loggers():
+        return _train_assessor(config)
+
+
+def _train_assessor(config: DictConfig) -> float | None:
+    if config.weights_dtype not in WEIGHTS_DTYPES:
+        raise ConfigError(f"weights_dtype must be one of {', '.join(WEIGHTS_DTYPES)}, not {config.weights_dtype!r}.")
+    L.seed_everything(config.seed, workers=True, verbose=False)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    data = build.data(
+        config,
+        sampling=build.sampling(config.sampling),
+        num_workers=config.sampling.num_workers,
+        train_sources=_wanted_sources(config),
+        test_split=build.plain(config.split),
+    )
+    sources = data.train_sources
+    resume = None if config.resume is None else resume_path(Path(config.resume))
+    module, description = _module(config, data, sources, resume)
+    trainer = build.trainer(
+        config.trainer, callbacks=build.callbacks(config.callbacks), logger=build.loggers(config.logger), default_root_dir=folder
+    )
+    record_run(folder, config, trainer.loggers)
+    board = Board(folder, trainer.loggers)
+    log.info("Training on %d tiles with masks of %s.", len(data.train_dataset()), ", ".join(sources))
+    with resumable(folder), build.interruptible(trainer):
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    best = restore_best(trainer, module.assessor, "assessor", resume, _last_score(trainer, module, data))
+    if best is None and MONITORED in trainer.callback_metrics:
+        best = float(trainer.callback_metrics[MONITORED])
+    description = replace(description, calibration=_calibration(config, data, module.assessor))
+    if trainer.is_global_zero:
+        half = config.weights_dtype == "float16"
+        save_assessor(folder / "assessor.safetensors", module.assessor, description, half=half)
+        log.info("Assessor: %s", folder / "assessor.safetensors")
+        board.checkpoint(folder / "assessor.safetensors")
+    if config.evaluate:
+        method = str(config.assessor.name)
+        candidate = Candidate(module.assessor, config.decoding, description.calibration)
+        evaluation = evaluate_methods(config, data, {method: candidate}, build.as_list(config.baselines))
+        about = {"version": __version__, "split": build.plain(config.split), "seed": config.seed, **description.as_dict()}
+        report(evaluation, about, data, description.training["sources"], board)
+        log.info("FP/FN mIoU on %s, all sources: %.3f", config.split, evaluation.results[method][ALL]["fp_fn_miou"])
+    if trainer.is_global_zero and (sheet := write_sheet(folder)):
+        log.info("Dashboard: %s", sheet)
+    return best
+
+
+def _last_score(trainer: L.Trainer, module: AssessorModule, data: AssessmentData) -> float | None:
+    """Score of the last weights of a training that went on after its last validation, as one that ends with its time does.
+
+    Without it the end of the schedule, where the learning rate goes to zero, would be lost.
+    """
+    if module.validated_at == trainer.global_step or trainer.checkpoint_callback is None:
+        return None
+    with build.interruptible(trainer):
+        scores = trainer.validate(module, datamodule=data, verbose=False)
+    return next(iter(scores), {}).get(MONITORED)
+
+
+def _wanted_sources(config: DictConfig) -> list[str] | None:
+    """Training sources that the config names; segmenters that judge online are all that were fitted, but the held-out ones."""
+    if config.sampling.online and "networks" not in config.sampling:
+        raise ConfigError("sampling.online=true needs the folder sampling.networks; choose sampling=ams_online.")
+    if config.sampling.sources is not None or not config.sampling.online:
+        return None if config.sampling.sources is None else build.as_list(config.sampling.sources)
+    fitted = sorted(path.parent.name for path in Path(config.sampling.networks).glob(f"*/{FULL}"))
+    names = [name for name in fitted if name not in build.as_list(config.held_out)]
+    if not names:
+        raise RequestError(
+            f"There is no fitted segmenter in {config.sampling.networks} that is not held out; train.py task=crossfit makes them."
+        )
+    return names
+
+
+def _online(config: DictConfig, data: AssessmentData, sources: list[str]) -> OnlineAms | None:
+    if not config.sampling.online:
+        return None
+    segmenters = [FittedSegmenter.load(Path(config.sampling.networks) / name, name) for name in sources]
+    keys = {tile.name: tile.key for tile in data.training_tiles()}
+    return OnlineAms(segmenters, keys, bool(config.sampling.cross_fit))
+
+
+def _all_sources(sources: list[str], before: Sequence[str], file: Path, held_out: Sequence[str]) -> list[str]:
+    """The sources of a training that starts from the weights in `file`, which have learned from those `before`.
+
+    Raises:
+        RequestError: if one of them is held out.
+    """
+    if both := sorted(set(before) & set(held_out)):
+        raise RequestError(
+            f"{file} has learned from masks of {both[0]}, which is in held_out; start from other weights, or do not hold it out."
+        )
+    return [*sources, *(source for source in before if source not in sources)]
+
+
+def _calibration(config: DictConfig, data: AssessmentData, assessor: Assessor) -> Calibration:
+    """Fit the calibration of a trained assessor, and the cuts of its decisions, on the selection tiles."""
+    if config.calibration.kind == "none" and not config.calibration.cuts:
+        return Calibration()
+    device = build.device(config.trainer, first=True)
+    fit = CalibrationFit()
+    assessor.eval().to(device)
+    dataset = data.evaluation_dataset(data.selection_tiles(), _calibration_sources(config, data))
+    with torch.inference_mode():
+        for index in track(range(len(dataset)), description="Calibrating", transient=True):
+            batch = collate_tiles([dataset[TileKey(index)]]).to(device)
+            if batch.truth is None:
+                raise RequestError(f"{batch.name[0]} has no truth to calibrate on.")
+            logits = assess_batch(assessor, batch).quality_logits.float()
+            fit.update(quality.probabilities(logits, batch.mask, config.decoding), batch.mask, batch.truth, batch.valid)
+    calibration = Calibration() if config.calibration.kind == "none" else fit.fit(config.calibration.kind)
+    return replace(calibration, cuts=fit.cuts()) if config.calibration.cuts else calibration
+
+
+def _calibration_sources(config: DictConfig, data: AssessmentData) -> list[str]:
+    """Sources that calibrate.
+
+    Raises:
+        ConfigError: if there is no such kind of calibration.
+        RequestError: if a source is held out.
+    """
+    kind = config.calibration.kind
+    if kind not in ("none", *KINDS):
+        raise ConfigError(f"calibration.kind must be one of none, {', '.join(KINDS)}, not {kind!r}.")
+    needless = kind == "none" and not config.calibration.cuts
+    sources = [] if needless else build.as_list(config.calibration.sources) or data.train_sources
+    if both := sorted(set(sources) & set(data.held_out)):
+        raise RequestError(
+            f"The source {both[0]} is in calibration.sources and in held_out; an unseen source must not calibrate."
+        )
+    return sources
+
+
+def _without_places(node: Any) -> Any:
+    """A `dataset` node without the folders of this machine."""
+    if not isinstance(node, dict):
+        return node
+    return {key: _without_places(value) for key, value in node.items() if key not in ("root", "masks_root")}
+
+
+def _module(
+    config: DictConfig, data: AssessmentData, sources: list[str], resume: Path | None
+) -> tuple[AssessorModule, Description]:
+    assessor_spec, encoder_spec, weights = build.architecture(config)
+    if assessor_spec is None or encoder_spec is None:
+        raise RequestError("Training needs assessor= and encoder=.")
+    learned = sources
+    if config.checkpoint is None:
+        assessor = build.new_assessor(assessor_spec, encoder_spec, weights)
+    else:
+        loaded = load_assessor(config.checkpoint, assessor=assessor_spec, encoder=encoder_spec)
+        assessor = loaded.assessor.train()
+        before = loaded.description.training.get("sources", [])
+        learned = _all_sources(learned, before, Path(config.checkpoint), data.held_out)
+    if resume is not None:
+        before = stored_description(resume).get("training", {}).get("sources", [])
+        learned = _all_sources(learned, before, resume, data.held_out)
+    description = Description(
+        assessor=assessor_spec,
+        encoder=encoder_spec,
+        decoding=config.decoding,
+        training={
+            "version": __version__,
+            "dataset": _without_places(build.plain(config.dataset)),
+            "sources": learned,
+            "held_out": list(data.held_out),
+            # Keys of tiles: what must not be reported as unseen.
+            "trained_on": [tile.key for tile in data.training_tiles()],
+            "selected_on": [tile.key for tile in data.selection_tiles()],
+            "calibration_sources": _calibration_sources(config, data),
+            "seed": config.seed,
+        },
+    )
+    optimizer, schedule = build.optimizer(config.optimizer)
+    loss = build.loss(config.loss, config.decoding)
+    online = _online(config, data, sources)
+    return AssessorModule(assessor, loss, optimizer, schedule, sources, description.as_dict(), online), description

@@ -1,0 +1,31 @@
+"""`segassess validate SCRIPT [key=value ...]`: check a command line of a script without doing its work."""
+
+import sys
+from pathlib import Path
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from segassess.cli.app import find_configs, stop
+from segassess.errors import ConfigError, SegAssessError
+
+SCRIPTS = ("train", "evaluate", "predict", "export", "prepare")
+
+
+def main() -> None:
+    """The command line."""
+    script, *overrides = sys.argv[1:] or [""]
+    try:
+        if script not in SCRIPTS:
+            raise ConfigError(f"Give one of {', '.join(SCRIPTS)} and its key=value arguments, not {script!r}.")
+        # Slow to import.
+        from segassess.cli.validation import validate
+
+        file = validate(script, [each for each in overrides if each not in ("-m", "--multirun")], find_configs(__file__))
+    except (SegAssessError, HydraException, OmegaConfBaseException) as error:
+        stop(error)
+    print(f"Valid. The resolved configuration: {Path(file)}")
+
+
+if __name__ == "__main__":
+    main()

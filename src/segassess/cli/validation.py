@@ -1,0 +1,182 @@
+"""Checks a configuration without doing its work: keys, values, interpolations, and what can be set up before data are read."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
+from lightning.fabric.accelerators import ACCELERATOR_REGISTRY
+from lightning.pytorch.strategies import StrategyRegistry
+from omegaconf import DictConfig, OmegaConf
+
+from segassess.cli import build
+from segassess.cli.app import config_name
+from segassess.cli.config_check import check_keys
+from segassess.cli.evaluate import ON_MISSING, PROTOCOLS
+from segassess.cli.train import WEIGHTS_DTYPES
+from segassess.errors import ConfigError
+from segassess.experiments.sweep_check import check_sweep
+from segassess.files import atomic_path
+from segassess.models.assessor.compositions import build_assessor
+from segassess.models.baselines import baseline_class
+from segassess.models.calibration import KINDS
+from segassess.models.segmenters.architectures import build_segmenter, resolved_spec
+from segassess.predict.tiling import Tiling
+
+_PRECISIONS = ("32-true", "32", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
+# Keys with a fixed choice of words; None where null is one of them.
+_CHOICES: Mapping[str, tuple[str | None, ...]] = {
+    "decoding": ("consistent", "free", None),
+    "weights_dtype": WEIGHTS_DTYPES,
+    "calibration.kind": ("none", *KINDS),
+    "protocol": PROTOCOLS,
+    "on_missing": ON_MISSING,
+    "trainer.precision": _PRECISIONS,
+}
+
+
+def validate(script: str, overrides: Sequence[str], configs: Path) -> Path:
+    """Check all runs that a command line asks for.
+
+    Of a grid these are all combinations; of a search those of choices, with all intervals at their one and at their other end.
+    Paths of inputs, data and checkpoints are not looked at, nor whether a GPU is there, so that what will run elsewhere can be
+    checked here.
+
+    Args:
+        script: "train", "evaluate", "predict", "export" or "prepare".
+        overrides: `key=value` as on the command line.
+        configs: folder of the configs.
+
+    Returns:
+        The file with the resolved configuration (of a sweep, of its first run).
+
+    Raises:
+        SegAssessError: for the first thing that is wrong.
+        HydraException: likewise; `app.sentence` makes one line of it.
+        OmegaConfBaseException: likewise.
+    """
+    name = config_name(script, configs, overrides)
+    first = None
+    for run in _runs(name, overrides, configs):
+        config = composed(name, run, configs)
+        resolved = OmegaConf.to_container(config, resolve=True)
+        check_values(config)
+        first = first or resolved
+    file = Path("outputs") / "validate" / f"{name}.yaml"
+    with atomic_path(file) as temporary:
+        temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(first)), encoding="utf-8")
+    return file
+
+
+def composed(name: str, overrides: Sequence[str], configs: Path) -> DictConfig:
+    """Compose the config of one run, and check its keys as a script does.
+
+    Args:
+        name: of the config, without its suffix.
+        overrides: one value each.
+        configs: folder of the configs.
+
+    Raises:
+        ConfigError: see `check_keys`.
+    """
+    with initialize_config_dir(str(configs.resolve()), version_base="1.3"):
+        config = compose(name, [*overrides, "hydra.runtime.output_dir=outputs", "hydra.job.num=0"], return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        hydra_config = config.hydra
+        OmegaConf.set_struct(config, False)
+        config.pop("hydra")
+        OmegaConf.set_struct(config, True)
+        check_keys(config, hydra_config, GlobalHydra.instance().config_loader())
+        check_sweep(config, hydra_config)
+    return config
+
+
+def _runs(name: str, overrides: Sequence[str], configs: Path) -> Iterator[list[str]]:
+    """The overrides of each run of a sweep; of a single run, the overrides themselves."""
+    parser = OverridesParser.create()
+    given = parser.parse_overrides(list(overrides))
+    # What an experiment or a search varies, unless the command line says otherwise.
+    with initialize_config_dir(str(configs.resolve()), version_base="1.3"):
+        single = [str(override.input_line) for override in given if not override.is_sweep_override()]
+        sweeper = compose(name, single, return_hydra_config=True).hydra.sweeper
+    params = parser.parse_overrides([f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()])
+    said = {override.key_or_group for override in given}
+    varied = [override for override in params if override.key_or_group not in said] + given
+    # All intervals at their beginning, then all at their end.
+    for end in range(2 if any(override.is_interval_sweep() for override in varied) else 1):
+        for values in product(*(_values(override, end) for override in varied)):
+            yield list(values)
+
+
+def _values(override: Override, end: int) -> list[str]:
+    """`key=value` for each value that a sweep gives a key; of an interval, one of its two ends."""
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    key, value = override.get_key_element(), override.value()
+    if isinstance(value, IntervalSweep):
+        return [f"{key}={(value.start, value.end)[end]}"]
+    return [f"{key}={each}" for each in override.sweep_string_iterator()]
+
+
+def check_values(config: DictConfig) -> None:
+    """Set up what needs neither data nor a GPU, and look at keys with a fixed choice of words.
+
+    Raises:
+        SegAssessError: for the first value that is wrong; names the key.
+    """
+    for key, allowed in _CHOICES.items():
+        value = OmegaConf.select(config, key)
+        if value not in (None, *allowed):
+            words = ", ".join(str(word) for word in allowed if word)
+            raise ConfigError(f"{key} must be one of {words}, not {value!r}.")
+    for key, check in _CHECKS.items():
+        if config.get(key) is not None:
+            check(config[key])
+    if config.get("loss") is not None:
+        build.segmentation_loss(config.loss) if config.task != "assessor" else build.loss(config.loss, config.decoding)
+    assessor, encoder, _ = build.architecture(config)
+    if assessor is not None and encoder is not None:
+        # Without memory for its weights, and without reading any.
+        without = {"pretrained": False} if "pretrained" in encoder else {}
+        with torch.device("meta"):
+            build_assessor(assessor, {**encoder, **without})
+    threshold = config.get("threshold")
+    if threshold is not None and not 0 < threshold < 1:
+        raise ConfigError(f"threshold must lie in (0, 1), not {threshold}.")
+
+
+def _segmenter(node: DictConfig) -> None:
+    spec = resolved_spec(build.plain(node))
+    with torch.device("meta"):
+        build_segmenter({**spec, "pretrained": False})
+
+
+def _trainer(node: DictConfig) -> None:
+    """Set a trainer up as one for a single CPU process; devices, which may be elsewhere, are only looked at by name."""
+    for key, names in (("accelerator", ACCELERATOR_REGISTRY), ("strategy", StrategyRegistry)):
+        known = sorted({"auto", *names, *(["gpu"] if key == "accelerator" else [])})
+        if isinstance(node[key], str) and node[key] not in known:
+            raise ConfigError(f"trainer.{key} must be one of {', '.join(known)}, not {node[key]!r}.")
+    here = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "32-true"}
+    trainer: L.Trainer = build.trainer(OmegaConf.merge(node, here), callbacks=[], logger=False)  # type: ignore[arg-type]
+    del trainer
+
+
+_CHECKS: Mapping[str, Callable[[Any], object]] = {
+    "dataset": lambda node: build.tileset(node) if "_target_" in node else None,
+    "sampling": build.sampling,
+    "optimizer": build.optimizer,
+    "callbacks": build.callbacks,
+    "logger": build.loggers,
+    "segmenter": _segmenter,
+    "trainer": _trainer,
+    "baselines": lambda names: [baseline_class(name) for name in build.as_list(names)],
+    "tiling": lambda node: Tiling(**build.plain(node)),
+}

@@ -1,0 +1,94 @@
+"""Plots of a benchmark or an evaluation: how soon reviewers find the errors, and whether probabilities mean what they say."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from segassess.files import atomic_path
+from segassess.metrics.evaluation import MaskRow
+from segassess.metrics.review_curves import review_curve
+
+# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/); dashes tell methods apart that share a colour.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_DASHES = ("-", "--", ":")
+_QUIET = "#868e96"
+
+# Rows of each run, by part and method.
+Runs = Mapping[str, Mapping[str, Sequence[Sequence[MaskRow]]]]
+
+
+def write_review_plot(path: Path, runs: Runs) -> None:
+    """Share of all error pixels found against the share of masks looked at, worst first.
+
+    A panel per part with the first run of each method, random order, and the order of an oracle.
+    """
+    figure, panels = _panels(list(runs), width=4.2)
+    for axes, (_, by_method) in zip(panels, runs.items(), strict=True):
+        for index, (method, found) in enumerate(by_method.items()):
+            rows = found[0]
+            looked, share = review_curve([row.expected_errors for row in rows], [row.true_errors for row in rows])
+            axes.plot(looked, share, label=method, **line_style(index))
+            if index == 0:
+                errors = [row.true_errors for row in rows]
+                axes.plot(*review_curve(errors, errors), color=_QUIET, linewidth=1, linestyle="-.", label="oracle")
+        axes.plot([0, 1], [0, 1], color=_QUIET, linewidth=1, label="random order")
+        axes.axvline(0.2, color=_QUIET, linewidth=0.6, linestyle=":")
+        axes.set(
+            xlabel="share of masks looked at, worst first", ylabel="share of error pixels found", xlim=(0, 1), ylim=(0, 1.02)
+        )
+    _finish(figure, panels, path)
+
+
+def write_reliability_plot(path: Path, runs: Runs) -> None:
+    """Observed share of errors against the predicted P(error), of all pixels in bins.
+
+    A panel per part with the first run of each method; below the diagonal it is overconfident, above it underconfident.
+    """
+    figure, panels = _panels(list(runs), width=4.2)
+    for axes, (_, by_method) in zip(panels, runs.items(), strict=True):
+        axes.plot([0, 1], [0, 1], color=_QUIET, linewidth=1, label="perfectly calibrated")
+        for index, (method, found) in enumerate(by_method.items()):
+            counts, predicted, wrong = np.sum([row.reliability_bins() for row in found[0]], axis=0)
+            filled = counts >= MIN_PIXELS
+            axes.plot(
+                predicted[filled] / counts[filled],
+                wrong[filled] / counts[filled],
+                marker="o",
+                markersize=3,
+                label=method,
+                **line_style(index),
+            )
+        axes.set(xlabel="predicted P(error)", ylabel="observed share of errors", xlim=(0, 1), ylim=(0, 1))
+    _finish(figure, panels, path)
+
+
+# A bin with fewer pixels says nothing.
+MIN_PIXELS = 200
+
+
+def line_style(index: int) -> dict[str, Any]:
+    """Options of matplotlib for one of several lines."""
+    return {"color": _COLOURS[index % len(_COLOURS)], "linestyle": _DASHES[index // len(_COLOURS)], "linewidth": 1.6}
+
+
+def _panels(titles: Sequence[str], width: float) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(width * len(titles), 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = [figure.add_subplot(1, len(titles), index + 1) for index in range(len(titles))]
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels
+
+
+def _finish(figure: Figure, panels: Sequence[Axes], path: Path) -> None:
+    handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    columns = min(len(handles), 2 if len(panels) == 1 else 5)
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)

@@ -1,0 +1,155 @@
+"""Tables of a benchmark: methods over several seeds, on named parts of the masks."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from rich.table import Table
+
+from segassess.evaluation.curves import write_reliability_plot, write_review_plot
+from segassess.evaluation.result_tables import COLUMNS as RESULT_COLUMNS
+from segassess.evaluation.result_tables import MAIN_METRIC, number, write_csv
+from segassess.files import atomic_path
+from segassess.metrics.evaluation import MaskRow, pooled_metrics
+
+COLUMNS = {**RESULT_COLUMNS, "refined_iou_gain": "refined IoU gain"}
+
+# Mean over seeds and their standard deviation, NaN where there is only one run.
+Spread: TypeAlias = tuple[float, float]
+# By part, method and metric.
+BenchmarkResults: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Spread]]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the masks that is reported by itself.
+
+    Attributes:
+        name: in tables.
+        splits: of the data set.
+        sources: of masks.
+        unseen_sources: whether no method may have learned from these sources.
+    """
+
+    name: str
+    splits: tuple[str, ...]
+    sources: tuple[str, ...]
+    unseen_sources: bool
+
+    def select(self, rows: Sequence[MaskRow], split_of: Mapping[str, str]) -> list[MaskRow]:
+        """The rows that belong to this part; `split_of` is by name of tile."""
+        return [row for row in rows if row.source in self.sources and split_of[row.name] in self.splits]
+
+    def results(self, runs: Sequence[Sequence[MaskRow]], split_of: Mapping[str, str]) -> dict[str, Spread]:
+        """Metrics of a method, pooled over the pixels of each run, then mean and standard deviation over runs.
+
+        A method that judged only some of the sources has none: its numbers could not be compared.
+        """
+        chosen = [self.select(rows, split_of) for rows in runs]
+        if any({row.source for row in rows} != set(self.sources) for rows in chosen):
+            return {}
+        metrics = [pooled_metrics(rows) for rows in chosen]
+        return {name: _spread([one[name] for one in metrics]) for name in metrics[0]}
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    # NaN, unlike in the statistics module, stays NaN.
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def cell(spread: Spread | None) -> str:
+    """Mean and standard deviation, "-" where undefined or not judged."""
+    if spread is None:
+        return "-"
+    mean, deviation = spread
+    return number(mean) if math.isnan(deviation) or math.isnan(mean) else f"{mean:.3f} ± {deviation:.3f}"
+
+
+def benchmark_table(results: BenchmarkResults, seeds: Sequence[int]) -> Table:
+    """A table with a row per part and method; the best FP/FN mIoU of each part is bold."""
+    table = Table(title=f"Mean ± standard deviation over {len(seeds)} trainings where a method is trained")
+    for heading in ("part", "method"):
+        table.add_column(heading)
+    for heading in COLUMNS.values():
+        table.add_column(heading, justify="right")
+    for part, by_method in results.items():
+        best = _best(by_method)
+        for position, (method, metrics) in enumerate(by_method.items()):
+            cells = [cell(metrics.get(name)) for name in COLUMNS]
+            last = position == len(by_method) - 1
+            table.add_row(
+                part if position == 0 else "", method, *cells, style="bold" if method == best else None, end_section=last
+            )
+    return table
+
+
+def _best(by_method: Mapping[str, Mapping[str, Spread]]) -> str:
+    def main(method: str) -> float:
+        mean = by_method[method].get(MAIN_METRIC, (math.nan, math.nan))[0]
+        return -1.0 if math.isnan(mean) else mean
+
+    return max(by_method, key=main)
+
+
+def _markdown(results: BenchmarkResults) -> str:
+    lines = ["| part | method | " + " | ".join(COLUMNS.values()) + " |", "|---|---|" + "---|" * len(COLUMNS)]
+    for part, by_method in results.items():
+        best = _best(by_method)
+        for position, (method, metrics) in enumerate(by_method.items()):
+            cells = [cell(metrics.get(name)) for name in COLUMNS]
+            name = f"**{method}**" if method == best else method
+            lines.append(f"| {part if position == 0 else ''} | {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_benchmark(
+    folder: Path,
+    parts: Sequence[Part],
+    runs: Mapping[str, Sequence[Sequence[MaskRow]]],
+    split_of: Mapping[str, str],
+    results: BenchmarkResults,
+    about: Mapping[str, Any],
+) -> None:
+    """Write `benchmark.md`, `benchmark.csv`, `benchmark.json`, `tiles.csv`, `review.png` and `reliability.png`.
+
+    Args:
+        folder: where.
+        parts: in the order of the table.
+        runs: the rows of each run of each method.
+        split_of: split of each tile, by name.
+        results: see `Part.results`.
+        about: what was measured.
+    """
+    with atomic_path(folder / "benchmark.md") as temporary:
+        temporary.write_text(_markdown(results), encoding="utf-8")
+    with atomic_path(folder / "benchmark.json") as temporary:
+        temporary.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    flat: list[dict[str, Any]] = []
+    for part, by_method in results.items():
+        for method, metrics in by_method.items():
+            row: dict[str, Any] = {"part": part, "method": method, "runs": len(runs[method])}
+            for name, (mean, deviation) in metrics.items():
+                row |= {name: mean, f"{name}_std": deviation}
+            flat.append(row)
+    write_csv(folder / "benchmark.csv", flat)
+    tiles = [
+        {"method": method, "run": run, "split": split_of[row.name], **row.as_dict()}
+        for method, found in runs.items()
+        for run, rows in enumerate(found)
+        for row in rows
+    ]
+    write_csv(folder / "tiles.csv", tiles)
+    chosen = {
+        part.name: {
+            method: [part.select(rows, split_of) for rows in found]
+            for method, found in runs.items()
+            if results[part.name][method]
+        }
+        for part in parts
+    }
+    write_review_plot(folder / "review.png", chosen)
+    write_reliability_plot(folder / "reliability.png", chosen)

@@ -1,0 +1,109 @@
+"""What a run shows: pictures and tables in its folder, always, and the same on Weights & Biases where that is a logger."""
+
+import math
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, WandbLogger
+
+from segassess.evaluation.result_tables import write_csv
+from segassess.experiments.dashboard.tile_sheet import JudgedTile, write_tile_sheet
+from segassess.experiments.dashboard.wandb_logger import BestCheckpointLogger
+from segassess.files import atomic_path
+from segassess.quality import CLASS_LABELS, CLASS_NAMES, NOT_ASSESSED
+
+FIGURES, TABLES = "figures", "tables"
+
+# Classes of the overlays in a picture on W&B, by code.
+_QUALITY_LABELS = {code: f"{name} {label}" for code, (name, label) in enumerate(zip(CLASS_NAMES, CLASS_LABELS, strict=True))}
+_QUALITY_LABELS[NOT_ASSESSED] = "not assessed"
+_MASK_LABELS = {0: "outside", 1: "mask"}
+
+
+class Board:
+    """The one place that turns what a run has to show into files, and into what W&B shows.
+
+    A figure `NAME` lies in the run's folder as `figures/NAME.png` and is called `figures/NAME` on W&B, a table `tables/NAME.csv`
+    and `tables/NAME`. To be used on rank 0 only.
+
+    Args:
+        folder: of the run.
+        loggers: those of the trainer; W&B is served if it is among them, and imported only then.
+    """
+
+    def __init__(self, folder: Path, loggers: Iterable[Logger] = ()) -> None:
+        self.folder = folder
+        self._online = [logger for logger in loggers if isinstance(logger, WandbLogger)]
+
+    def figure(self, name: str, draw: Callable[[Path], None]) -> None:
+        """Show a picture.
+
+        Args:
+            name: of the figure.
+            draw: writes a PNG to a path.
+        """
+        path = self.folder / FIGURES / f"{name}.png"
+        draw(path)
+        for logger in self._online:
+            logger.log_image(f"{FIGURES}/{name}", [str(path)])
+
+    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Show rows under the union of their columns; NaN is an empty cell."""
+        write_csv(self.folder / TABLES / f"{name}.csv", rows)
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+        for logger in self._online:
+            logger.log_table(f"{TABLES}/{name}", columns, cells)
+
+    def tiles(self, tiles: Sequence[JudgedTile], title: str, step: int, *, best: bool) -> None:
+        """Show judged tiles: as one picture, `tiles.png`, and on W&B each with overlays to be switched on and off.
+
+        Args:
+            tiles: at least one.
+            title: of the picture.
+            step: of the training.
+            best: whether no validation before was as good; the picture is then kept as `tiles_best.png` as well.
+        """
+        path = self.folder / FIGURES / "tiles.png"
+        write_tile_sheet(path, tiles, title)
+        if best:
+            with atomic_path(path.with_stem("tiles_best")) as temporary:
+                shutil.copyfile(path, temporary)
+        for logger in self._online:
+            logger.log_image(
+                f"{FIGURES}/tiles",
+                [tile.image for tile in tiles],
+                step,
+                caption=[tile.caption for tile in tiles],
+                masks=[_overlays(tile) for tile in tiles],
+            )
+
+    def numbers(self, numbers: Mapping[str, float]) -> None:
+        """Show numbers on W&B; files of an evaluation have them anyway. NaN is left out."""
+        known = {name: value for name, value in numbers.items() if not math.isnan(value)}
+        for logger in self._online:
+            logger.log_metrics(known)
+
+    def checkpoint(self, path: Path) -> None:
+        """Keep a file of weights as an artifact of the run, where `log_model` says so (not offline)."""
+        for logger in self._online:
+            if isinstance(logger, BestCheckpointLogger) and logger.uploads:
+                import wandb
+
+                artifact = wandb.Artifact(f"{path.stem}-{logger.experiment.id}", type="model")
+                artifact.add_file(str(path))
+                logger.experiment.log_artifact(artifact)
+
+
+def _overlays(tile: JudgedTile) -> dict[str, dict[str, Any]]:
+    return {
+        "mask": {"mask_data": tile.mask.astype("uint8"), "class_labels": _MASK_LABELS},
+        "predicted": {"mask_data": tile.predicted, "class_labels": _QUALITY_LABELS},
+        "true": {"mask_data": tile.true, "class_labels": _QUALITY_LABELS},
+    }
+
+
+def _cell(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value

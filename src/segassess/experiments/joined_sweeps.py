@@ -1,0 +1,182 @@
+"""The runs of a sweep joined: one long CSV of all results, and tables of one metric that can be read.
+
+A table has a row per data set or per value that was varied, and a column per source of masks or per region. Sources that no run
+was trained on stand apart, on the right. What is missing is a dash, with its reason below the tables.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.markup import escape
+
+from segassess.errors import ConfigError, RequestError
+from segassess.evaluation.result_tables import COLUMNS, MAIN_METRIC, write_csv
+from segassess.experiments.heatmap import write_heatmap
+from segassess.experiments.matrix import Grid
+from segassess.experiments.runs import Run, read_runs, varied_keys
+from segassess.files import atomic_path
+from segassess.metrics.evaluation import ALL
+
+# What the rows of each layout are.
+LAYOUTS = {"matrix": "data set", "transfer": "trained on", "comparison": "run"}
+
+
+class Gap(NamedTuple):
+    """A result that should be there and is not; the source is "all" for a whole run."""
+
+    row: str
+    source: str
+    reason: str
+
+
+def join_runs(
+    folder: Path,
+    *,
+    layout: str,
+    columns: str = "sources",
+    metric: str = MAIN_METRIC,
+    expected: Mapping[str, Sequence[str]] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> None:
+    """Write `joined.csv` and `joined.md` (for the layout transfer also `joined.png`) into a sweep's folder, and print the tables.
+
+    The arguments are those of `pipelines.sweep.JoinRuns`.
+
+    Raises:
+        ConfigError: if a setting is not allowed.
+        RequestError: if there are no runs.
+    """
+    runs = read_runs(folder)
+    if not runs:
+        raise RequestError(f"There are no runs to join in {folder}; give the folder of a sweep.")
+    _check("layout", layout, LAYOUTS)
+    _check("columns", columns, ("sources", "regions"))
+    _check("metric", metric, next((score.metrics for run in runs for score in run.scores), (metric,)))
+    rows = {run.name: run.dataset for run in runs} if layout == "matrix" else row_names(runs, labels or {})
+    expected = expected or {}
+    gaps = find_gaps(runs, rows, expected)
+    baselines = dict.fromkeys(score.method for run in runs for score in run.scores if score.baseline)
+    grids = [make_grid(runs, rows, layout, columns, metric, expected, baseline) for baseline in (None, *baselines)]
+
+    write_csv(folder / "joined.csv", list(_long_rows(runs, rows, gaps)))
+    notes = sorted({run.circumstances for run in runs if run.circumstances})
+    if grids[0].marked:
+        notes.append("Bold: tested on what it was trained on.")
+    notes += [f"No result of {line}" for line in dict.fromkeys(f"{gap.row}: {gap.reason}" for gap in gaps)]
+    with atomic_path(folder / "joined.md") as temporary:
+        parts = [*(grid.markdown() for grid in grids), "\n".join(f"- {note}" for note in notes)]
+        temporary.write_text("\n\n".join([f"# Joined runs: {layout}", *parts]) + "\n", encoding="utf-8")
+    drawn = layout == "transfer" and bool(grids[0].values)
+    if drawn:
+        write_heatmap(folder / "joined.png", grids[0])
+    console = Console(width=150)
+    for grid in grids:
+        console.print(grid.terminal())
+    for note in notes:
+        console.print(escape(note))
+    print(f"Joined: {folder / 'joined.md'}, joined.csv{', joined.png' if drawn else ''}")
+
+
+def _check(key: str, value: str, allowed: Sequence[str] | Mapping[str, Any]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"hydra.callbacks.join.{key} must be one of {', '.join(allowed)}, not {value!r}.")
+
+
+def row_names(runs: Sequence[Run], labels: Mapping[str, str]) -> dict[str, str]:
+    """Name each run by the values in which the runs differ.
+
+    Args:
+        runs: runs of a sweep.
+        labels: names that stand for values.
+
+    Returns:
+        Names by `Run.name`: the value alone if one key was varied, else key=value pairs; lists without their brackets.
+    """
+    varied = varied_keys(runs)
+
+    def value(run: Run, key: str) -> str:
+        text = run.overrides.get(key, "")
+        return labels.get(text, text.strip("[]"))
+
+    if len(varied) == 1:
+        return {run.name: value(run, varied[0]) for run in runs}
+    return {run.name: ", ".join(f"{key}={value(run, key)}" for key in varied) or run.name for run in runs}
+
+
+def find_gaps(runs: Sequence[Run], rows: Mapping[str, str], expected: Mapping[str, Sequence[str]]) -> list[Gap]:
+    """What should be there and is not.
+
+    Args:
+        runs: runs of a sweep.
+        rows: the row of each run by its name.
+        expected: sources that a row should have.
+    """
+    gaps = []
+    for row in dict.fromkeys([*expected, *rows.values()]):
+        mine = [run for run in runs if rows[run.name] == row]
+        found = {score.source for run in mine for score in run.scores}
+        reasons = {source: reason for run in mine for source, reason in run.reasons.items()}
+        otherwise = reasons.get(ALL, "not run." if not mine else "")
+        if row not in expected and ALL in reasons:
+            gaps.append(Gap(row, ALL, reasons[ALL]))
+        for source in dict.fromkeys([*expected.get(row, ()), *reasons]):
+            if source not in found and source != ALL:
+                gaps.append(Gap(row, source, reasons.get(source) or otherwise or f"there are no masks of {source}."))
+    return gaps
+
+
+def make_grid(
+    runs: Sequence[Run],
+    rows: Mapping[str, str],
+    layout: str,
+    columns: str,
+    metric: str,
+    expected: Mapping[str, Sequence[str]],
+    baseline: str | None,
+) -> Grid:
+    """The table of a baseline, or of the assessor (None); the other arguments are those of `find_gaps` and `JoinRuns`."""
+    by_source = columns == "sources"
+    values: dict[tuple[str, str], float] = {}
+    marked = set()
+    for run in runs:
+        for score in run.scores:
+            column, pooled = (score.source, score.region) if by_source else (score.region, score.source)
+            if pooled == ALL != column and (score.method if score.baseline else None) == baseline:
+                values[rows[run.name], column] = score.metrics[metric]
+                if column not in run.unseen if by_source else column in run.regions:
+                    marked.add((rows[run.name], column))
+    names = list(dict.fromkeys([*expected, *rows.values()]))
+    every = dict.fromkeys(column for row in expected.values() for column in row) | dict.fromkeys(column for _, column in values)
+    # Columns that are also rows come in the order of the rows, so that a diagonal is one.
+    order = sorted(every, key=lambda column: names.index(column) if column in names else len(names))
+    for row in names:
+        for column in expected.get(row, order):
+            values.setdefault((row, column), math.nan)
+    apart = {source for run in runs for source in run.unseen} - {column for _, column in marked}
+    compositions = sorted({score.method for run in runs for score in run.scores if not score.baseline})
+    grid = Grid(
+        title=f"{COLUMNS.get(metric, metric)} of {baseline or ', '.join(compositions) or 'the assessor'}",
+        corner=LAYOUTS[layout],
+        rows=names,
+        columns=[column for column in order if column not in apart],
+        apart=[column for column in order if column in apart],
+        values=values,
+        marked=frozenset(marked) if layout == "transfer" else frozenset(),
+    )
+    return grid.with_means() if layout == "comparison" else grid
+
+
+def _long_rows(runs: Sequence[Run], rows: Mapping[str, str], gaps: Sequence[Gap]) -> Iterator[dict[str, Any]]:
+    """A row per run, method, region and source; and one per gap."""
+    for run in runs:
+        overrides = " ".join(f"{key}={value}" for key, value in run.overrides.items())
+        about = {"row": rows[run.name], "job": run.name, "overrides": overrides, "dataset": run.dataset}
+        for score in run.scores:
+            place = {"method": score.method, "baseline": score.baseline, "region": score.region, "source": score.source}
+            yield {**about, **place, "zero_shot": score.source in run.unseen, "missing": "", **score.metrics}
+    unseen = {source for run in runs for source in run.unseen}
+    for gap in gaps:
+        yield {"row": gap.row, "region": ALL, "source": gap.source, "zero_shot": gap.source in unseen, "missing": gap.reason}

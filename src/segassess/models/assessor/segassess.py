@@ -1,0 +1,194 @@
+"""SegAssess as its paper composes it: image encoder, mask as dense prompt, four-class mask decoder, edge branch.
+
+The mask enters through the prompt encoder only. Every departure from the published implementation is a switch of the
+constructor, whose defaults reproduce it at image sizes that are multiples of 16.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor, nn
+
+from segassess.errors import ConfigError, InputError
+from segassess.models.assessor.base import Assessor, AssessorOutput, ImageFeatures, resize
+from segassess.models.assessor.edge_branch import NUM_LEVELS, EdgeBranch
+from segassess.models.assessor.encoders.base import ImageEncoder
+from segassess.models.assessor.mask_decoder import MaskDecoder
+from segassess.models.assessor.prompt_encoder import PromptEncoder, PromptPath
+
+InputScaling: TypeAlias = Literal["reference", "encoder"]
+Padding: TypeAlias = Literal["pad", "reference"]
+
+STRIDE = 16
+
+
+@dataclass(frozen=True)
+class SegAssessFeatures(ImageFeatures):
+    """Image features, and what SegAssess derives from the image alone, so that K masks share it.
+
+    Attributes:
+        hq_features: float (B, C / 8, h/4, w/4), what the HQ tokens see of the image; None without HQ tokens.
+        edge_logits: float (B, 1, h, w), the boundary of the truth at the padded size; None without edge branch.
+    """
+
+    hq_features: Tensor | None = None
+    edge_logits: Tensor | None = None
+
+    def expand(self, masks: int) -> "SegAssessFeatures":
+        """Repeat the features of ONE image (B=1) as views for `masks` masks, without copying memory."""
+        base = super().expand(masks)
+        return SegAssessFeatures(
+            base.embedding,
+            base.levels,
+            base.size,
+            base.padded_size,
+            None if self.hq_features is None else self.hq_features.expand(masks, -1, -1, -1),
+            None if self.edge_logits is None else self.edge_logits.expand(masks, -1, -1, -1),
+        )
+
+
+class LevelAdapter(nn.Module):
+    """Brings one encoder level to the common width and the stride-16 grid; only for encoders whose levels differ."""
+
+    def __init__(self, dim: int, width: int) -> None:
+        """Build the 1 x 1 convolution from `dim` to `width` channels."""
+        super().__init__()
+        self.proj = nn.Conv2d(dim, width, 1)
+
+    def forward(self, level: Tensor, grid: tuple[int, int]) -> Tensor:
+        """(B, D_i, h_i, w_i) -> (B, C, gh, gw)."""
+        # Resampling and a 1 x 1 convolution commute, and this order is the cheaper one; antialiased, as levels shrink up to 4:1.
+        adapted: Tensor = self.proj(resize(level, grid, antialias=True))
+        return adapted
+
+
+class SegAssess(Assessor):
+    """The paper's assessor behind any image encoder.
+
+    Names in the state dict: `image_encoder.*`, `prompt_encoder.*`, `mask_decoder.*` (SAM's and HQ-SAM's names below them),
+    `edge_branch.*`, and `level_adapters.*` for encoders whose levels differ in width or stride.
+
+    Attributes:
+        pad_multiple: the encoder's, or 1 with `padding="reference"`.
+    """
+
+    def __init__(
+        self,
+        encoder: ImageEncoder,
+        *,
+        prompt: PromptPath = "reference",
+        input_scaling: InputScaling = "reference",
+        padding: Padding = "pad",
+        edge_branch: bool = True,
+        semantic_filter: bool = True,
+        hq_tokens: bool = True,
+    ) -> None:
+        """Compose the assessor.
+
+        Args:
+            encoder: image encoder with an embedding at stride 16 and four levels; its embedding's width is the decoder's.
+            prompt: how the embedded mask reaches the token grid, see `PromptEncoder`.
+            input_scaling: "reference" feeds the image in [0, 1]; "encoder" applies the encoder's mean and std first.
+            padding: "pad" pads to what the encoder needs and cuts it off; "reference" does as the published implementation
+                does at sizes that are no multiple of 16: pixels beyond the last whole token are not seen and the maps are
+                stretched over them.
+            edge_branch: without it the quality logits are the coarse ones.
+            semantic_filter: without it the edge branch reads the deepest level as it is.
+            hq_tokens: without them the coarse logits are SAM's.
+
+        Raises:
+            ConfigError: if a switch has an unknown value or the encoder does not fit.
+        """
+        super().__init__()
+        for key, value, allowed in (
+            ("prompt", prompt, get_args(PromptPath)),
+            ("input_scaling", input_scaling, get_args(InputScaling)),
+            ("padding", padding, get_args(Padding)),
+        ):
+            if value not in allowed:
+                raise ConfigError(f"assessor.{key}={value!r} is not known; choose one of {', '.join(allowed)}.")
+        width, dims, strides = encoder.embedding_dim, encoder.level_dims, encoder.level_strides
+        if width % STRIDE or len(dims) != NUM_LEVELS:
+            raise ConfigError(
+                f"The encoder gives {width} channels and {len(dims)} levels, but SegAssess needs a multiple of {STRIDE} channels "
+                f"and {NUM_LEVELS} levels; choose another encoder."
+            )
+        self.input_scaling = input_scaling
+        self.pad_multiple = 1 if padding == "reference" else encoder.pad_multiple
+        uniform = set(strides) == {STRIDE} and len(set(dims)) == 1
+        level_dim = dims[0] if uniform else width
+        # Only levels that something reads get an adapter: parameters without gradients would stall distributed training.
+        used = NUM_LEVELS if edge_branch else 1 if hq_tokens else 0
+
+        self.image_encoder = encoder
+        self.level_adapters = None if uniform else nn.ModuleList(LevelAdapter(dim, width) for dim in dims[:used])
+        self.prompt_encoder = PromptEncoder(width, prompt)
+        self.mask_decoder = MaskDecoder(width, level_dim if hq_tokens else None)
+        self.edge_branch = EdgeBranch(level_dim, semantic_filter) if edge_branch else None
+        self.register_buffer("mean", torch.tensor(encoder.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(encoder.std).view(1, 3, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+
+    def encode_image(self, image: Tensor) -> SegAssessFeatures:
+        """Encode images once for any number of masks; edge logits and HQ features are part of it, see the base class."""
+        return self._share(super().encode_image(image))
+
+    def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        height, width = image.shape[-2:]
+        if min(height, width) < STRIDE:
+            raise InputError(
+                f"An image of {height} x {width} px is smaller than the {STRIDE} px that padding='reference' needs; "
+                "use padding='pad'."
+            )
+        if self.input_scaling == "encoder":
+            image = (image - self.mean) / self.std
+        embedding, levels = self.image_encoder(image)
+        if self.level_adapters is not None:
+            grid = (embedding.shape[-2], embedding.shape[-1])
+            levels = tuple(adapter(level, grid) for adapter, level in zip(self.level_adapters, levels, strict=False))
+        return embedding, levels
+
+    def _share(self, features: ImageFeatures) -> SegAssessFeatures:
+        """Derive what does not depend on the mask."""
+        decoder, branch = self.mask_decoder, self.edge_branch
+        return SegAssessFeatures(
+            features.embedding,
+            features.levels,
+            features.size,
+            features.padded_size,
+            hq_features=decoder.hq_features(features.embedding, features.levels[0]) if decoder.has_hq_tokens else None,
+            edge_logits=branch(features.levels, features.padded_size) if branch is not None else None,
+        )
+
+    def _assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
+        """Assess padded masks.
+
+        Args:
+            features: of as many images as masks.
+            mask: float (B, 1, h, w) in {0, 1}.
+            options: `all_logits=True` also gives `sam_logits` and `hq_logits` at full size.
+        """
+        all_logits = bool(options.pop("all_logits", False))
+        if options:
+            raise TypeError(f"SegAssess knows the option all_logits, not {', '.join(options)}.")
+        shared = features if isinstance(features, SegAssessFeatures) else self._share(features)
+        size, grid = features.padded_size, (features.embedding.shape[-2], features.embedding.shape[-1])
+
+        prompt = self.prompt_encoder(mask, grid)  # (B, C, gh, gw)
+        positions = self.prompt_encoder.positions(grid)  # (1, C, gh, gw)
+        sam_logits, hq_logits = self.mask_decoder(features.embedding, prompt, positions, shared.hq_features)  # (B, 4, 4gh, 4gw)
+        coarse_logits = resize(sam_logits if hq_logits is None else sam_logits + hq_logits, size)  # (B, 4, h, w)
+
+        quality_logits = coarse_logits
+        if self.edge_branch is not None and shared.edge_logits is not None:
+            quality_logits = self.edge_branch.fusion(coarse_logits, shared.edge_logits)  # (B, 4, h, w)
+        output = AssessorOutput(quality_logits, shared.edge_logits, coarse_logits)
+        if all_logits:
+            output = replace(
+                output,
+                sam_logits=resize(sam_logits, size),
+                hq_logits=None if hq_logits is None else resize(hq_logits, size),
+            )
+        return output

@@ -1,0 +1,163 @@
+"""A trained assessor as one file that describes itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from segassess.errors import CheckpointError, ConfigError
+from segassess.files import file_digest
+from segassess.models.assessor.base import Assessor
+from segassess.models.assessor.checkpoint import SAFETENSORS_SUFFIX, LoadReport, load_weights, read_tensors
+from segassess.models.assessor.compositions import build_assessor
+from segassess.models.calibration import Calibration
+from segassess.models.safetensors_file import read_metadata, without_pretrained, write_artifact
+from segassess.quality import DECODINGS, Decoding
+
+# Of a folder in the layout of Hugging Face, see `segassess.models.export.huggingface`.
+MODEL_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a checkpoint says of itself; primitives only.
+
+    Attributes:
+        assessor: specification of the assessor (see `registry.build_assessor`).
+        encoder: specification of the encoder.
+        decoding: the decoding it was trained with.
+        training: where it comes from: data set, sources, seed, version.
+        calibration: of its probabilities; the identity where none was fitted.
+    """
+
+    assessor: Mapping[str, Any]
+    encoder: Mapping[str, Any]
+    decoding: Decoding
+    training: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Calibration)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain nested dictionaries."""
+        return {
+            "assessor": dict(self.assessor),
+            "encoder": dict(self.encoder),
+            "decoding": self.decoding,
+            "training": dict(self.training),
+            "calibration": self.calibration.as_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], file: Path) -> "Description":
+        """Rebuild from `as_dict`.
+
+        Raises:
+            CheckpointError: if something needed is missing, or the calibration makes no sense.
+        """
+        if not {"assessor", "encoder", "decoding"} <= content.keys() or content["decoding"] not in DECODINGS:
+            raise CheckpointError(f"{file} does not describe an assessor; give assessor= and encoder= that it was trained with.")
+        try:
+            # Files from before there was a calibration have none.
+            calibration = Calibration.from_dict(content.get("calibration", {}))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{file} has a calibration that is none ({error}); train or calibrate it anew.") from error
+        return cls(content["assessor"], content["encoder"], content["decoding"], content.get("training", {}), calibration)
+
+
+@dataclass(frozen=True)
+class LoadedAssessor:
+    """An assessor from a checkpoint.
+
+    Attributes:
+        assessor: the network, in evaluation mode, on the CPU.
+        description: what it is.
+        digest: first 16 hexadecimal digits of the file's SHA-256.
+        report: what was loaded.
+    """
+
+    assessor: Assessor
+    description: Description
+    digest: str
+    report: LoadReport
+
+
+def save_assessor(path: Path, assessor: nn.Module, description: Description, *, half: bool = False) -> None:
+    """Write an assessor to a `.safetensors` file.
+
+    Args:
+        path: the file; its folder must exist.
+        assessor: the network.
+        description: what it is.
+        half: store floating-point tensors as float16, which halves the file.
+    """
+    write_artifact(path, assessor.state_dict(), description.as_dict(), half=half)
+
+
+def read_description(path: Path) -> Description | None:
+    """What a checkpoint says of itself; None for layouts of others.
+
+    Raises:
+        CheckpointError: if the file cannot be read.
+    """
+    if path.suffix == SAFETENSORS_SUFFIX:
+        metadata = read_metadata(path)
+        return None if metadata is None else Description.from_dict(metadata, path)
+    if path.suffix != ".ckpt":
+        return None
+    read_tensors(path)  # says in one sentence what is wrong with a file that cannot be read
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    description = content.get("hyper_parameters", {}).get("description") if isinstance(content, Mapping) else None
+    return None if description is None else Description.from_dict(description, path)
+
+
+def load_assessor(
+    path: str | Path,
+    *,
+    assessor: Mapping[str, Any] | None = None,
+    encoder: Mapping[str, Any] | None = None,
+    decoding: Decoding | None = None,
+) -> LoadedAssessor:
+    """Load an assessor from our own checkpoints, or from others' with the architecture given.
+
+    Args:
+        path: `.safetensors` or Lightning `.ckpt` of ours, a folder with a `model.safetensors`, or a checkpoint of the reference's
+            authors.
+        assessor: specification; None takes the checkpoint's own.
+        encoder: likewise.
+        decoding: None takes the checkpoint's own, or "consistent" if it has none.
+
+    Raises:
+        ConfigError: if there is no such decoding.
+        CheckpointError: if the file cannot be read, does not say what it is and was not told, or does not fit.
+    """
+    if decoding not in (None, *DECODINGS):
+        raise ConfigError(f"decoding must be one of {', '.join(DECODINGS)}, not {decoding!r}.")
+    path = Path(path)
+    if path.is_dir():
+        path = path / MODEL_FILE
+    if not path.is_file():
+        raise CheckpointError(f"The checkpoint {path} does not exist; check the path, or train one with train.py.")
+    own = read_description(path)
+    tensors = read_tensors(path)
+    if own is None and (assessor is None or encoder is None):
+        raise CheckpointError(
+            f"{path} does not say what it is; give assessor= and encoder= (for example assessor=segassess encoder=sam_vit_b)."
+        )
+    chosen = Description(
+        assessor=assessor if assessor is not None else own.assessor,  # type: ignore[union-attr]
+        encoder=encoder if encoder is not None else own.encoder,  # type: ignore[union-attr]
+        decoding=decoding or (own.decoding if own else "consistent"),
+        training=own.training if own else {},
+        calibration=own.calibration if own else Calibration(),
+    )
+    model = build_assessor(chosen.assessor, without_pretrained(chosen.encoder))
+    report = load_weights(model, tensors, "own" if own else None, file=path)
+    # Only a whole model can judge; SAM's own weights are where training starts.
+    if random := [name for name in report.missing if name in dict(model.named_parameters())]:
+        raise CheckpointError(
+            f"{path} holds only a part of an assessor (missing first: {random[0]}); "
+            "it can start a training (encoder.weights=), not judge masks."
+        )
+    return LoadedAssessor(model.eval(), chosen, file_digest(path), report)

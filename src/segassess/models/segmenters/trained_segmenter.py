@@ -1,0 +1,93 @@
+"""A trained segmenter as one file that describes itself, down to which images it has seen."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from segassess.errors import CheckpointError
+from segassess.files import file_digest
+from segassess.models.assessor.checkpoint import SAFETENSORS_SUFFIX, load_weights, read_tensors
+from segassess.models.safetensors_file import read_metadata, without_pretrained, write_artifact
+from segassess.models.segmenters.architectures import build_segmenter
+from segassess.models.segmenters.base import Segmenter
+
+
+@dataclass(frozen=True)
+class SegmenterDescription:
+    """What a segmenter's file says of itself; primitives only.
+
+    Attributes:
+        segmenter: specification, see `registry.build_segmenter`.
+        threshold: of the probability of its masks, in (0, 1).
+        trained_on: keys of the tiles it learned from (see `data.tiles.Tile`).
+        selected_on: keys of the tiles on which its checkpoint was chosen.
+        training: where it comes from: data set, seed, version, settings, validation metrics.
+    """
+
+    segmenter: Mapping[str, Any]
+    threshold: float
+    trained_on: tuple[str, ...] = ()
+    selected_on: tuple[str, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The architecture's name."""
+        return str(self.segmenter["name"])
+
+
+@dataclass(frozen=True)
+class StoredSegmenter:
+    """A segmenter from a file.
+
+    Attributes:
+        segmenter: the network, in evaluation mode, on the CPU.
+        description: what it is.
+        digest: first 16 hexadecimal digits of the file's SHA-256.
+        path: the file.
+    """
+
+    segmenter: Segmenter
+    description: SegmenterDescription
+    digest: str
+    path: Path
+
+
+def save_segmenter(path: Path, segmenter: Segmenter, description: SegmenterDescription) -> None:
+    """Write a segmenter to a `.safetensors` file; folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_artifact(path, segmenter.state_dict(), asdict(description))
+
+
+def read_description(path: Path) -> SegmenterDescription:
+    """What a segmenter's file says of itself.
+
+    Raises:
+        CheckpointError: if the file does not exist or is no segmenter of ours.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"The segmenter {path} does not exist; train one with train.py task=segmenter.")
+    content = read_metadata(path) if path.suffix == SAFETENSORS_SUFFIX else None
+    if content is None or not {"segmenter", "threshold", "trained_on", "selected_on"} <= content.keys():
+        raise CheckpointError(f"{path} is not a segmenter of this project; give a .safetensors file of train.py task=segmenter.")
+    return SegmenterDescription(
+        content["segmenter"],
+        float(content["threshold"]),
+        tuple(content["trained_on"]),
+        tuple(content["selected_on"]),
+        content.get("training", {}),
+    )
+
+
+def load_segmenter(path: str | Path) -> StoredSegmenter:
+    """Load a segmenter.
+
+    Raises:
+        CheckpointError: if the file does not exist, is no segmenter of ours, or does not fit its own description.
+    """
+    path = Path(path)
+    description = read_description(path)
+    segmenter = build_segmenter(without_pretrained(description.segmenter))
+    load_weights(segmenter, read_tensors(path), "own", file=path)
+    return StoredSegmenter(segmenter.eval().requires_grad_(False), description, file_digest(path), path)

@@ -1,0 +1,147 @@
+"""A page to review judged masks with, tile by tile and worst first: one file, no network, nothing to install.
+
+The page is `page.html` with `page.css`, `page.js` and the data inside. Data are text and numbers that the script puts into the
+page as text, never as markup.
+"""
+
+import base64
+import hashlib
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from string import Template
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, NOT_ASSESSED, NUM_CLASSES
+from segassess.outputs.panel import ERROR_SCALE
+
+# Longest side in pixels.
+PICTURE, ERROR_PICTURE, THUMB = 320, 160, 64
+# Codes times this are well apart as grey values.
+_CODE_STEP = 50
+
+# Of a tile in the page.
+COLUMNS = (
+    "mask", "tile", "left", "top", "right", "bottom", "x", "y", "lon", "lat",
+    "estimated_iou", "error_share", "error_area_px", "error_area_m2", "picture",
+)  # fmt: skip
+
+
+class TilePicture(TypedDict):
+    """Pictures of a tile, each base64 of a JPEG or PNG file."""
+
+    thumb: str
+    image: str
+    codes: str
+    error: str
+
+
+class ReviewedMask(TypedDict):
+    """What the page shows of a mask.
+
+    Attributes:
+        name: of the image.
+        source: of the mask.
+        crs: of x and y; None for pixels.
+        tiles: rows with `COLUMNS` but mask and picture; lon and lat are None where the place is unknown.
+        pictures: by tile; tiles without one are listed all the same.
+    """
+
+    name: str
+    source: str
+    crs: str | None
+    tiles: list[dict[str, Any]]
+    pictures: dict[str, TilePicture]
+
+
+def tile_picture(image: NDArray[np.float32], quality: NDArray[np.uint8], error: NDArray[np.uint8]) -> TilePicture:
+    """Pictures of a tile.
+
+    Args:
+        image: float32 (h, w, 3) in [0, 1].
+        quality: uint8 (h, w), quality codes; 255 where not assessed.
+        error: uint8 (h, w), P(error) in steps of 0.004; 255 where not assessed.
+    """
+    photo = Image.fromarray(np.rint(image * 255).astype(np.uint8))
+    grey = np.where(quality == NOT_ASSESSED, NOT_ASSESSED, quality * _CODE_STEP).astype(np.uint8)
+    colours = np.zeros((NOT_ASSESSED + 1, 4), np.uint8)
+    colours[:NUM_CLASSES] = CLASS_COLOURS
+    small = photo.convert("RGBA")
+    small.alpha_composite(Image.fromarray(colours[quality]))
+    small.thumbnail((THUMB, THUMB))
+    picture = _reduced(photo, PICTURE, Image.Resampling.BOX)
+    return TilePicture(
+        thumb=_encoded(small.convert("RGB"), "JPEG"),
+        image=_encoded(picture, "JPEG"),
+        codes=_encoded(_reduced(Image.fromarray(grey), PICTURE, Image.Resampling.NEAREST), "PNG"),
+        error=_encoded(_reduced(Image.fromarray(error), ERROR_PICTURE, Image.Resampling.NEAREST), "PNG"),
+    )
+
+
+def render_review_page(masks: Sequence[ReviewedMask], about: str, summary: Sequence[tuple[str, str]], pictures: int) -> str:
+    """The page as HTML.
+
+    Args:
+        masks: what to show.
+        about: a sentence on how it was made.
+        summary: names and values for the head of the page.
+        pictures: of at most so many tiles, those with the largest expected error area.
+    """
+    tiles = [(index, row) for index, mask in enumerate(masks) for row in mask["tiles"]]
+    tiles.sort(key=lambda each: -each[1]["error_area_px"])
+    kept: list[TilePicture] = []
+    rows = []
+    for index, row in tiles:
+        picture = masks[index]["pictures"].get(row["tile"]) if len(kept) < pictures else None
+        if picture is not None:
+            kept.append(picture)
+        values = {**row, "mask": index, "picture": None if picture is None else len(kept) - 1}
+        rows.append([_finite(values[column]) for column in COLUMNS])
+    content: dict[str, Any] = {
+        "about": about,
+        "summary": list(summary),
+        "classes": [
+            {"name": name, "label": label, "colour": colour}
+            for name, label, colour in zip(CLASS_NAMES, CLASS_LABELS, CLASS_COLOURS, strict=True)
+        ],
+        "scale": ERROR_SCALE.tolist(),
+        "masks": [{"name": mask["name"], "source": mask["source"], "crs": mask["crs"]} for mask in masks],
+        "columns": COLUMNS,
+        "tiles": rows,
+    }
+    # Verdicts of another page are not of this one.
+    content["id"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+    content["pictures"] = kept
+    parts = {name: files(__package__).joinpath(f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
+    return Template(parts["html"]).substitute(style=parts["css"], script=parts["js"], data=_embedded(content))
+
+
+def _embedded(content: Mapping[str, Any]) -> str:
+    """JSON that no text in it can break out of."""
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _reduced(picture: Image.Image, side: int, resampling: Image.Resampling) -> Image.Image:
+    longest = max(picture.size)
+    if longest <= side:
+        return picture
+    width, height = (max(1, round(length * side / longest)) for length in picture.size)
+    return picture.resize((width, height), resampling)
+
+
+def _encoded(picture: Image.Image, kind: str) -> str:
+    stream = io.BytesIO()
+    options: dict[str, Any] = {"quality": 75} if kind == "JPEG" else {"optimize": True}
+    picture.save(stream, kind, **options)
+    return base64.b64encode(stream.getvalue()).decode("ascii")

@@ -1,0 +1,73 @@
+"""A review queue for FiftyOne, in the JSON layout that it imports as `fiftyone.types.LegacyFiftyOneDataset`.
+
+The layout is a folder with `metadata.json`, `samples.json` and the pictures; coordinates are shares of a picture's width and
+height. It is written here, because FiftyOne brings a database of its own.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from segassess.files import atomic_path
+from segassess.outputs.review_queue.tasks import ReviewTask, TaskError
+
+METADATA, SAMPLES = "metadata.json", "samples.json"
+
+
+def write_fiftyone(queue: Path, tasks: Sequence[ReviewTask], model: str) -> list[Path]:
+    """Write `metadata.json` and `samples.json`.
+
+    Args:
+        queue: folder that has the pictures.
+        tasks: worst first.
+        model: what judged.
+
+    Returns:
+        Paths of both files.
+
+    Raises:
+        RequestError: if the folder cannot be written to.
+    """
+    about = {"media_type": "image", "info": {"model": model, "order": "most expected wrong pixels first"}}
+    samples = [fiftyone_sample(task, rank) for rank, task in enumerate(tasks, 1)]
+    for name, content in ((METADATA, about), (SAMPLES, {"samples": samples})):
+        with atomic_path(queue / name) as beside:
+            beside.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return [queue / METADATA, queue / SAMPLES]
+
+
+def fiftyone_sample(task: ReviewTask, rank: int) -> dict[str, Any]:
+    """A task as a serialised sample.
+
+    Args:
+        task: the task.
+        rank: its place in the queue, from 1.
+    """
+    return {
+        "filepath": task.picture,
+        "tags": [],
+        "_media_type": "image",
+        "rank": rank,
+        "name": task.name,
+        "source": task.source,
+        "tile": task.tile,
+        "x": task.x,
+        "y": task.y,
+        **task.scores,
+        "errors": {"_cls": "Polylines", "polylines": [_polyline(task, error) for error in task.errors]},
+    }
+
+
+def _polyline(task: ReviewTask, error: TaskError) -> dict[str, Any]:
+    return {
+        "_cls": "Polyline",
+        "label": error.quality,
+        "points": [[[x / task.width, y / task.height] for x, y in ring] for ring in error.rings],
+        "closed": True,
+        "filled": True,
+        "confidence": error.mean_error,
+        "error": error.error,
+        "form": error.form,
+        "tags": [],
+    }

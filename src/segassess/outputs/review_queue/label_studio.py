@@ -1,0 +1,112 @@
+"""A review queue for Label Studio (https://labelstud.io/guide/predictions): tasks with the errors as predictions.
+
+Coordinates are percent of the picture's width and height. A prediction's score is the expected share of right pixels, that of a
+region its mean P(error).
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+from segassess.files import atomic_path
+from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, FN, FP
+from segassess.outputs.review_queue.tasks import ReviewTask, TaskError, share_right
+
+TASKS, CONFIG = "tasks.json", "labeling_config.xml"
+# Names in the labelling interface.
+_IMAGE, _ERRORS, _VERDICT = "image", "errors", "verdict"
+VERDICTS = ("mask is right", "mask was mended", "cannot be told")
+
+
+def write_label_studio(queue: Path, tasks: Sequence[ReviewTask], model: str, image_url: str | None = None) -> list[Path]:
+    """Write `tasks.json` and `labeling_config.xml`.
+
+    Args:
+        queue: folder that has the pictures.
+        tasks: worst first.
+        model: what judged, shown as the version of the predictions.
+        image_url: what the paths of pictures are put after; None is what Label Studio calls a local file of a folder of the
+            queue's name.
+
+    Returns:
+        Paths of both files.
+
+    Raises:
+        RequestError: if the folder cannot be written to.
+    """
+    before = f"/data/local-files/?d={quote(queue.resolve().name)}/" if image_url is None else f"{image_url.rstrip('/')}/"
+    with atomic_path(queue / TASKS) as beside:
+        content = [label_studio_task(task, rank, model, before) for rank, task in enumerate(tasks, 1)]
+        beside.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    with atomic_path(queue / CONFIG) as beside:
+        beside.write_text(labeling_config(), encoding="utf-8")
+    return [queue / TASKS, queue / CONFIG]
+
+
+def label_studio_task(task: ReviewTask, rank: int, model: str, before: str) -> dict[str, Any]:
+    """A task as Label Studio imports it.
+
+    Args:
+        task: the task.
+        rank: its place in the queue, from 1.
+        model: version of the prediction.
+        before: what the path of the picture is put after.
+    """
+    data = {
+        "image": before + quote(task.picture),
+        "title": task.title,
+        "rank": rank,
+        "name": task.name,
+        "source": task.source,
+        "tile": task.tile,
+        "x": task.x,
+        "y": task.y,
+        **task.scores,
+    }
+    result = [region for error in task.errors for region in _regions(task, error)]
+    prediction: dict[str, Any] = {"model_version": model, "result": result}
+    if (score := share_right(task)) is not None:
+        prediction["score"] = score
+    return {"data": data, "predictions": [prediction]}
+
+
+def _regions(task: ReviewTask, error: TaskError) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"e{error.error}p{piece}",
+            "type": "polygonlabels",
+            "from_name": _ERRORS,
+            "to_name": _IMAGE,
+            "original_width": task.width,
+            "original_height": task.height,
+            "image_rotation": 0,
+            "score": round(error.mean_error, 4),
+            "value": {
+                "points": [[round(100 * x / task.width, 4), round(100 * y / task.height, 4)] for x, y in ring],
+                "closed": True,
+                "polygonlabels": [error.quality],
+            },
+            "meta": {"text": [f"error {error.error}, {error.form}"]},
+        }
+        for piece, ring in enumerate(error.rings)
+    ]
+
+
+def labeling_config() -> str:
+    """The labelling interface: the picture, errors as polygons in the colours of quality maps, a verdict."""
+    view = ElementTree.Element("View")
+    ElementTree.SubElement(view, "Header", value="$title")
+    ElementTree.SubElement(view, "Image", name=_IMAGE, value="$image", zoom="true", zoomControl="true")
+    labels = ElementTree.SubElement(view, "PolygonLabels", name=_ERRORS, toName=_IMAGE, strokeWidth="1", opacity="0.3")
+    for code in (FP, FN):
+        red, green, blue, _ = CLASS_COLOURS[code]
+        colour = f"#{red:02x}{green:02x}{blue:02x}"
+        ElementTree.SubElement(labels, "Label", value=CLASS_NAMES[code], background=colour, hint=CLASS_LABELS[code])
+    choices = ElementTree.SubElement(view, "Choices", name=_VERDICT, toName=_IMAGE, choice="single", showInline="true")
+    for verdict in VERDICTS:
+        ElementTree.SubElement(choices, "Choice", value=verdict)
+    ElementTree.indent(view)
+    return ElementTree.tostring(view, encoding="unicode") + "\n"

@@ -1,0 +1,266 @@
+"""The tasks of a review queue: review tiles of judged masks, worst first, and the errors in them."""
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from PIL import Image
+
+from segassess.errors import InputError, RequestError
+from segassess.files import atomic_path
+from segassess.raster.pairs import find_pairs, safe_name
+from segassess.raster import Grid, Rendering, open_image
+from segassess.raster.grid import apply_to_all
+from segassess.raster.opening import opened
+
+# Folder of the pictures in the queue's.
+PICTURES = "images"
+_SCORES = ("estimated_iou", "estimated_f1", "estimated_precision", "estimated_recall", "error_share", "error_area_px")
+# Of the layer of errors.
+_COLUMNS = ("error", "quality", "form", "mean_error")
+# Pixels: what the border of a tile leaves of an error may be less than anybody wants to click on.
+_SMALLEST_REST = 4.0
+
+# Corners: x to the right and y downwards from the upper left corner of the tile, in pixels; the first is not repeated.
+Ring: TypeAlias = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class TaskError:
+    """The part of an error region that lies in a tile.
+
+    Attributes:
+        error: number of the region, the worst of the mask first.
+        quality: "FP" or "FN".
+        form: "area" or "rim".
+        mean_error: mean P(error) of the region, in [0, 1].
+        rings: outlines of pieces that together are the region; none has a hole, because labelling tools know none.
+    """
+
+    error: int
+    quality: str
+    form: str
+    mean_error: float
+    rings: tuple[Ring, ...]
+
+
+@dataclass(frozen=True)
+class ReviewTask:
+    """A tile of a mask to look at.
+
+    Attributes:
+        name: of the image.
+        source: of the mask.
+        tile: such as "r0c1".
+        picture: path of its picture in the queue's folder, with "/".
+        width: of the tile in pixels.
+        height: likewise.
+        left: first column in the image.
+        top: first row in the image.
+        x: of its centre, in the CRS of the image, or in pixels if it has none.
+        y: likewise.
+        scores: estimates as in `tiles.csv`; None where unknown.
+        errors: worst first.
+    """
+
+    name: str
+    source: str
+    tile: str
+    picture: str
+    width: int
+    height: int
+    left: int
+    top: int
+    x: float
+    y: float
+    scores: Mapping[str, float | None]
+    errors: tuple[TaskError, ...]
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+        return f"{self.name}, mask of {self.source}, tile {self.tile}"
+
+
+def make_tasks(
+    predicted: Path,
+    queue: Path,
+    image: str | None = None,
+    *,
+    most: int = 500,
+    errors: int = 100,
+    simplify_px: float = 1.0,
+) -> list[ReviewTask]:
+    """Read what `predict.py` left and make a picture of each tile.
+
+    Args:
+        predicted: its output_dir.
+        queue: folder whose subfolder `images` the pictures go to.
+        image: the images, as `predict.py` was given them; None takes what its record says.
+        most: so many tiles at most.
+        errors: so many errors of a tile at most, the worst.
+        simplify_px: by how many pixels outlines may leave the edges of pixels.
+
+    Returns:
+        Tasks, the one with the most expected wrong pixels first.
+
+    Raises:
+        RequestError: if the folder is none of predict.py's, an image is not found, or the queue cannot be written.
+        InputError: if an image cannot be read.
+    """
+    record = _record(predicted)
+    images = _images(record, image)
+    stored = record["config"].get("rendering", {})
+    options: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    rendering = Rendering(**options)
+    tiles = sorted(_tiles(predicted), key=lambda tile: -float(tile["error_area_px"]))[:most]
+    regions: dict[Path, _Regions] = {}
+    tasks: list[ReviewTask] = []
+    for tile in tiles:
+        if tile["name"] not in images:
+            raise RequestError(f"The image of {tile['name']} is not found; say with --image where the images lie.")
+        left, top, right, bottom = (int(tile[side]) for side in ("left", "top", "right", "bottom"))
+        picture = f"{PICTURES}/{safe_name(tile['name'])}_{tile['tile']}.png"
+        # Masks of one image share it.
+        if not any(task.picture == picture for task in tasks):
+            _write_picture(queue / picture, images[tile["name"]], rendering, slice(top, bottom), slice(left, right))
+        folder = tile["folder"]
+        regions[folder] = regions.get(folder) or _Regions.read(folder)
+        tasks.append(
+            ReviewTask(
+                name=tile["name"],
+                source=tile["source"],
+                tile=tile["tile"],
+                picture=picture,
+                width=right - left,
+                height=bottom - top,
+                left=left,
+                top=top,
+                x=float(tile["x"]),
+                y=float(tile["y"]),
+                scores={name: float(tile[name]) if tile[name] else None for name in _SCORES},
+                errors=tuple(regions[folder].within(left, top, right, bottom, simplify_px))[:errors],
+            )
+        )
+    return tasks
+
+
+def without_holes(polygon: shapely.Polygon) -> list[shapely.Polygon]:
+    """Pieces without holes that together are the polygon: it is cut through the middle of a hole until none is left."""
+    if not polygon.interiors:
+        return [polygon]
+    left, low, right, high = polygon.bounds
+    hole_left, _, hole_right, _ = polygon.interiors[0].bounds
+    middle = (hole_left + hole_right) / 2
+    halves = [
+        shapely.intersection(polygon, shapely.box(*span)) for span in ((left, low, middle, high), (middle, low, right, high))
+    ]
+    return [piece for half in halves for part in _polygons(half) for piece in without_holes(part)]
+
+
+def _polygons(geometry: shapely.Geometry) -> list[shapely.Polygon]:
+    parts = shapely.get_parts(geometry, return_index=False)
+    return [part for part in parts.tolist() if isinstance(part, shapely.Polygon) and not part.is_empty]
+
+
+@dataclass(frozen=True)
+class _Regions:
+    """Error regions of a mask in pixel coordinates of its image, worst first."""
+
+    outlines: NDArray[Any]
+    columns: Mapping[str, NDArray[Any]]
+
+    @classmethod
+    def read(cls, folder: Path) -> "_Regions":
+        """Read `errors.gpkg`.
+
+        Raises:
+            RequestError: if files are missing.
+        """
+        try:
+            with opened(folder / "quality.tif") as quality:
+                grid = Grid.of(quality)
+            about, _, stored, values = pyogrio.raw.read(
+                folder / "errors.gpkg", columns=["error", "quality", "form", "mean_error"]
+            )
+        except (InputError, pyogrio.errors.DataSourceError) as error:
+            raise RequestError(f"{folder} is not complete ({error}); run predict.py again with the same output_dir.") from error
+        outlines = shapely.from_wkb(stored)
+        if grid.georeference is not None:
+            to_pixels = ~grid.georeference.transform
+            outlines = shapely.transform(outlines, lambda points: apply_to_all(to_pixels, points))
+            # What lay on the edges of pixels does so again.
+            outlines = shapely.set_precision(outlines, 2**-10)
+        return cls(outlines, dict(zip(about["fields"], values, strict=True)))
+
+    def within(self, left: int, top: int, right: int, bottom: int, simplify_px: float) -> Iterator[TaskError]:
+        """Those in a part of the image, in its own pixel coordinates."""
+        frame = shapely.box(left, top, right, bottom)
+        for index in np.flatnonzero(shapely.intersects(self.outlines, frame)):
+            here = shapely.intersection(self.outlines[index], frame)
+            if simplify_px:
+                here = shapely.simplify(here, simplify_px, preserve_topology=True)
+            pieces = [piece for part in _polygons(here) for piece in without_holes(part) if piece.area >= _SMALLEST_REST]
+            if pieces:
+                rings = tuple(tuple((x - left, y - top) for x, y in piece.exterior.coords[:-1]) for piece in pieces)
+                columns = self.columns
+                yield TaskError(
+                    int(columns["error"][index]),
+                    str(columns["quality"][index]),
+                    str(columns["form"][index]),
+                    float(columns["mean_error"][index]),
+                    rings,
+                )
+
+
+def _record(predicted: Path) -> dict[str, Any]:
+    path = predicted / "run.json"
+    if not path.is_file() or not (predicted / "scores.csv").is_file():
+        raise RequestError(f"{predicted} has no run.json and scores.csv; give the output_dir of a predict.py that has ended.")
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def _images(record: Mapping[str, Any], image: str | None) -> dict[str, str]:
+    """Path of the image of each name, by the rule that named them."""
+    config = record["config"]
+    found = find_pairs(image or config["image"], config["mask"])
+    return {pair.name: pair.image for pair in found.pairs}
+
+
+def _tiles(predicted: Path) -> Iterator[dict[str, Any]]:
+    """Rows of all `tiles.csv`, with name, source and folder of the mask."""
+    for row in _rows(predicted / "scores.csv"):
+        alone = predicted / row["name"]
+        folder = alone if (alone / "tiles.csv").is_file() else alone / safe_name(row["source"])
+        if not (folder / "tiles.csv").is_file():
+            raise RequestError(f"{folder} has no tiles.csv; run predict.py again with the same output_dir.")
+        for tile in _rows(folder / "tiles.csv"):
+            yield {**tile, "name": row["name"], "source": row["source"], "folder": folder}
+
+
+def _rows(path: Path) -> Sequence[dict[str, Any]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _write_picture(path: Path, image: str, rendering: Rendering, rows: slice, columns: slice) -> None:
+    """A tile as the assessor saw it."""
+    with open_image(image, rendering) as file:
+        pixels, _ = file.read(rows, columns)
+    with atomic_path(path) as beside:
+        Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(beside)
+
+
+def share_right(task: ReviewTask) -> float | None:
+    """Expected share of right pixels of a task, in [0, 1]; tools sort by it, the lowest first. None where unknown."""
+    wrong = task.scores["error_share"]
+    return None if wrong is None or math.isnan(wrong) else 1 - wrong

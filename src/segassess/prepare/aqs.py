@@ -1,0 +1,100 @@
+"""BAQS and WAQS, the building and water sets of AQSNet: human masks before and after somebody checked them."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from segassess.errors import RequestError
+from segassess.prepare.rasters import MaskReader, RasterMask, positive
+from segassess.prepare.source import (
+    CHECKED,
+    IMAGE,
+    UNCHECKED,
+    OfficialSource,
+    Scene,
+    Survey,
+    Track,
+    assign_splits,
+    rasters,
+)
+
+# Names of the parts in the authors' scripts, by what they are used as here.
+_PARTS = {"train": ("train", "train512"), "valid": ("val", "val512", "valid"), "test": ("test", "test512")}
+
+
+class _Aqs(OfficialSource):
+    """`[<part>/]{image,label_checked,label_uncheck}/<tile>.tif`; the checked masks are the truth, the unchecked the source "raw".
+
+    Tiles without an unchecked mask are kept. Of two parts the one that is not `train` is only reported on; without parts, shares
+    are taken.
+
+    Args:
+        url: see `OfficialSource`.
+        test: share of the tiles that is only reported on, where there are no parts.
+        valid: share of the training tiles that selects checkpoints.
+        seed: of that choice.
+    """
+
+    region: ClassVar[str]
+    needs = (IMAGE, CHECKED)
+
+    def __init__(self, url: str, test: float, valid: float, seed: int) -> None:
+        super().__init__(url)
+        self.test, self.valid, self.seed = test, valid, seed
+
+    def holds(self, folder: Path) -> bool:
+        """See `OfficialSource.holds`."""
+        return super().holds(folder) or bool(_parts(folder))
+
+    def survey(self, download: Path, track: Track) -> Survey:
+        """See `OfficialSource.survey`."""
+        folder = self.locate(download)
+        parts = _parts(folder)
+        if not parts:
+            images = rasters(folder / IMAGE)
+            splits = assign_splits(images, {"test": self.test, "valid": self.valid}, self.seed)
+            return Survey([self._scene(name, image, splits[name]) for name, image in images.items()])
+        if "train" not in parts or len(parts) == 1:
+            raise RequestError(f"{folder} holds only the part {', '.join(parts)}; download {self.title} whole from {self.url}.")
+        found = {part: rasters(place / IMAGE) for part, place in parts.items()}
+        splits = {}
+        if "valid" not in parts:
+            splits = assign_splits(found["train"], {"valid": self.valid}, self.seed)
+        repeated = len({name for images in found.values() for name in images}) < sum(map(len, found.values()))
+        return Survey(
+            [
+                self._scene(f"{part}_{name}" if repeated else name, image, splits.get(name, part) if part == "train" else part)
+                for part, images in found.items()
+                for name, image in images.items()
+            ]
+        )
+
+    def _scene(self, name: str, image: Path, split: str) -> Scene:
+        checked, unchecked = (image.parents[1] / layer / f"{image.stem}.tif" for layer in (CHECKED, UNCHECKED))
+        masks: dict[str, MaskReader] = {CHECKED: RasterMask(checked, positive)}
+        if unchecked.is_file():
+            masks[UNCHECKED] = RasterMask(unchecked, positive)
+        return Scene(name, name, self.region, split, image, masks)
+
+
+class Baqs(_Aqs):
+    """BAQS, buildings; the authors' scripts call it BLCDataset."""
+
+    title = "BAQS"
+    region = "baqs"
+    folders = ("BLCDataset", "BAQS", "")
+
+
+class Waqs(_Aqs):
+    """WAQS, water."""
+
+    title = "WAQS"
+    region = "waqs"
+    folders = ("WAQS", "")
+
+
+def _parts(folder: Path) -> dict[str, Path]:
+    """Folders of the parts by split; a validation part without a test part is the test part."""
+    parts = {split: folder / name for split, names in _PARTS.items() for name in names if (folder / name / IMAGE).is_dir()}
+    if "test" not in parts and "valid" in parts:
+        parts["test"] = parts.pop("valid")
+    return parts

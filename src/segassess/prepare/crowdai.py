@@ -1,0 +1,138 @@
+"""CrowdAI (AIcrowd) mapping challenge: images of 300 x 300 px with buildings as COCO polygons."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segassess.errors import ConfigError, RequestError
+from segassess.prepare.duplicates import HASH_BITS, clusters, distance, perceptual_hashes
+from segassess.prepare.rasters import PolygonMask
+from segassess.prepare.source import TRUTH, Duplicate, OfficialSource, Scene, Survey, Track, assign_splits, plain_name
+
+# The organisers' parts and what they are used as.
+_PARTS = {"train": "train", "val": "test"}
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An annotated image; its part is the organisers' name of where it lies."""
+
+    name: str
+    part: str
+    path: Path
+    truth: PolygonMask
+
+
+class CrowdAI(OfficialSource):
+    """`train/` and `val/`, each with `images/*.jpg` and `annotation.json`.
+
+    Images that look the same form a group. Of each group one image is kept, a training image if there is one, so that nothing
+    of `val` is left that occurs in `train`.
+
+    Args:
+        url: see `OfficialSource`.
+        valid: share of the training groups that selects checkpoints.
+        seed: of that choice.
+        annotations: name of the annotations' file: "annotation.json" or the smaller "annotation-small.json".
+        deduplicate: false keeps all images; groups of training images are then still not divided.
+        max_distance: bits in which perceptual hashes of the same picture may differ, 0 to 63.
+    """
+
+    title = "train and val of the CrowdAI mapping challenge"
+    folders = ("", "raw", "data")
+
+    def __init__(self, url: str, valid: float, seed: int, annotations: str, deduplicate: bool, max_distance: int) -> None:
+        super().__init__(url)
+        if not 0 <= max_distance < HASH_BITS:
+            raise ConfigError(f"dataset.prepare.max_distance must be from 0 to {HASH_BITS - 1} bits, not {max_distance}.")
+        self.needs = tuple(f"{part}/{need}" for part in _PARTS for need in (annotations, "images"))
+        self.valid, self.seed, self.annotations = valid, seed, annotations
+        self.deduplicate, self.max_distance = deduplicate, max_distance
+
+    def survey(self, download: Path, track: Track) -> Survey:
+        """See `OfficialSource.survey`."""
+        folder = self.locate(download)
+        images = [image for part in _PARTS for image in _annotated(folder / part, self.annotations)]
+        hashes = perceptual_hashes([image.path for image in images], track)
+        first = clusters(hashes, self.max_distance)
+        kept = [place == position or not self.deduplicate for position, place in enumerate(first)]
+        # A group of training images is named by its first; a test image that repeats one is dropped or, if asked for, kept apart.
+        groups = [
+            images[place].name if images[place].part == image.part else image.name
+            for image, place in zip(images, first, strict=True)
+        ]
+        learned = [group for image, group in zip(images, groups, strict=True) if image.part == "train"]
+        splits = assign_splits(learned, {"valid": self.valid}, self.seed)
+        scenes = [
+            Scene(
+                image.name,
+                group,
+                "crowdai",
+                splits[group] if image.part == "train" else _PARTS[image.part],
+                image.path,
+                {TRUTH: image.truth},
+            )
+            for image, group, keep in zip(images, groups, kept, strict=True)
+            if keep
+        ]
+        repeats = [
+            Duplicate(place, images[place].name, image.name, _PARTS[image.part], _distance(hashes[place], hashes[position]))
+            for position, (image, place) in enumerate(zip(images, first, strict=True))
+            if place != position
+        ]
+        return Survey(scenes, repeats if self.deduplicate else [], [self._summary(images, first)])
+
+    def _summary(self, images: Sequence[_Image], first: Sequence[int]) -> str:
+        parts = Counter(image.part for image in images)
+        repeats = Counter(
+            (image.part, images[place].part) for place, image in zip(first, images, strict=True) if image is not images[place]
+        )
+        verdict = "left out" if self.deduplicate else "kept, so results on this test split say little"
+        return (
+            f"{repeats['train', 'train']} of {parts['train']} training images repeat others, {repeats['val', 'train']} of "
+            f"{parts['val']} test images occur in training and {repeats['val', 'val']} repeat other test images: {verdict}."
+        )
+
+
+def _annotated(folder: Path, annotations: str) -> Iterator[_Image]:
+    """Images of a part with their polygons, in the order of their file names."""
+    file = folder / annotations
+    # Decoded object by object: as one structure the whole file takes several times its size.
+    text = file.read_text(encoding="utf-8")
+    polygons: dict[int, list[np.ndarray[Any, np.dtype[np.float32]]]] = {}
+    try:
+        for annotation in _elements(text, "annotations"):
+            drawn = polygons.setdefault(annotation["image_id"], [])
+            drawn += [np.asarray(part, np.float32).reshape(-1, 2) for part in annotation["segmentation"]]
+        names = sorted((image["file_name"], image["id"]) for image in _elements(text, "images"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{file} is not complete COCO polygons; get it anew from the official download.") from error
+    for name, identity in names:
+        truth = PolygonMask(polygons.get(identity, []))
+        yield _Image(f"{folder.name}_{plain_name(Path(name).stem)}", folder.name, folder / "images" / name, truth)
+
+
+def _elements(text: str, key: str) -> Iterator[dict[str, Any]]:
+    """Elements of the list at `key` of a JSON object, one after the other.
+
+    Raises:
+        ValueError: if there is no such list or it is cut short.
+    """
+    start = re.search(rf'"{key}"\s*:\s*\[\s*', text)
+    if start is None:
+        raise ValueError(key)
+    decoder, between, place = json.JSONDecoder(), re.compile(r"\s*,?\s*"), start.end()
+    while text[place : place + 1] != "]":
+        element, place = decoder.raw_decode(text, place)
+        yield element
+        place = between.match(text, place).end()  # type: ignore[union-attr]
+
+
+def _distance(first: int | None, second: int | None) -> int:
+    return 0 if first is None or second is None else distance(first, second)

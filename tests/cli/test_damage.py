@@ -1,0 +1,54 @@
+"""`evaluate.py task=damage` on a small scene."""
+
+import json
+
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+import shapely
+from rasterio.transform import from_origin
+
+from tests.cli.scripts import run_script
+
+
+@pytest.mark.slow
+def test_a_layer_is_damaged_and_judged(checkpoint, tmp_path):
+    place = from_origin(500_000, 9_300_000, 0.5, 0.5)
+    layout = {
+        "driver": "GTiff",
+        "height": 150,
+        "width": 200,
+        "count": 3,
+        "dtype": "uint8",
+        "crs": "EPSG:32736",
+        "transform": place,
+    }
+    with rasterio.open(tmp_path / "image.tif", "w", **layout) as out:
+        out.write(np.random.default_rng(0).integers(0, 255, (3, 150, 200)).astype(np.uint8))
+    roofs = [
+        shapely.box(500_002 + x, 9_299_990 - y, 500_008 + x, 9_299_996 - y) for x in range(0, 90, 15) for y in range(0, 60, 15)
+    ]
+    pyogrio.raw.write(
+        tmp_path / "roofs.gpkg", shapely.to_wkb(np.array(roofs, object)), [], [], geometry_type="Polygon", crs="EPSG:32736"
+    )
+    arguments = "task=damage", f"image={tmp_path}/image.tif", f"mask={tmp_path}/roofs.gpkg", f"checkpoint={checkpoint}"
+    numbers = "damage.removed=4", "damage.shifted=3", "damage.invented=2", "damage.shift_px=[3,5]", "damage.emptied_px=40"
+    result = run_script("evaluate", *arguments, *numbers, f"output_dir={tmp_path}/out", "panel=false")
+    assert "removed" in result.stdout and "precision" in result.stdout
+    written = json.loads((tmp_path / "out" / "damage.json").read_text())
+    assert written["found"]["FN"]["removed"]["pieces"] == 4 and written["found"]["FP"]["invented"]["pieces"] == 2
+    emptied = written["found"]["FN"]["emptied"]["pieces"]
+    assert 0 < emptied == written["found"]["missed"]["emptied"]["pieces"]
+    assert pyogrio.read_info(tmp_path / "out" / "damaged.gpkg")["features"] == 24 - emptied - 4 + 2
+    about, _, _, (kind, quality) = pyogrio.raw.read(tmp_path / "out" / "damage.gpkg")
+    assert (
+        about["crs"] == "EPSG:32736"
+        and sorted(set(kind)) == ["emptied", "invented", "removed", "shifted"]
+        and set(quality) == {"FP", "FN"}
+    )
+    assert (tmp_path / "out" / "judged" / "errors.gpkg").is_file()
+    result = run_script(
+        "evaluate", *arguments, "damage.removed=30", "damage.invented=0", f"output_dir={tmp_path}/less", "panel=false"
+    )
+    assert "gets less: 2 removed (of 30 wanted), 10 shifted (of 200 wanted), 0 invented (of 0 wanted)." in result.stdout

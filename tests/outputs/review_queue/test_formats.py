@@ -1,0 +1,102 @@
+"""What labelling tools import, checked by the structure that their documentation asks for."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from segassess.cli import queue as review_queue
+from tests.cli.scripts import run_script
+from tests.outputs.review_queue.conftest import DIGEST
+
+NUMBERS = {"estimated_iou", "estimated_f1", "estimated_precision", "estimated_recall", "error_share", "error_area_px"}
+
+
+def make(predicted, *options):
+    review_queue.main([str(predicted), *map(str, options)])
+
+
+def test_label_studio(predicted, tmp_path, capsys):
+    make(predicted, "--to", tmp_path / "my queue", "--most", 4)
+    assert capsys.readouterr().out.startswith("4 tiles, worst first: ")
+    tasks = json.loads((tmp_path / "my queue" / "tasks.json").read_text())
+    view = ElementTree.fromstring((tmp_path / "my queue" / "labeling_config.xml").read_text())
+    image, polygons, header = view.find("Image"), view.find("PolygonLabels"), view.find("Header")
+    labels = {label.get("value") for label in polygons}
+    assert labels == {"FP", "FN"}
+    assert [task["data"]["rank"] for task in tasks] == [1, 2, 3, 4]
+    scores = [task["predictions"][0]["score"] for task in tasks]
+    assert all(0 <= score <= 1 for score in scores)
+    seen = set()
+    for task in tasks:
+        # The interface reads these keys of the data.
+        assert {image.get("value"), header.get("value")} <= {f"${key}" for key in task["data"]}
+        assert NUMBERS <= set(task["data"])
+        where = task["data"]["image"].removeprefix("/data/local-files/?d=my%20queue/")
+        assert (tmp_path / "my queue" / where).is_file()
+        (prediction,) = task["predictions"]
+        assert prediction["model_version"] == f"segassess {DIGEST}"
+        assert prediction["score"] == pytest.approx(1 - task["data"]["error_share"])
+        ids = [region["id"] for region in prediction["result"]]
+        assert len(ids) == len(set(ids))
+        for region in prediction["result"]:
+            assert region["type"] == "polygonlabels" and region["original_width"] in (100, 30)
+            assert region["from_name"] == polygons.get("name") and region["to_name"] == image.get("name") == polygons.get(
+                "toName"
+            )
+            (label,) = region["value"]["polygonlabels"]
+            assert label in labels and 0 <= region["score"] <= 1
+            seen.add(label)
+            points = region["value"]["points"]
+            assert len(points) >= 3 and all(0 <= value <= 100 for point in points for value in point)
+            assert max(value for point in points for value in point) > 1, "percent, not shares"
+    assert seen == labels
+
+
+def test_the_address_of_pictures(predicted, tmp_path):
+    make(predicted, "--to", tmp_path, "--most", 1, "--image-url", "https://tiles.example.org/a/")
+    (task,) = json.loads((tmp_path / "tasks.json").read_text())
+    assert task["data"]["image"].startswith("https://tiles.example.org/a/images/image_r")
+
+
+def test_fiftyone(predicted):
+    make(predicted, "--format", "fiftyone")
+    queue = predicted / "fiftyone"
+    assert json.loads((queue / "metadata.json").read_text())["media_type"] == "image"
+    samples = json.loads((queue / "samples.json").read_text())["samples"]
+    assert [sample["rank"] for sample in samples] == list(range(1, 13))
+    errors = 0
+    for sample in samples:
+        assert (queue / sample["filepath"]).is_file() and not Path(sample["filepath"]).is_absolute()
+        assert NUMBERS <= set(sample) and sample["_media_type"] == "image"
+        assert sample["errors"]["_cls"] == "Polylines"
+        for line in sample["errors"]["polylines"]:
+            assert line["_cls"] == "Polyline" and line["label"] in ("FP", "FN") and line["closed"] and line["filled"]
+            assert 0 <= line["confidence"] <= 1
+            for ring in line["points"]:
+                assert len(ring) >= 3 and all(0 <= value <= 1 for point in ring for value in point)
+            errors += 1
+    assert errors > 10
+
+
+def test_a_wrong_request_is_one_sentence(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        make(tmp_path)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == (
+        f"Error: {tmp_path} has no run.json and scores.csv; give the output_dir of a predict.py that has ended.\n"
+    )
+    with pytest.raises(SystemExit):
+        make(tmp_path, "--most", 0)
+    assert "must be at least 1, not 0" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_after_predict(predicted, checkpoint, tmp_path):
+    image, mask = predicted.parent / "image.tif", predicted.parent / "perturbed.tif"
+    arguments = f"image={image}", f"mask={mask}", f"checkpoint={checkpoint}", f"output_dir={tmp_path}/out"
+    run_script("predict", *arguments, "report=false", "output.review_tile=100", f"hydra.run.dir={tmp_path}/run")
+    shown = run_script("segassess", "queue", f"{tmp_path}/out").stdout
+    assert shown.startswith("6 tiles, worst first: ")
+    assert len(json.loads((tmp_path / "out" / "label_studio" / "tasks.json").read_text())) == 6

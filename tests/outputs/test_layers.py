@@ -1,0 +1,90 @@
+import time
+
+import numpy as np
+import pyogrio
+import pytest
+import shapely
+from rasterio.crs import CRS
+from rasterio.transform import from_origin
+
+from segassess.findings.error_regions import ERROR_COLUMNS
+from segassess.findings.findings import FindingsSweep
+from segassess.findings.judged_rows import JudgedRows
+from segassess.outputs.layers import write_errors, write_objects
+from segassess.findings.object_scores import OBJECT_COLUMNS
+from segassess.quality import FN, FP, TN, TP
+from segassess.raster import Georeference
+
+PLACE = Georeference(CRS.from_epsg(32736), from_origin(500_000, 9_300_000, 0.5, 0.5))
+
+
+@pytest.fixture(scope="module")
+def findings():
+    """A false object of 8 x 5 pixels and a missed one of 6 x 6."""
+    mask = np.zeros((40, 50), bool)
+    mask[5:13, 10:15] = True
+    codes = np.where(mask, FP, TN).astype(np.uint8)
+    codes[30:36, 20:26] = FN
+    error = np.where(codes == FP, 0.75, np.where(codes == FN, 0.5, 0.0))
+    sweep = FindingsSweep(rim_px=0, pixel_area_m2=0.25)
+    sweep.add(JudgedRows(codes, mask, np.where(codes == TP, 1 - error, 0), np.where(mask, 0, error), error))
+    return sweep.finish()
+
+
+def read(path):
+    about, _, geometry, values = pyogrio.raw.read(path)
+    return about["crs"], shapely.from_wkb(geometry), dict(zip(about["fields"], values, strict=True))
+
+
+def test_errors_and_objects_in_the_crs_of_the_image(findings, tmp_path):
+    write_errors(tmp_path / "errors.gpkg", findings.errors, PLACE)
+    crs, shapes, values = read(tmp_path / "errors.gpkg")
+    assert crs == "EPSG:32736" and tuple(values) == ERROR_COLUMNS
+    assert values["quality"].tolist() == ["FP", "FN"] and values["form"].tolist() == ["area", "area"]
+    assert values["error"].tolist() == [1, 2] and values["object"].tolist() == [1, 0]
+    assert shapely.area(shapes).tolist() == values["area_m2"].tolist() == [10, 9]
+    assert shapes[0].bounds == (500_005, 9_299_993.5, 500_007.5, 9_299_997.5)
+    write_objects(tmp_path / "objects.gpkg", findings.objects, PLACE)
+    _, shapes, values = read(tmp_path / "objects.gpkg")
+    assert tuple(values) == OBJECT_COLUMNS and values["verdict"].tolist() == ["wrong", "missed"]
+    assert np.isnan(values["estimated_iou"]).tolist() == [False, True]
+    assert pyogrio.read_info(tmp_path / "errors.gpkg")["layer_name"] == "errors"
+
+
+def test_geojson_is_in_longitude_and_latitude(findings, tmp_path):
+    write_errors(tmp_path / "errors.geojson", findings.errors, PLACE)
+    crs, shapes, _ = read(tmp_path / "errors.geojson")
+    assert crs == "EPSG:4326" and shapes[0].centroid.x == pytest.approx(33.0001, abs=1e-4)
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson"])
+@pytest.mark.filterwarnings("error")
+def test_pixels_of_an_image_without_georeference(findings, tmp_path, suffix):
+    write_errors(tmp_path / f"errors.{suffix}", findings.errors, None)
+    _, shapes, _ = read(tmp_path / f"errors.{suffix}")
+    assert shapes[0].bounds == (10, 5, 15, 13)
+
+
+def test_the_same_findings_are_the_same_file(findings, tmp_path):
+    write_errors(tmp_path / "a.gpkg", findings.errors, PLACE)
+    time.sleep(1.1)
+    write_errors(tmp_path / "b.gpkg", findings.errors, PLACE)
+    assert (tmp_path / "a.gpkg").read_bytes() == (tmp_path / "b.gpkg").read_bytes()
+
+
+def test_nothing_found(tmp_path):
+    write_errors(tmp_path / "errors.gpkg", [], PLACE)
+    assert pyogrio.read_info(tmp_path / "errors.gpkg")["features"] == 0
+
+
+def test_simpler_outlines(tmp_path):
+    codes = np.triu(np.full((40, 40), FN, np.uint8)) + np.tril(np.full((40, 40), TN, np.uint8), -1)
+    error = (codes == FN).astype(float)
+    sweep = FindingsSweep(rim_px=0)
+    sweep.add(JudgedRows(codes, codes == TP, error * 0, error, error))
+    found = sweep.finish()
+    write_errors(tmp_path / "exact.gpkg", found.errors, None)
+    write_errors(tmp_path / "simple.gpkg", found.errors, None, simplify_px=1.0)
+    exact, simple = (read(tmp_path / f"{name}.gpkg")[1][0] for name in ("exact", "simple"))
+    assert shapely.get_num_coordinates(simple) < 0.2 * shapely.get_num_coordinates(exact)
+    assert exact.area == found.errors[0].area_px and simple.area == pytest.approx(exact.area, rel=0.05)
