@@ -26,6 +26,8 @@ class SamplingSettings:
     object_crops: float = 0.5
     photometric: float = 0.0
     geometric: float = 0.0
+    scale: float = 0.0
+    gsd: Sequence[float] = (0.05, 1.0)
     cross_fit: bool = True
     online: bool = False
     cache: bool = True
@@ -36,9 +38,13 @@ class SamplingSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise RequestError(f"sampling.{name} must be at least 1, not {value}.")
-        for name in ("object_crops", "photometric", "geometric"):
+        for name in ("object_crops", "photometric", "geometric", "scale"):
             if not 0 <= getattr(self, name) <= 1:
                 raise RequestError(f"sampling.{name} must lie in [0, 1], not {getattr(self, name)}.")
+        if len(self.gsd) != 2 or not 0 < self.gsd[0] <= self.gsd[1]:
+            raise RequestError(f"sampling.gsd must be two numbers > 0, the finer first, not {list(self.gsd)}.")
+        if self.scale and self.crop is None:
+            raise RequestError("sampling.scale needs sampling.crop; set the side of the views in pixels.")
         if not 0 <= self.selection_share <= 0.5:
             raise RequestError(f"sampling.selection_share must lie in [0, 0.5], not {self.selection_share}.")
 
@@ -66,6 +72,8 @@ class TileData(L.LightningDataModule):
             views=views,
             crop=settings.crop,
             object_crops=settings.object_crops,
+            scale=settings.scale,
+            gsd=(settings.gsd[0], settings.gsd[1]),
             augmentation=build_augmentation(settings.photometric, settings.geometric),
             turn=turn,
             seed=self.seed,

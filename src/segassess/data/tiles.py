@@ -38,6 +38,7 @@ class Tile:
         group: what must never be divided between splits (a parent tile or scene).
         region: where it lies; results are also reported per region.
         key: unique over all splits of the data set, by which networks remember what they have seen; "" takes the name.
+        gsd: metres per pixel; None where nobody says.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Tile:
     group: str = ""
     region: str = ""
     key: str = ""
+    gsd: float | None = None
 
     def __post_init__(self) -> None:
         if not self.key:
@@ -203,7 +205,8 @@ class SharedTiles(TileSet):
     """Tiles described by a `manifest.csv` with the columns source, name, split and group.
 
     Files lie at `<root>/<source>/image/<name>.png`, `mask/<name>.png` (truth) and `pred/<name>.png` (a real model's mask, here
-    the source "pred"). The manifest's `source` column is where the imagery comes from, and so the region. The folder is only
+    the source "pred"). Optional columns: `image` and `pred` (file names other than these), `producer` (the network that drew
+    `pred`, whose name is then the source's) and `gsd_m`. The manifest's `source` column is where the imagery comes from, and so the region. The folder is only
     read; masks of segmenters lie elsewhere, at `<masks_root>/<split>/seg_preds/<source>/<tile name>.*`.
 
     Args:
@@ -249,15 +252,16 @@ class SharedTiles(TileSet):
         folder, file = self.root / row["source"], f"{row['name']}.png"
         name = f"{row['source']}_{row['name']}"
         masks = {source: found[name] for source, found in drawn.items() if name in found}
-        if row.get("pred"):
-            masks["pred"] = folder / "pred" / file
+        if pred := row.get("pred"):
+            masks[row.get("producer") or "pred"] = folder / "pred" / (pred if Path(pred).suffix else file)
         return Tile(
             name=name,
-            image=folder / "image" / file,
+            image=folder / "image" / (row.get("image") or file),
             truth=folder / "mask" / file,
             masks=masks,
             group=f"{row['source']}/{row['group']}",
             region=row["source"],
+            gsd=float(row["gsd_m"]) if row.get("gsd_m") else None,
         )
 
 
