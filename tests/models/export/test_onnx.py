@@ -46,6 +46,7 @@ def test_any_batch_and_any_size(compact, graph_file):
     [
         ({"name": "segassess"}, LITE0, "consistent"),  # antialiased resizing
         ({"name": "aqsnet"}, LITE0, "free"),
+        ({"name": "twin"}, LITE0, "consistent"),
         pytest.param({"name": "concat_unet"}, LITE0, "consistent", marks=pytest.mark.slow),
         pytest.param({"name": "compact", "edge_branch": False, "object_branch": False}, LITE0, "free", marks=pytest.mark.slow),
     ],

@@ -1,8 +1,8 @@
 """Two encoders, one decoder: the mask meets the image from stride 4 on, at every stride, instead of once and late.
 
 A pretrained encoder reads the image once. A light second one reads the mask, its signed distance to the outline and the image's
-pixels, takes in the image's features at strides 4, 8 and 16, and a U-Net decoder (arXiv 1505.04597) brings the result back to stride
-2, from where four logits per pixel are shuffled to full resolution. Why: docs/decisions/0019.
+pixels, and takes in the image's features at strides 4, 8 and 16. A U-Net decoder (arXiv 1505.04597) brings the result back to
+stride 2, from where four logits per pixel are shuffled to full resolution. Why: docs/decisions/0007.
 """
 
 from dataclasses import dataclass, replace
@@ -106,7 +106,7 @@ class TwinAssessor(Assessor):
         self.object_head = nn.Conv2d(quarter, 1, 1)
         nn.init.constant_(cast(Tensor, self.object_head.bias), OBJECT_PRIOR_LOGIT)
 
-        # Image, mask and distance of 2 x 2 pixels each; the mask's 16 x 16 pixels under a cell of the image's features join there.
+        # Image, mask and distance of 2 x 2 pixels.
         self.enter2 = _conv(4 * 5, half)
         self.down4 = _conv(half, quarter, 2)
         self.join4 = nn.Sequential(nn.Conv2d(2 * quarter + 2, quarter, 1), _conv(quarter, quarter))

@@ -52,7 +52,9 @@ class EfficientNetLite0(ImageEncoder):
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
 
-    def __init__(self, *, pretrained: bool = True, embedding_dim: int = 128, freeze_norm: bool = False, frozen_stages: int = 0) -> None:
+    def __init__(
+        self, *, pretrained: bool = True, embedding_dim: int = 128, freeze_norm: bool = False, frozen_stages: int = 0
+    ) -> None:
         super().__init__()
         self.embedding_dim = embedding_dim
         self.freeze_norm = freeze_norm
