@@ -207,7 +207,7 @@ class SharedTiles(TileSet):
     Files lie at `<root>/<source>/image/<name>.png`, `mask/<name>.png` (truth) and `pred/<name>.png` (a real model's mask, here
     the source "pred"). Optional columns: `image` and `pred` (file names other than these), `producer` (the network that drew
     `pred`, whose name is then the source's) and `gsd_m`. The manifest's `source` column is where the imagery comes from, and
-    so the region. The folder is only read; masks of segmenters lie elsewhere, at `<masks_root>/<split>/seg_preds/<source>/<tile name>.*`.
+    so the region. The folder is only read; masks of segmenters lie at `<masks_root>/<split>/seg_preds/<source>/<tile name>.*`.
 
     Args:
         root: folder of the manifest.
