@@ -15,6 +15,7 @@ from segassess.models.calibration import Calibration
 from segassess.predict.torch_free import decide
 from segassess.quality import decode, error_map
 from tests.cli.scripts import run_script
+from tests.models.export.conftest import compact, graph_file  # noqa: F401  # fixtures
 
 MAPS = ("quality", "error", "refined")
 
