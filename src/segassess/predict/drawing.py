@@ -17,7 +17,8 @@ from segassess.errors import InputError, RequestError
 from segassess.metrics.segmentation import SegmentationMetrics
 from segassess.models.segmenters.fitted import FittedSegmenter
 from segassess.models.segmenters.trained_segmenter import StoredSegmenter
-from segassess.outputs.rasters import MASK, PROBABILITY, probability_steps, write_raster
+from segassess.findings.bands import probability_steps
+from segassess.outputs.rasters import MASK, PROBABILITY, write_raster
 from segassess.predict.windows import segment_raster
 from segassess.raster import read_image, read_mask
 from segassess.raster.pairs import FailedInput
