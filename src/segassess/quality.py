@@ -115,4 +115,5 @@ def refine(mask: Plane, quality: Plane) -> Plane:
     Returns:
         bool of the same shape.
     """
-    return ((mask > 0) & (quality != FP)) | (quality == FN)
+    refined: Plane = ((mask > 0) & (quality != FP)) | (quality == FN)
+    return refined

@@ -97,7 +97,7 @@ class Components:
         """Gather the N components, numbered from 0 by their first pixel; no rows can be added any more.
 
         Returns:
-            (N,) by name: `area_px`; `left`, `top`, `right`, `bottom` of the box, the last two exclusive; `x`, `y` of the centroid,
+            (N,) by name: `area_px`; `left`, `top`, `right`, `bottom` of the box, the last two exclusive; `x`, `y` of the centre,
             where 0 is the left or upper edge of the raster; `error`, the sum of P(error), `max_error`, at least 0; and the sums
             of the amounts.
         """

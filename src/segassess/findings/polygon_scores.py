@@ -21,12 +21,12 @@ from segassess.raster import VectorMask
 UNKNOWN = "not assessed"
 
 
-# Of each polygon: its rank, the worst first; the id of its feature in the layer, as GDAL gives it; the number of the object of the
-# mask that most of its pixels are part of (0 if that is left out, or it has no pixels); "right", "partly wrong" or "wrong" by its
-# estimated precision, see `object_scores.verdicts`, or "not assessed"; its pixels that were assessed, which are those of the image
-# with their centres in it that are not nodata, and the same on the ground (NaN if that is unknown); expected true and false pixels
-# of it, by the latter of which polygons are ranked; NaN without pixels: the expected share of it that is true, the share of its
-# pixels that the quality map calls FP, and mean and largest P(error) of its pixels, all in [0, 1].
+# Of each polygon: its rank, the worst first; the id of its feature in the layer, as GDAL gives it; the number of the object of
+# the mask that most of its pixels are part of (0 if that is left out, or it has no pixels); "right", "partly wrong" or "wrong" by
+# its estimated precision, see `object_scores.verdicts`, or "not assessed"; its pixels that were assessed, which are those of the
+# image with their centres in it that are not nodata, and the same on the ground (NaN if that is unknown); expected true and false
+# pixels of it, by the latter of which polygons are ranked; NaN without pixels: the expected share of it that is true, the share
+# of its pixels that the quality map calls FP, and mean and largest P(error) of its pixels, all in [0, 1].
 POLYGON_COLUMNS = (
     "polygon", "feature", "object", "verdict", "area_px", "area_m2", "expected_tp_px", "expected_fp_px",
     "estimated_precision", "fp_share", "mean_error", "max_error",

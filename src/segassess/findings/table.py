@@ -33,7 +33,7 @@ class FindingsTable:
         return len(self.shapes)
 
     def outlines(self, part: slice = slice(None)) -> NDArray[Any]:
-        """Shapely polygons and multipolygons in pixel coordinates; of a part of the findings, because those of a city are many."""
+        """Shapely polygons and multipolygons in pixel coordinates; of a part, because those of a city are many."""
         return np.array([unpack(each) if isinstance(each, bytes) else each for each in self.shapes[part]], object)
 
     def rows(self) -> Iterator[dict[str, Any]]:

@@ -69,7 +69,7 @@ class Calibration:
         return {"fp": list(self.fp), "fn": list(self.fn), "cuts": list(self.cuts)}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "Calibration":
+    def from_dict(cls, content: Mapping[str, Any]) -> Calibration:
         """Rebuild from `as_dict`; what is missing is left as it is.
 
         Raises:
@@ -106,9 +106,10 @@ class Calibration:
         return _mapped_array(probabilities, self.fp, self.fn)
 
     def decide(self, probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Quality codes, uint8 (H, W), of probabilities that are not calibrated, float32 (4, H, W); anything where they are NaN."""
+        """Quality codes, uint8 (H, W), of probabilities that are not calibrated, float32 (4, H, W); any where they are NaN."""
         fp_cut, fn_cut = self.cuts
-        return _mapped_array(probabilities, (1.0, -fp_cut), (1.0, -fn_cut)).argmax(axis=0).astype(np.uint8)
+        codes = _mapped_array(probabilities, (1.0, -fp_cut), (1.0, -fn_cut)).argmax(axis=0)
+        return np.asarray(codes, np.uint8)
 
 
 def _mapped_array(probabilities: NDArray[np.float32], fp: Affine, fn: Affine) -> NDArray[np.float32]:
