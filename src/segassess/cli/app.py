@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from segassess.cli.config_check import check_keys
-from segassess.errors import ConfigError, OutputError, SegAssessError, SomeInputsFailed
+from segassess.errors import ConfigError, InputError, OutputError, RequestError, SegAssessError, SomeInputsFailed
 from segassess.experiments.sweep_check import check_sweep
 
 EXIT_SOME_FAILED = 1
@@ -69,18 +69,16 @@ def run_script(task: str, script: str) -> NoReturn:
         if not _nobody_reads("\n"):
             raise
         sys.exit(EXIT_UNREAD)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, RequestError, InputError) as error:
         stop(error)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         _end_sweep_early(interrupted=True)
         sys.exit(EXIT_INTERRUPTED)
-    except ValueError as error:
-        # Optuna's, at the end of a search of which no run is done; each has said why.
-        if "No trials are completed yet" not in str(error):
-            raise
+    except SomeInputsFailed as error:
+        # Of a search without a result.
         _end_sweep_early(interrupted=False)
-        sys.exit(EXIT_SOME_FAILED)
+        stop(error)
     finally:
         _nobody_reads()
     sys.exit(0)
