@@ -29,7 +29,8 @@ from segassess.models.segmenters.fitted import FULL, FittedSegmenter, fold_file
 from segassess.models.segmenters.summary import SCORES, networks_table
 from segassess.models.segmenters.trained_segmenter import SegmenterDescription, read_description, save_segmenter
 from segassess.predict.drawing import DrawnMasks, draw_masks
-from segassess.training.resuming import restore_best, resumable, resume_path, stored_description
+from segassess.training.finite import require_finite_weights
+from segassess.training.resuming import refuse_other_settings, restore_best, resumable, resume_path, stored_description
 from segassess.training.segmenter_module import SegmenterModule
 from segassess.version import __version__
 
@@ -43,7 +44,10 @@ def train_segmenter(config: DictConfig) -> float:
     resume = None if config.resume is None else resume_path(Path(config.resume))
     file = Path(config.networks) / FULL
     folder = Path(HydraConfig.get().runtime.output_dir)
-    with resumable(folder):
+    if resume is not None:
+        settings = {key: build.plain(config[key]) for key in ("segmenter", "optimizer", "loss", "threshold", "seed")}
+        refuse_other_settings(resume, settings, config.trainer.max_epochs)
+    with resumable(folder, resume):
         description = _fit(config, train, valid, folder, file, resume)
     Console(width=120).print(networks_table([(Path(FULL).stem, description)]))
     if not config.trainer.fast_dev_run:
@@ -173,6 +177,7 @@ def _fit_logged(
     with build.interruptible(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     restore_best(trainer, module.segmenter, "segmenter", resume)
+    require_finite_weights(module.segmenter)
     with build.interruptible(trainer):
         scores = next(iter(trainer.validate(module, datamodule=data, verbose=False)), {})
     description = SegmenterDescription(

@@ -27,9 +27,10 @@ from segassess.models.assessor.base import Assessor
 from segassess.models.assessor.trained_assessor import Description, load_assessor, save_assessor
 from segassess.models.calibration import KINDS, Calibration, CalibrationFit
 from segassess.models.segmenters.fitted import FULL, FittedSegmenter
+from segassess.training.finite import require_finite_weights
 from segassess.training.module import MONITORED, AssessorModule, assess_batch
 from segassess.training.online_ams import OnlineAms
-from segassess.training.resuming import restore_best, resumable, resume_path, stored_description
+from segassess.training.resuming import refuse_other_settings, restore_best, resumable, resume_path, stored_description
 from segassess.version import __version__
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,11 @@ def _train_assessor(config: DictConfig) -> float | None:
         test_split=build.plain(config.split),
     )
     sources = data.train_sources
+    if config.evaluate:
+        _require_test_tiles(data)
     resume = None if config.resume is None else resume_path(Path(config.resume))
+    if resume is not None:
+        refuse_other_settings(resume, _settings(config), config.trainer.max_epochs)
     module, description = _module(config, data, sources, resume)
     trainer = build.trainer(
         config.trainer, callbacks=build.callbacks(config.callbacks), logger=build.loggers(config.logger), default_root_dir=folder
@@ -74,11 +79,12 @@ def _train_assessor(config: DictConfig) -> float | None:
     record_run(folder, config, trainer.loggers)
     board = Board(folder, trainer.loggers)
     log.info("Training on %d tiles with masks of %s.", len(data.train_dataset()), ", ".join(sources))
-    with resumable(folder), build.interruptible(trainer):
+    with resumable(folder, resume), build.interruptible(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     best = restore_best(trainer, module.assessor, "assessor", resume, _last_score(trainer, module, data))
     if best is None and MONITORED in trainer.callback_metrics:
         best = float(trainer.callback_metrics[MONITORED])
+    require_finite_weights(module.assessor)
     description = replace(description, calibration=_calibration(config, data, module.assessor))
     if trainer.is_global_zero:
         half = config.weights_dtype == "float16"
@@ -95,6 +101,28 @@ def _train_assessor(config: DictConfig) -> float | None:
     if trainer.is_global_zero and (sheet := write_sheet(folder)):
         log.info("Dashboard: %s", sheet)
     return best
+
+
+def _settings(config: DictConfig) -> dict[str, Any]:
+    """Settings that a resumed training must share with its first part."""
+    settings = {
+        key: build.plain(config[key]) for key in ("assessor", "encoder", "sampling", "loss", "optimizer", "decoding", "seed")
+    }
+    # How fast batches come does not change them.
+    settings["sampling"] = {key: value for key, value in settings["sampling"].items() if key not in ("num_workers", "cache")}
+    return settings
+
+
+def _require_test_tiles(data: AssessmentData) -> None:
+    """Say before the training that there is nothing to evaluate on.
+
+    Raises:
+        RequestError: if so.
+    """
+    try:
+        data.test_tiles()
+    except RequestError as error:
+        raise RequestError(f"{str(error).rstrip('.')}; or set evaluate=false to train without an evaluation.") from error
 
 
 def _last_score(trainer: L.Trainer, module: AssessorModule, data: AssessmentData) -> float | None:
