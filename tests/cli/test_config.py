@@ -16,10 +16,10 @@ from omegaconf import OmegaConf
 
 from segassess.cli import build, config_reference
 from segassess.cli import validation as validation
-from segassess.cli.app import sentence
 from segassess.cli.config_files import OVERRIDING_GROUPS, read_configs, undocumented
 from segassess.cli.validate import main as validate_command
 from segassess.errors import ConfigError
+from segassess.experiments.exits import sentence
 from segassess.models.assessor.compositions import ASSESSORS, ENCODERS
 from tests.cli.scripts import error_of, run_script
 from tests.conftest import ROOT

@@ -4,7 +4,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from segassess.cli.app import EXIT_WRONG_REQUEST, run_script
+from segassess.cli.app import run_script
+from segassess.experiments.exits import EXIT_WRONG_REQUEST
 from segassess.version import __version__
 
 # Composed by Hydra, as the scripts of the same name are; arguments are key=value.

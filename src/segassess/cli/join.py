@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from segassess.cli.app import EXIT_WRONG_REQUEST
 from segassess.errors import SegAssessError
+from segassess.experiments.exits import EXIT_WRONG_REQUEST
 from segassess.experiments.sweep import join_again
 
 

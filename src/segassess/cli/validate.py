@@ -6,8 +6,9 @@ from pathlib import Path
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from segassess.cli.app import find_configs, stop
+from segassess.cli.app import find_configs
 from segassess.errors import ConfigError, SegAssessError
+from segassess.experiments.exits import stop
 
 SCRIPTS = ("train", "evaluate", "predict", "export", "prepare")
 

@@ -59,7 +59,7 @@ def validate(script: str, overrides: Sequence[str], configs: Path) -> Path:
 
     Raises:
         SegAssessError: for the first thing that is wrong.
-        HydraException: likewise; `app.sentence` makes one line of it.
+        HydraException: likewise; `exits.sentence` makes one line of it.
         OmegaConfBaseException: likewise.
     """
     name = config_name(script, configs, overrides)
