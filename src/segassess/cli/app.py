@@ -140,12 +140,3 @@ def _places(folder: Path) -> tuple[Path, Path]:
         packaged = folder / "conf"
         return (Path.cwd(), packaged) if packaged.is_dir() else (folder.parents[1], folder.parents[1] / "conf")
     return folder, folder / "conf"
-
-
-def script_command(task: str) -> list[str]:
-    """The command line that runs `python <task>.py` in a process of its own, wherever the package lies."""
-    return [sys.executable, "-m", "segassess.cli.app", task]
-
-
-if __name__ == "__main__":
-    run_script(sys.argv.pop(1), str(Path(__file__).parents[1] / "__init__.py"))

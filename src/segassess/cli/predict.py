@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 
 from segassess.cli import build
-from segassess.cli.processes import Processes
 from segassess.cli.segmenter import draw
 from segassess.errors import InputError, RequestError, SegAssessError, SomeInputsFailed
 from segassess.evaluation.result_tables import number
@@ -24,6 +23,7 @@ from segassess.files import only_one, remove_leftovers, write_json
 from segassess.findings.scores import write_scores
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.outputs.review_record import write_page
+from segassess.predict.processes import Processes
 from segassess.predict.progress import SceneProgress, ScenesBar, scenes_progress
 from segassess.predict.request import Request
 from segassess.predict.scene_job import RECORD, complete_result, judge_pair, judge_part, mask_folder, remove_work, work_of
