@@ -25,18 +25,22 @@ from segassess.experiments.exits import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT
 from segassess.experiments.sweep_check import check_sweep
 
 
-def run_script(task: str, script: str) -> NoReturn:
+def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `python <task>.py`; never returns.
 
     Args:
         task: "train", "evaluate", "predict", "export" or "prepare": name of the config `conf/<task>.yaml` and of the pipeline
             `segassess.cli.<task>.run(config)`; `task=NAME` on the command line takes `conf/<task>_NAME.yaml` instead.
-        script: path of the script, or of a module of the package (`python -m segassess.<task>`).
+        script: path of the script, or of a module of the package.
+        arguments: for Hydra; None takes those of the command line.
 
     Exit codes: 0 done; 1 some inputs failed and the others are done; 2 the request itself is wrong; 130 interrupted; 141 nobody
     reads what it prints.
     """
-    sys.argv[1:] = list(map(_several_masks, sys.argv[1:])) if not {"-m", "--multirun"} & set(sys.argv) else sys.argv[1:]
+    typed = sys.argv
+    given = typed[1:] if arguments is None else arguments
+    sweeps = bool({"-m", "--multirun"} & set(given))
+    sys.argv = [typed[0], *(given if sweeps else map(_several_masks, given))]
     configs = find_configs(script)
     # Lets Hydra raise its errors instead of printing them and exiting with 1, so that one place decides.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -46,6 +50,8 @@ def run_script(task: str, script: str) -> NoReturn:
         # GDAL's own words about bad files; ours follow.
         logging.getLogger("rasterio").setLevel(logging.CRITICAL)
         logging.getLogger("pyogrio").setLevel(logging.WARNING)
+        # Lightning starts further processes of a run with the command line as it was typed.
+        sys.argv = typed
         try:
             check_keys(config, HydraConfig.get(), GlobalHydra.instance().config_loader())
             check_sweep(config, HydraConfig.get())

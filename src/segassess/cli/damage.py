@@ -16,10 +16,10 @@ from segassess.cli import build
 from segassess.errors import RequestError
 from segassess.evaluation.damage_found import damage_found, errors_right
 from segassess.evaluation.layer_damage import EMPTIED, KINDS, REMOVED, damage_layer
-from segassess.evaluation.result_tables import number
 from segassess.files import write_json
 from segassess.findings.object_scores import MISSED
 from segassess.outputs.layers import write_polygons
+from segassess.outputs.tables import number
 from segassess.predict.request import Request
 from segassess.predict.scene_job import judge_pair
 from segassess.quality import CLASS_NAMES, FN, FP

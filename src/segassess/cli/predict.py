@@ -3,7 +3,7 @@
 import logging
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +16,12 @@ from rich.console import Console
 from rich.table import Table
 
 from segassess.cli import build
-from segassess.cli.segmenter import draw
 from segassess.errors import InputError, RequestError, SegAssessError, SomeInputsFailed
-from segassess.evaluation.result_tables import number
 from segassess.files import only_one, remove_leftovers, write_json
 from segassess.findings.scores import write_scores
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.outputs.review_record import write_page
+from segassess.outputs.tables import number
 from segassess.predict.processes import Processes
 from segassess.predict.progress import SceneProgress, ScenesBar, scenes_progress
 from segassess.predict.request import Request
@@ -73,8 +72,13 @@ class Outcome:
 
 def run(config: DictConfig) -> None:
     """Do the task that the config names: judge masks, or draw a segmenter's."""
-    tasks: dict[str, Callable[[DictConfig], object]] = {"assessor": judge_masks, "segmenter": draw}
-    tasks[config.task](config)
+    if config.task == "segmenter":
+        # Lightning comes with it.
+        from segassess.cli.segmenter import draw
+
+        draw(config)
+    else:
+        judge_masks(config)
 
 
 def judge_masks(config: DictConfig) -> None:

@@ -22,12 +22,12 @@ from segassess.data.folds import divide
 from segassess.data.module import SegmentationData
 from segassess.data.tiles import Tile, TileSet
 from segassess.errors import ConfigError, RequestError, SomeInputsFailed
-from segassess.evaluation.result_tables import number
 from segassess.experiments.dashboard.board import Board
 from segassess.models.segmenters.architectures import build_segmenter, resolved_spec
 from segassess.models.segmenters.fitted import FULL, FittedSegmenter, fold_file
 from segassess.models.segmenters.summary import SCORES, networks_table
 from segassess.models.segmenters.trained_segmenter import SegmenterDescription, read_description, save_segmenter
+from segassess.outputs.tables import number
 from segassess.predict.drawing import DrawnMasks, draw_masks
 from segassess.training.resuming import restore_best, resumable, resume_path, stored_description
 from segassess.training.segmenter_module import SegmenterModule

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torchmetrics.functional import mean_absolute_error, pearson_corrcoef, spearman_corrcoef
 
 from segassess.quality import FN, FP, NUM_CLASSES, TP
 
@@ -97,6 +96,9 @@ def score_agreement(estimated: Sequence[float], true: Sequence[float]) -> dict[s
     Returns:
         `mae`, `pearson`, `spearman` (NaN where undefined) and `number`, of those that were counted.
     """
+    # Slow to import, and needed only where the truth is known.
+    from torchmetrics.functional import mean_absolute_error, pearson_corrcoef, spearman_corrcoef
+
     pairs = torch.tensor([pair for pair in zip(estimated, true, strict=True) if not math.isnan(pair[1])])
     if len(pairs) == 0:
         return {"mae": math.nan, "pearson": math.nan, "spearman": math.nan, "number": 0.0}
