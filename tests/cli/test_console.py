@@ -48,7 +48,7 @@ def test_paths_are_taken_to_the_letter(arguments, values):
 
 def test_options_of_hydra_pass():
     given = ["--cfg", "job", "-m", "~encoder", "--config-dir=x", "hydra/launcher=parallel"]
-    assert overrides(given) == given
+    assert overrides(given) == ["~encoder", "hydra/launcher=parallel", "--cfg", "job", "-m", "--config-dir=x"]
 
 
 @pytest.mark.parametrize(

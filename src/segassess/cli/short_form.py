@@ -16,19 +16,21 @@ _WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--conf
 
 
 def overrides(arguments: Sequence[str]) -> list[str]:
-    """The arguments with paths and `-o` as `image=`, `mask=` and `output_dir=`; all others as they are.
+    """The arguments with paths and `-o` as `image=`, `mask=` and `output_dir=`; options last, since Hydra wants keys in one piece.
 
     Raises:
         RequestError: if there are too few paths, or a path or the folder is given twice.
     """
-    paths, others, outputs = [], [], []
+    paths, others, options, outputs = [], [], [], []
     rest = iter(arguments)
     for argument in rest:
         if argument == "-o":
             outputs.append(next(rest, ""))
         elif argument in _WITH_VALUE:
-            others += [argument, *[value for value in [next(rest, None)] if value is not None]]
-        elif argument.startswith(("-", "~")) or _KEY.match(argument):
+            options += [argument, next(rest, "")]
+        elif argument.startswith("-"):
+            options.append(argument)
+        elif argument.startswith("~") or _KEY.match(argument):
             others.append(argument)
         else:
             paths.append(argument)
@@ -45,7 +47,7 @@ def overrides(arguments: Sequence[str]) -> list[str]:
     if paths:
         image, *masks = map(_quoted, paths)
         found += [f"image={image}", *([f"mask=[{','.join(masks)}]" if len(masks) > 1 else f"mask={masks[0]}"] if masks else [])]
-    return [*found, *others]
+    return [*found, *others, *options]
 
 
 def _quoted(path: str) -> str:

@@ -12,7 +12,7 @@ from rasterio.windows import Window
 
 from segassess.evaluation.commands import Spent, command_of, run_measured
 from segassess.evaluation.mosaic import write_mosaic
-from segassess.outputs.rasters import NODATA, PROBABILITY_STEPS
+from segassess.findings.bands import NODATA, PROBABILITY_STEPS
 
 log = logging.getLogger(__name__)
 
