@@ -16,7 +16,7 @@ _WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--conf
 
 
 def overrides(arguments: Sequence[str]) -> list[str]:
-    """The arguments with paths and `-o` as `image=`, `mask=` and `output_dir=`; options last, since Hydra wants keys in one piece.
+    """The arguments with paths and `-o` as keys; options come last, since Hydra wants keys in one piece.
 
     Raises:
         RequestError: if there are too few paths, or a path or the folder is given twice.
