@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from torch import nn
 
-from segassess.cli import build
+from segassess.cli import build_training
 from segassess.errors import RequestError
 from segassess.training.resuming import refuse_other_settings, restore_best, resumable
 
@@ -74,9 +74,9 @@ def test_without_a_checkpoint_callback_lightning_adds_none(tmp_path):
     node = OmegaConf.create(
         {"_target_": "lightning.Trainer", "accelerator": "cpu", "logger": False, "enable_progress_bar": False}
     )
-    assert build.trainer(node, callbacks=[], default_root_dir=tmp_path).checkpoint_callback is None
+    assert build_training.trainer(node, callbacks=[], default_root_dir=tmp_path).checkpoint_callback is None
     own = ModelCheckpoint()
-    assert build.trainer(node, callbacks=[own], default_root_dir=tmp_path).checkpoint_callback is own
+    assert build_training.trainer(node, callbacks=[own], default_root_dir=tmp_path).checkpoint_callback is own
 
 
 @pytest.fixture
