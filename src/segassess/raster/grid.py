@@ -36,8 +36,8 @@ class Georeference:
 
     @property
     def crs_name(self) -> str:
-        """Such as EPSG:32736, or the start of its description."""
-        return str(self.crs.to_string()) if self.crs.to_epsg() else f"{self.crs.to_wkt()[:60]}..."
+        """See `name_of`."""
+        return name_of(self.crs)
 
     @property
     def grid_name(self) -> str:
@@ -125,6 +125,11 @@ class Grid:
             names = f"{other.georeference.grid_name} instead of {self.georeference.grid_name}"
             return f"lies up to {shift:.1f} pixels off (origin and pixel size {names})"
         return None
+
+
+def name_of(crs: Any) -> str:
+    """Of a rasterio CRS: such as EPSG:32736, or the start of its description."""
+    return str(crs.to_string()) if crs.to_epsg() else f"{crs.to_wkt()[:60]}..."
 
 
 def transformed(points: NDArray[np.float64], crs: Any, to: Any) -> NDArray[np.float64]:

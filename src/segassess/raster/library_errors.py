@@ -1,5 +1,6 @@
 """What GDAL, PROJ and GEOS raise, as one sentence about one input."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -32,4 +33,6 @@ def reason(error: BaseException) -> str:
     """What a library says, in one line; rasterio keeps it in the cause of an error that says nothing itself."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(str(error).split()).rstrip(".")[:300] or type(error).__name__
+    # PROJ spells CRSs out in JSON, over many lines.
+    said = re.sub(r"\{.*\}", "...", str(error), flags=re.DOTALL)
+    return " ".join(said.split()).rstrip(".") or type(error).__name__

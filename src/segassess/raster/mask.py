@@ -1,7 +1,7 @@
 """Read binary masks from rasters, whole or window by window, on their own grid or on that of an image."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from rasterio.vrt import WarpedVRT
 from segassess.errors import InputError
 from segassess.raster.grid import Georeference, Grid, apply_to_all, transformed
 from segassess.raster.image import alpha_band, sample_size, valid_pixels, window_of
-from segassess.raster.library_errors import as_input_error
+from segassess.raster.library_errors import LIBRARY_ERRORS
 from segassess.raster.opening import RasterPath, opened, reading
 from segassess.raster.shown import inverted
 
@@ -175,10 +175,14 @@ def _require_sight(dataset: Any, own: Georeference, grid: Grid, image: Georefere
     """
     rows, columns = (np.linspace(0, size, _POINTS) for size in (grid.height, grid.width))
     points = apply_to_all(image.transform, np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2))
-    places = f"{path} is in {own.crs_name} and its image in {image.crs_name}"
-    with as_input_error(f"{places}, and the one cannot be brought to the other ({{reason}}); give a mask in the CRS of the image."):
-        if not np.isfinite(transformed(points, image.crs, own.crs)).any():
-            raise InputError(f"{places}, where the image cannot be told; give a mask in the CRS of the image.")
+    for point in points[:, None]:
+        with suppress(*LIBRARY_ERRORS):
+            if np.isfinite(transformed(point, image.crs, own.crs)).all():
+                return
+    raise InputError(
+        f"{path} is in {own.crs_name}, in which no point of its image in {image.crs_name} can be told; "
+        "give a mask in the CRS of the image."
+    )
 
 
 def read_mask(path: RasterPath) -> MaskRaster:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from segassess.errors import InputError
-from segassess.raster.grid import Georeference, Grid, apply_to_all, transformed
+from segassess.raster.grid import Georeference, Grid, apply_to_all, name_of, transformed
 from segassess.raster.library_errors import LIBRARY_ERRORS, as_input_error
 
 # Suffixes of GeoJSON, which GDAL takes for longitude and latitude where it does not say otherwise.
@@ -88,14 +88,16 @@ def _in_crs(geometries: NDArray[Any], layer: CRS, image: Georeference, path: str
         # Also in units that are no degrees nothing lies beyond 360 or 90 degrees.
         stray = (np.abs(boxes[:, [0, 2]]).max(axis=1) > 720) | (np.abs(boxes[:, [1, 3]]).max(axis=1) > 90.000001)
         if stray.all():
+            swapped = bool((np.abs(boxes[:, [0, 2]]) <= 90).all() and (np.abs(boxes[:, [1, 3]]) <= 180).all())
+            hint = " (x and y may be swapped)" if swapped else ""
             raise InputError(
-                f"{path} counts as {layer.to_string()}, but its coordinates, such as {boxes[0, 0]:.9g}, {boxes[0, 1]:.9g}, are no "
-                "degrees of longitude and latitude; save it with its CRS, as GeoPackage."
+                f"{path} counts as {name_of(layer)}, but its coordinates, such as {boxes[0, 0]:.9g}, {boxes[0, 1]:.9g}, are no "
+                f"degrees of longitude and latitude{hint}; save it with its CRS, as GeoPackage."
             )
         geometries = np.where(stray, None, geometries)
     placed = geometries.copy()
     there = np.flatnonzero(~shapely.is_missing(geometries))
-    with as_input_error(f"{path} cannot be brought from {layer.to_string()[:60]} to {image.crs_name} ({{reason}})."):
+    with as_input_error(f"{path} cannot be brought from {name_of(layer)} to {image.crs_name} ({{reason}})."):
         # Halves, so that a stray vertex costs its polygon only. Where not one of all can be brought, that is the CRS's fault.
         parts = [there]
         failed: Exception | None = None

@@ -1,5 +1,6 @@
 """Read polygons as a mask: GeoPackage, GeoJSON, Shapefile, FlatGeobuf, rasterised on the grid of an image."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -211,7 +212,10 @@ def _read(path: str, **options: Any) -> tuple[dict[str, Any], NDArray[np.int64],
     file, _, layer = path.partition(LAYER)
     if not is_remote(file) and not Path(file).is_file():
         raise InputError(f"{file} does not exist; give the path of a layer of polygons.")
-    with as_input_error(f"{path} cannot be read as a layer of polygons ({{reason}}); save it as GeoPackage.", ValueError):
+    unreadable = as_input_error(f"{path} cannot be read as a layer of polygons ({{reason}}); save it as GeoPackage.", ValueError)
+    with warnings.catch_warnings(), unreadable:
+        # They are closed, with a note.
+        warnings.filterwarnings("ignore", "Non closed ring", RuntimeWarning)
         if not layer:
             # QGIS leaves its styles as a layer without geometries.
             layers = [str(name) for name, kind in pyogrio.list_layers(file) if kind is not None]
