@@ -14,7 +14,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from segassess.errors import InputError
-from segassess.raster import Georeference, Grid, open_mask, read_image, read_mask
+from segassess.raster import Georeference, Grid, open_image, open_mask, read_image, read_mask
 from segassess.raster.pairs import find_pairs
 
 UTM = "EPSG:32736"
@@ -29,7 +29,9 @@ def grid():
 
 
 def layer(path, shapes, crs=UTM, **options):
-    geometry = np.array([shape if shape is None or isinstance(shape, bytes) else shapely.to_wkb(shape) for shape in shapes], object)
+    geometry = np.array(
+        [shape if shape is None or isinstance(shape, bytes) else shapely.to_wkb(shape) for shape in shapes], object
+    )
     options = {"field_data": [], "fields": [], **options}
     pyogrio.raw.write(path, geometry=geometry, geometry_type="Unknown", crs=crs, **options)
     return path
@@ -153,7 +155,9 @@ class TestPlaces:
         assert "swapped" in refused(layer(tmp_path / "a.gpkg", [shapely.transform(SQUARE, lambda points: points[:, ::-1])]), grid)
 
     def test_pixels_as_geojson_over_a_picture(self, tmp_path):
-        pixels, _ = burnt(geojson(tmp_path / "a.geojson", [shapely.geometry.mapping(shapely.box(5, 3, 11, 7))], crs=None), Grid(12, 20))
+        pixels, _ = burnt(
+            geojson(tmp_path / "a.geojson", [shapely.geometry.mapping(shapely.box(5, 3, 11, 7))], crs=None), Grid(12, 20)
+        )
         assert is_the_square(pixels)
         refused(geojson(tmp_path / "b.geojson", [shapely.geometry.mapping(shapely.box(5, 3, 11, 7))]), Grid(12, 20))
         refused(layer(tmp_path / "c.fgb", [shapely.box(5, 3, 11, 7)], "EPSG:4326"), Grid(12, 20))
@@ -163,7 +167,9 @@ class TestPlaces:
     @pytest.mark.parametrize("form", ["from one end to the other", "beyond 180", "cut in two", "beyond -180"])
     def test_the_antimeridian(self, tmp_path, crs, west, form):
         scale = 1 if crs == "EPSG:4326" else 20037508.342789244 / 180
-        grid = Grid(10, 20, Georeference(CRS.from_string(crs), from_origin(west * scale, 0.05 * scale, 0.01 * scale, 0.01 * scale)))
+        grid = Grid(
+            10, 20, Georeference(CRS.from_string(crs), from_origin(west * scale, 0.05 * scale, 0.01 * scale, 0.01 * scale))
+        )
         low, high = -0.02, 0.02
         shape = {
             "from one end to the other": shapely.Polygon([(179.95, low), (-179.95, low), (-179.95, high), (179.95, high)]),
@@ -173,7 +179,9 @@ class TestPlaces:
         }[form]
         pixels, _ = burnt(layer(tmp_path / "a.gpkg", [shape], "EPSG:4326"), grid)
         assert pixels[3:7, 5:15].all() and pixels.sum() == 40
-        elsewhere = Grid(10, 20, Georeference(CRS.from_string(crs), from_origin(10 * scale, 0.05 * scale, 0.01 * scale, 0.01 * scale)))
+        elsewhere = Grid(
+            10, 20, Georeference(CRS.from_string(crs), from_origin(10 * scale, 0.05 * scale, 0.01 * scale, 0.01 * scale))
+        )
         refused(tmp_path / "a.gpkg", elsewhere)
 
     @pytest.mark.parametrize("projection", ["ortho", "gnom", "nsper +h=3000000", "geos +h=35785831"])
@@ -200,15 +208,15 @@ class TestPictures:
     @pytest.mark.parametrize("orientation", range(1, 9))
     @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
     def test_turned_as_a_viewer_does(self, tmp_path, orientation, suffix):
-        stored = Image.fromarray(np.kron(np.random.default_rng(0).integers(0, 2, (3, 5)) * 255, np.ones((16, 16))).astype(np.uint8))
+        stored = Image.fromarray(
+            np.kron(np.random.default_rng(0).integers(0, 2, (3, 5)) * 255, np.ones((16, 16))).astype(np.uint8)
+        )
         exif = Image.Exif()
         exif[0x0112] = orientation
         path = tmp_path / f"a.{suffix}"
         stored.convert("RGB").save(path, exif=exif, **({"lossless": True} if suffix == "webp" else {"quality": 95}))
         how = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}.get(orientation)  # as PIL.ImageOps.exif_transpose has it
         shown = np.asarray(stored if how is None else stored.transpose(Image.Transpose(how))) > 127
-        from segassess.raster import open_image
-
         with open_image(path) as image:
             pixels, valid = image.read()
             np.testing.assert_array_equal(pixels[..., 0] > 0.5, shown)
@@ -280,7 +288,12 @@ class TestFound:
 
     @pytest.mark.parametrize(
         "text",
-        ["\ufeffimage;mask\n{};m/{}\n", " IMAGE , Mask \n{} , m/{}\n", 'sep=;\n"Image"; "Mask"\n"{}"; "m/{}"\n', "image\tmask\n{}\tm/{}\n"],
+        [
+            "\ufeffimage;mask\n{};m/{}\n",
+            " IMAGE , Mask \n{} , m/{}\n",
+            'sep=;\n"Image"; "Mask"\n"{}"; "m/{}"\n',
+            "image\tmask\n{}\tm/{}\n",
+        ],
     )
     def test_a_csv_as_programs_write_it(self, tmp_path, text):
         (tmp_path / "m").mkdir()

@@ -288,7 +288,9 @@ def _scaled(data: NDArray[Any], value_range: tuple[float, float] | None) -> NDAr
 def _unplaced(dataset: Any) -> list[str]:
     """A note on a georeference that says where points lie, but not where each pixel does."""
     if Georeference.of(dataset) is None and dataset.gcps[0]:
-        return ["ground control points alone do not place its pixels, so results are in pixel coordinates; warp it with gdalwarp."]
+        return [
+            "ground control points alone do not place its pixels, so results are in pixel coordinates; warp it with gdalwarp."
+        ]
     return []
 
 

@@ -32,7 +32,7 @@ def is_remote(path: RasterPath) -> bool:
 
 @contextmanager
 def opened(path: RasterPath, what: str = "an image") -> Iterator[Any]:
-    """A dataset that has bands of real numbers, as a viewer shows it (`ShownDataset`); whatever GDAL complains of while it is open becomes an InputError.
+    """A dataset of real numbers as a viewer shows it (`ShownDataset`); what GDAL complains of while it is open is an InputError.
 
     Args:
         path: a file, one of GDAL's `/vsi...` paths, or a URL.

@@ -34,7 +34,11 @@ def areas(stored: Sequence[bytes | None], notes: list[str]) -> NDArray[Any]:
     surfaces = unread & np.array([binary is not None and _code(binary) in _SURFACES for binary in stored], bool)
     mend(surfaces, lambda index: _from_above(bytes(stored[index] or b"")), "are surfaces in 3D, used as they look from above.")
     open_rings = unread & shapely.is_missing(geometries)
-    mend(open_rings, lambda index: shapely.from_wkb(stored[index], on_invalid="fix"), "have rings that were left open, and are closed.")
+    mend(
+        open_rings,
+        lambda index: shapely.from_wkb(stored[index], on_invalid="fix"),
+        "have rings that were left open, and are closed.",
+    )
     collections = shapely.get_type_id(geometries) == shapely.GeometryType.GEOMETRYCOLLECTION
     mend(collections, lambda index: _polygons_of(geometries[index]), "are collections, whose polygons are used.")
     here = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))

@@ -284,10 +284,10 @@ def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise RequestError(f"image={path} does not exist; {_ALLOWED}.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} cannot be read as text in UTF-8 ({error}); save it as a CSV in UTF-8.") from error
-    if lines and lines[0].lower().startswith("sep="):
-        lines[0] = ""  # a spreadsheet's way to name the delimiter
-    header = next((line for line in lines if line.strip()), "")
-    table = csv.DictReader(lines, delimiter=max(",;\t", key=header.count), skipinitialspace=True)
+    # Spreadsheets may name the delimiter in a line of its own.
+    before = int(bool(lines) and lines[0].lower().startswith("sep="))
+    header = lines[before] if len(lines) > before else ""
+    table = csv.DictReader(lines[before:], delimiter=max(",;\t", key=header.count), skipinitialspace=True)
     columns = {(name or "").strip().lower(): name for name in table.fieldnames or ()}
     if not {"image", "mask"} <= set(columns):
         found = ", ".join(columns) or "none"
@@ -297,7 +297,7 @@ def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         return (row[columns[column]] or "").strip() if column in columns else ""
 
     wanted = ("image", "mask", "name", "source")
-    return [(table.line_num, {column: cell(row, column) for column in wanted}) for row in table]
+    return [(table.line_num + before, {column: cell(row, column) for column in wanted}) for row in table]
 
 
 def _resolved(path: str, folder: Path) -> str:

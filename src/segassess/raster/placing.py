@@ -1,5 +1,6 @@
 """Bring polygons of a layer to the pixels of an image, or say why they have no place there."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -62,14 +63,16 @@ def require_meeting(polygons: NDArray[Any], grid: Grid, path: str) -> None:
     if image is not None and image.crs is not None and _swapped(polygons, image, grid):
         hint = ", and they would lie on it with x and y swapped"
     raise InputError(
-        f"None of the {len(polygons)} polygons of {path} lies on the image: in {where} they span {boxes[0]} and the image {boxes[1]}"
-        f"{hint}; check the CRS and the order of the axes."
+        f"None of the {len(polygons)} polygons of {path} lies on the image: in {where} they span {boxes[0]} "
+        f"and the image {boxes[1]}{hint}; check the CRS and the order of the axes."
     )
 
 
 def _require_pixels(geometries: NDArray[Any], crs: str | None, path: str) -> None:
     """Refuse what is in a CRS, over an image without one; GeoJSON says one even if it holds pixels, but those are large."""
-    mend = "give the image a CRS and a transform (ground control points are not enough; gdalwarp makes them), or a layer in pixels"
+    mend = (
+        "give the image a CRS and a transform (ground control points are not enough; gdalwarp makes them), or a layer in pixels"
+    )
     if crs is None or not len(geometries):
         return
     geojson = path.lower().endswith(_GEOJSON)
@@ -137,14 +140,16 @@ def _unwrapped(geometries: NDArray[Any], image: Georeference, grid: Grid) -> NDA
         if ((steps > period / 2) & (steps < period * (1 - 1e-9))).any():
             ring = np.column_stack([np.unwrap(ring[:, 0], period=period), ring[:, 1]])
         turns = np.round((middle - (ring[:, 0].min() + ring[:, 0].max()) / 2) / period)
-        return ring + [turns * period, 0] if turns else ring
+        return ring + np.array([turns * period, 0])
 
     boxes = shapely.bounds(geometries)
     far = (boxes[:, 2] - boxes[:, 0] > period / 2) | (np.abs((boxes[:, 0] + boxes[:, 2]) / 2 - middle) > period / 2)
     unwrapped = geometries.copy()
     for index in np.flatnonzero(far):
         parts = [
-            shapely.Polygon(unwrap(shapely.get_coordinates(part.exterior)), [unwrap(shapely.get_coordinates(r)) for r in part.interiors])
+            shapely.Polygon(
+                unwrap(shapely.get_coordinates(part.exterior)), [unwrap(shapely.get_coordinates(r)) for r in part.interiors]
+            )
             for part in shapely.get_parts(geometries[index])
         ]
         unwrapped[index] = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
@@ -171,10 +176,8 @@ def _swapped(polygons: NDArray[Any], image: Georeference, grid: Grid) -> bool:
     candidates = [points[:, ::-1]]
     degrees = image.degrees(points)
     if degrees is not None:
-        try:
+        with suppress(*LIBRARY_ERRORS, ValueError):
             candidates.append(transformed(degrees[:, ::-1], "EPSG:4326", image.crs))
-        except (*LIBRARY_ERRORS, ValueError):
-            pass
     for swapped in candidates:
         pixels = apply_to_all(~image.transform, swapped)
         if ((pixels >= 0) & (pixels <= [grid.width, grid.height])).all(axis=1).any():
