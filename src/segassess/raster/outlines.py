@@ -71,7 +71,7 @@ def _from_above(binary: bytes) -> Any:
     """A polyhedral surface, TIN or triangle as the area that its faces cover; None if it cannot be read."""
     known = bytearray(binary)
     _rename(known, 0)
-    surface = shapely.from_wkb(bytes(known), on_invalid="fix")
+    surface: Any = shapely.from_wkb(bytes(known), on_invalid="fix")
     if surface is None:
         return None
     # Walls have no area from above.

@@ -97,7 +97,8 @@ def _in_crs(geometries: NDArray[Any], layer: CRS, image: Georeference, path: str
                 f"{path} counts as {name_of(layer)}, but its coordinates, such as {boxes[0, 0]:.9g}, {boxes[0, 1]:.9g}, are no "
                 f"degrees of longitude and latitude{hint}; save it with its CRS, as GeoPackage."
             )
-        geometries = np.where(stray, None, geometries)
+        geometries = geometries.copy()
+        geometries[stray] = None
     placed = geometries.copy()
     there = np.flatnonzero(~shapely.is_missing(geometries))
     with as_input_error(f"{path} cannot be brought from {name_of(layer)} to {image.crs_name} ({{reason}})."):
@@ -140,7 +141,7 @@ def _unwrapped(geometries: NDArray[Any], image: Georeference, grid: Grid) -> NDA
         if ((steps > period / 2) & (steps < period * (1 - 1e-9))).any():
             ring = np.column_stack([np.unwrap(ring[:, 0], period=period), ring[:, 1]])
         turns = np.round((middle - (ring[:, 0].min() + ring[:, 0].max()) / 2) / period)
-        return ring + np.array([turns * period, 0])
+        return np.asarray(ring + np.array([turns * period, 0]))
 
     boxes = shapely.bounds(geometries)
     far = (boxes[:, 2] - boxes[:, 0] > period / 2) | (np.abs((boxes[:, 0] + boxes[:, 2]) / 2 - middle) > period / 2)
