@@ -30,7 +30,7 @@ from segassess.predict.scene_job import SceneJudge
 from segassess.predict.sharing import share
 from segassess.predict.tiling import Tiling
 from segassess.raster import Rendering
-from segassess.raster.opening import reason
+from segassess.raster.library_errors import reason
 from segassess.raster.pairs import FailedInput, find_pairs
 from segassess.version import __version__
 
