@@ -1,6 +1,5 @@
 """Find out which mask belongs to which image: files, folders, glob patterns, or a CSV of pairs."""
 
-import csv
 import glob
 import re
 import unicodedata
@@ -13,6 +12,7 @@ from segassess.errors import RequestError
 from segassess.raster import RASTER_SUFFIXES, VECTOR_SUFFIXES, RasterPath, is_remote
 from segassess.raster.passed_over import passed_over
 from segassess.raster.vectors import LAYER
+from segassess.spreadsheets import read_rows
 
 # Where a CSV names none.
 DEFAULT_SOURCE = "mask"
@@ -277,27 +277,10 @@ def _pairs_of_csv(path: Path) -> FoundPairs:
 
 def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Line numbers and cells (image, mask, name, source; "" where empty) of a CSV of pairs."""
-    try:
-        # Spreadsheets put a byte order mark before the first column's name, and semicolons between columns in many languages.
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise RequestError(f"image={path} does not exist; {_ALLOWED}.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path} cannot be read as text in UTF-8 ({error}); save it as a CSV in UTF-8.") from error
-    # Spreadsheets may name the delimiter in a line of its own.
-    before = int(bool(lines) and lines[0].lower().startswith("sep="))
-    header = lines[before] if len(lines) > before else ""
-    table = csv.DictReader(lines[before:], delimiter=max(",;\t", key=header.count), skipinitialspace=True)
-    columns = {(name or "").strip().lower(): name for name in table.fieldnames or ()}
-    if not {"image", "mask"} <= set(columns):
-        found = ", ".join(columns) or "none"
-        raise RequestError(f"{path} has the columns {found}; it needs image and mask, and may have name and source.")
-
-    def cell(row: Mapping[str | None, str | None], column: str) -> str:
-        return (row[columns[column]] or "").strip() if column in columns else ""
-
+    if not path.is_file():
+        raise RequestError(f"image={path} does not exist; {_ALLOWED}.")
     wanted = ("image", "mask", "name", "source")
-    return [(table.line_num + before, {column: cell(row, column) for column in wanted}) for row in table]
+    return [(line, {column: row.get(column, "") for column in wanted}) for line, row in read_rows(path, ("image", "mask"))]
 
 
 def _resolved(path: str, folder: Path) -> str:
