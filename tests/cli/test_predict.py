@@ -37,7 +37,18 @@ from tests.cli.scripts import error_of, run_script
 from tests.conftest import save
 
 MAPS, LAYERS = {"quality.tif", "error.tif", "refined.tif"}, {"errors.gpkg", "objects.gpkg"}
-NAMES = {*MAPS, *LAYERS, "quality.qml", "error.qml", "refined.qml", "panel.png", "objects.csv", "tiles.csv", "review.json", "scores.json"}
+NAMES = {
+    *MAPS,
+    *LAYERS,
+    "quality.qml",
+    "error.qml",
+    "refined.qml",
+    "panel.png",
+    "objects.csv",
+    "tiles.csv",
+    "review.json",
+    "scores.json",
+}
 
 
 @pytest.fixture(scope="module")
