@@ -214,8 +214,7 @@ def open_maps(folder: Path, grid: Grid, tags: Mapping[str, str]) -> Iterator[Cal
     """
     with ExitStack() as stack:
         quality, error, refined = (
-            stack.enter_context(open_raster(folder / name, kind, grid, tags))
-            for name, kind in _KINDS.items()
+            stack.enter_context(open_raster(folder / name, kind, grid, tags)) for name, kind in _KINDS.items()
         )
 
         def write(band: JudgedBand) -> None:
