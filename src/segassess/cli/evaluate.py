@@ -42,8 +42,6 @@ from segassess.training.module import EvaluationModule, MaskAssessor
 from segassess.version import __version__
 
 log = logging.getLogger(__name__)
-PROTOCOLS = ("ours", "reference")
-ON_MISSING = ("error", "list")
 # Tasks that have a module of their own.
 TASKS = ("damage", "scaling")
 
@@ -95,8 +93,6 @@ def run(config: DictConfig) -> float:
         from segassess.cli import benchmark
 
         return benchmark.run(config)
-    if config.on_missing not in ON_MISSING:
-        raise ConfigError(f"on_missing must be one of {', '.join(ON_MISSING)}, not {config.on_missing!r}.")
     data = build.data(config, num_workers=config.num_workers, test_split=build.plain(config.split))
     if config.source is not None:
         data.test_sources = build.as_list(config.source)
@@ -161,11 +157,9 @@ def with_baselines(
         baselines: names of baselines; they are fitted on the train split, and left out with a warning if they lack something.
 
     Raises:
-        ConfigError: if there is no such protocol or baseline.
+        ConfigError: if there is no such baseline.
         RequestError: if there are no masks to evaluate.
     """
-    if config.protocol not in PROTOCOLS:
-        raise ConfigError(f"protocol must be one of {', '.join(PROTOCOLS)}, not {config.protocol!r}.")
     if data.test_sources is None:
         data.test_sources = data.test_source_names()
     if not data.test_sources:

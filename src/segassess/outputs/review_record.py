@@ -14,9 +14,9 @@ from rasterio.windows import Window
 
 from segassess.files import atomic_path
 from segassess.findings.judged_mask import JudgedMask
+from segassess.outputs.review_page import ReviewedMask, TilePicture, render_review_page, tile_picture
 from segassess.predict.scene import Scene
 from segassess.raster import Grid
-from segassess.outputs.review_page import ReviewedMask, TilePicture, render_review_page, tile_picture
 
 REVIEW = "review.json"
 PAGE = "report.html"

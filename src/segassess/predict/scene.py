@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segassess.findings.error_regions import RIM_PX
 from segassess.findings.judged_mask import TILE_COLUMNS, JudgedMask, JudgedMaskSweep
 from segassess.findings.object_scores import OBJECT_COLUMNS
 from segassess.findings.polygon_scores import POLYGON_COLUMNS, PolygonScore
@@ -20,6 +19,7 @@ from segassess.findings.review_grid import ReviewGrid
 from segassess.models.assessor.base import Assessor
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.models.calibration import Calibration
+from segassess.options.output import OutputSettings as OutputSettings
 from segassess.outputs.layers import write_errors, write_objects, write_polygon_scores
 from segassess.outputs.rasters import ERROR, QUALITY, REFINED, open_raster, write_style
 from segassess.outputs.tables import write_table
@@ -36,18 +36,6 @@ log = logging.getLogger(__name__)
 _CHUNK = 4096
 # Rows that are read at once for an overview.
 _STEP = 512
-
-
-@dataclass(frozen=True)
-class OutputSettings:
-    """What is written and how finely; see `conf/predict.yaml` for the meaning of each key."""
-
-    review_tile: int = 512
-    min_area_m2: float | None = None
-    rim_px: int = RIM_PX
-    simplify_px: float = 0.0
-    geojson: bool = False
-    parquet: bool = False
 
 
 @dataclass(frozen=True)
