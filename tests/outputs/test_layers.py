@@ -10,8 +10,8 @@ from rasterio.transform import from_origin
 from segassess.findings.error_regions import ERROR_COLUMNS
 from segassess.findings.findings import FindingsSweep
 from segassess.findings.judged_rows import JudgedRows
-from segassess.outputs.layers import write_errors, write_objects
 from segassess.findings.object_scores import OBJECT_COLUMNS
+from segassess.outputs.layers import write_errors, write_objects
 from segassess.quality import FN, FP, TN, TP
 from segassess.raster import Georeference
 

@@ -44,14 +44,15 @@ def check_config(name: str, config: DictConfig) -> None:
     found = list(faults(values, SCRIPTS[name]))
     if found:
         # Of a key and one that takes its value from there, the former is to be mended.
-        origins = [sentence for key, sentence in found if not OmegaConf.is_interpolation(*_parent(config, key))]
+        origins = [sentence for key, sentence in found if not _taken_over(config, key)]
         raise ConfigError((origins or [sentence for _, sentence in found])[0])
 
 
-def _parent(config: DictConfig, key: str) -> tuple[Any, str]:
+def _taken_over(config: DictConfig, key: str) -> bool:
+    """Whether a key has its value from another one."""
     above, _, name = key.rpartition(".")
     node = OmegaConf.select(config, above) if above else config
-    return (node, name) if isinstance(node, DictConfig) else (config, key)
+    return isinstance(node, DictConfig) and name in node and OmegaConf.is_interpolation(node, name)
 
 
 def clash(name: str, overrides: Sequence[str], loader: ConfigLoader) -> str | None:

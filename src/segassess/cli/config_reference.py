@@ -49,11 +49,7 @@ def reference(configs: Path) -> str:
         parts += [f"### `{group}`", "\n".join(lines)]
         if group not in OVERRIDING_GROUPS:
             values = {file.stem: _values(OmegaConf.load(file), f"{group}.") for file in files}
-            parts += [
-                _table({group: each}, values)
-                for key, each in groups.items()
-                if key.partition(" ")[0] == group
-            ]
+            parts += [_table({group: each}, values) for key, each in groups.items() if key.partition(" ")[0] == group]
     return "\n\n".join(parts) + "\n"
 
 
@@ -109,11 +105,15 @@ def _default(key: str, each: Option, values: Mapping[str, Mapping[str, Any]]) ->
         for name in found:
             if name == key or _same(name, key):
                 by_value.setdefault(_written(found[name]), []).append(option)
-    if each.default is not MISSING and not each.groups:
+    setting = sum(map(len, by_value.values()))
+    if each.default is not MISSING and not each.groups and (not by_value or setting < len(values)):
         by_value.setdefault(_written(each.default), [])
     if len(by_value) >= _MANY:
         return "by option"
-    words = [f"`{_cell(value)}`" + (f" ({', '.join(options)})" if len(by_value) > 1 and options else "") for value, options in by_value.items()]
+    words = [
+        f"`{_cell(value)}`" + (f" ({', '.join(options)})" if len(by_value) > 1 and options else "")
+        for value, options in by_value.items()
+    ]
     return ", ".join(words)
 
 
@@ -129,6 +129,8 @@ def _written(value: Any) -> str:
         plain = OmegaConf.to_container(value, resolve=False)
     if isinstance(plain, tuple | list):
         return f"[{', '.join(map(_written, plain))}]"
+    if plain == "":
+        return '""'
     return "null" if plain is None else str(plain).lower() if isinstance(plain, bool) else str(plain)
 
 

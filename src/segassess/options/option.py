@@ -71,11 +71,15 @@ class Limits:
         """Which numbers are allowed, to stand behind the word for them; "" for all."""
         words = []
         if self.low is not None and self.high is not None:
-            words.append(f" from {self.low:g} to {self.high:g}")
+            words.append(f" from {_number(self.low)} to {_number(self.high)}")
         elif self.low is not None:
-            words.append(f" of {self.low:g} or more" if self.below is None else f" from {self.low:g} to below {self.below:g}")
+            words.append(
+                f" of {_number(self.low)} or more"
+                if self.below is None
+                else f" from {_number(self.low)} to below {_number(self.below)}"
+            )
         elif self.above is not None:
-            words.append(f" above {self.above:g}" + ("" if self.below is None else f" and below {self.below:g}"))
+            words.append(f" above {_number(self.above)}" + ("" if self.below is None else f" and below {_number(self.below)}"))
         if self.multiple is not None:
             words.append(f", a multiple of {self.multiple}")
         return "".join(words)
@@ -166,7 +170,12 @@ def defaults(schema: type) -> dict[str, Any]:
 
 def listed(words: Sequence[str]) -> str:
     """Alternatives as a sentence has them: a, b or c."""
-    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    last = ", or " if any(" or " in word for word in words) else " or "
+    return last.join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _number(value: float) -> str:
+    return str(int(value) if value == int(value) else value)
 
 
 def _members(kind: Any) -> tuple[Any, ...]:

@@ -4,19 +4,19 @@ import rasterio
 import torch
 from rasterio.transform import from_origin
 
-from segassess.models.assessor.trained_assessor import Description, LoadedAssessor
-from segassess.models.assessor.checkpoint import LoadReport
-from segassess.models.calibration import Calibration
-from segassess.synthetic.perturbations import RECIPES, perturb
-from segassess.synthetic import make_scene
 from segassess.files import write_json
-from segassess.raster.pairs import find_pairs
-from segassess.predict.scene import OutputSettings, SceneJudge
 from segassess.findings.scores import write_scores
-from segassess.predict.scene_job import judge_pair
+from segassess.models.assessor.checkpoint import LoadReport
+from segassess.models.assessor.trained_assessor import Description, LoadedAssessor
+from segassess.models.calibration import Calibration
 from segassess.predict.request import Request
-from tests.predict.stubs import LocalAssessor
+from segassess.predict.scene import OutputSettings, SceneJudge
+from segassess.predict.scene_job import judge_pair
+from segassess.raster.pairs import find_pairs
+from segassess.synthetic import make_scene
+from segassess.synthetic.perturbations import RECIPES, perturb
 from tests.cli.conftest import checkpoint  # noqa: F401  # a fixture
+from tests.predict.stubs import LocalAssessor
 
 PLACE = {"crs": "EPSG:32736", "transform": from_origin(500_000.25, 9_300_000.75, 0.15, 0.15)}
 DIGEST = "0123456789abcdef"
