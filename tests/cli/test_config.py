@@ -154,7 +154,7 @@ def test_every_composition_can_be_built_from_its_config(assessor, encoder):
 
 def test_every_file_says_what_it_is():
     for path in CONF.rglob("*.yaml"):
-        first = [line for line in path.read_text().splitlines() if "@package" not in line][0]
+        first = next(line for line in path.read_text().splitlines() if "@package" not in line)
         assert first.startswith("# "), path
 
 
@@ -252,6 +252,14 @@ def test_help_and_config_answer_at_once():
 def test_a_wrong_command_line_is_one_sentence_and_exit_code_2(arguments, words, tmp_path):
     folders = f"paths.data_dir={tmp_path}", f"paths.output_root={tmp_path}"
     assert words in error_of(run_script("train", *arguments, *folders, code=2))
+
+
+@pytest.mark.parametrize(
+    "override", ["output.rim_px=2.5", "rendering.percentiles=5", "classes=[a]", "panel=2", "tiling={a:1}", "report_pictures=null"]
+)
+def test_a_value_that_is_not_allowed_is_one_sentence_and_exit_code_2(override, tmp_path):
+    folders = f"output_dir={tmp_path}", f"paths.output_root={tmp_path}"
+    assert override.partition("=")[0] in error_of(run_script("predict", "image=a", "mask=b", *folders, override, code=2))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`python -m segassess.cli.config_reference`: write docs/configuration.md from the options of each script and the files in `conf/`."""
+"""`python -m segassess.cli.config_reference`: write docs/configuration.md from `options/` and `conf/`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING
@@ -16,10 +16,10 @@ from segassess.options.scripts import SCRIPTS
 PAGE = Path("docs") / "configuration.md"
 _HEAD = """# Configuration
 
-Every group, option and key. `python -m segassess.cli.config_reference` writes this page from `src/segassess/options`, which says what
-each key means and may be, and from the files in `conf/`, which say what the options of a group choose; a test keeps it current.
+Every group, option and key. `python -m segassess.cli.config_reference` writes this page from `src/segassess/options`, which says
+what each key means and may be, and from the files in `conf/`, which say what the options of a group choose; a test keeps it current.
 
-Choose an option of a group with `group=option`, set a key with `key=value`. A value that is not allowed is refused with exit code 2.
+Choose an option of a group with `group=option`, set a key with `key=value`. A value that is not allowed ends with exit code 2.
 `segassess validate SCRIPT key=value ...` checks a command line without doing its work ([command-lines.md](command-lines.md))."""
 # From this number of different values on, a table would not be readable.
 _MANY = 4
