@@ -17,7 +17,7 @@ PAGE = Path("docs") / "configuration.md"
 _HEAD = """# Configuration
 
 Every group, option and key. `python -m segassess.cli.config_reference` writes this page from `src/segassess/options`, which says
-what each key means and may be, and from the files in `conf/`, which say what the options of a group choose; a test keeps it current.
+what each key means and may be, and from the files in `conf/`, which say what the options of a group choose.
 
 Choose an option of a group with `group=option`, set a key with `key=value`. A value that is not allowed ends with exit code 2.
 `segassess validate SCRIPT key=value ...` checks a command line without doing its work ([command-lines.md](command-lines.md))."""

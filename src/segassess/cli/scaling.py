@@ -22,7 +22,7 @@ from segassess.cli.app import script_command
 from segassess.errors import ConfigError, RequestError
 from segassess.evaluation.mosaic import write_mosaic
 from segassess.files import write_json
-from segassess.outputs.rasters import NODATA, PROBABILITY_STEPS
+from segassess.findings.bands import NODATA, PROBABILITY_STEPS
 
 log = logging.getLogger(__name__)
 
