@@ -5,15 +5,12 @@ Which network may segment which image is decided here, for masks that are writte
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
 
+from segassess.data.mask_records import Seen
 from segassess.errors import CheckpointError, RequestError
 from segassess.models.segmenters.trained_segmenter import StoredSegmenter, load_segmenter
 
 FULL = "full.safetensors"
-
-# What a network had to do with an image: learned from it, chose its checkpoint on it, or never saw it.
-Seen: TypeAlias = Literal["trained", "selected", "no"]
 
 
 def fold_file(fold: int) -> str:
