@@ -66,7 +66,7 @@ def _description(file: Path) -> str:
 
 def _values(node: Any, prefix: str) -> dict[str, Any]:
     """What a file sets, by key."""
-    found = {}
+    found: dict[str, Any] = {}
     for key in node:
         if key != "defaults":
             child = node._get_node(key)

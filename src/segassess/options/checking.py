@@ -27,7 +27,7 @@ class Settings:
     KEY: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for name, each in options_of(type(self)).items():
+        for name, each in options_of(type(self)).items():  # type: ignore[arg-type]
             value = getattr(self, name)
             if not each.allows(value):
                 raise ConfigError(refusal(f"{self.KEY}.{name}", each.allowed, value))
@@ -65,7 +65,7 @@ def faults(node: Mapping[str, Any], schema: type, prefix: str = "") -> Iterator[
         prefix: of the names of its keys, with a dot at its end.
     """
     found = list(_each_fault(node, schema, prefix))
-    if not found and issubclass(schema, Settings) and set(options_of(schema)) <= set(node):
+    if not found and issubclass(schema, Settings) and set(options_of(schema)) <= set(node):  # type: ignore[arg-type]
         try:
             schema(**node)
         except ConfigError as error:

@@ -117,7 +117,7 @@ class DamageOptions:
 class EvaluateDamage(Predict):
     """Find a known damage to a layer."""
 
-    task: Literal["assessor", "damage", "scaling"] = option(
+    task: Literal["assessor", "damage", "scaling"] = option(  # type: ignore[assignment]
         "Chooses this file, conf/evaluate.yaml or conf/evaluate_scaling.yaml.", "damage"
     )
     program: str = option("How the command line begins, for --help.", "evaluate.py")
@@ -154,7 +154,7 @@ class ScalingOptions:
 class EvaluateScaling(Predict):
     """Measure what size and windows cost."""
 
-    task: Literal["assessor", "damage", "scaling"] = option(
+    task: Literal["assessor", "damage", "scaling"] = option(  # type: ignore[assignment]
         "Chooses this file, conf/evaluate.yaml or conf/evaluate_damage.yaml.", "scaling"
     )
     program: str = option("How the command line begins, for --help.", "evaluate.py")

@@ -110,7 +110,7 @@ class Option:
     @property
     def groups(self) -> tuple[type, ...]:
         """The dataclasses whose keys the value may have; empty for a plain value."""
-        return tuple(each for each in _members(self.kind) if is_dataclass(each))
+        return tuple(each for each in _members(self.kind) if isinstance(each, type) and is_dataclass(each))
 
     @property
     def of_map(self) -> "Option | None":
@@ -202,7 +202,8 @@ def _allows(kind: Any, value: Any, limits: Limits) -> bool:
         return isinstance(value, kind)
     if kind is str:
         return isinstance(value, str) and limits.allow_text(value)
-    number = {int: Integral, float: Real}.get(kind)
+    numbers: dict[Any, Any] = {int: Integral, float: Real}
+    number = numbers.get(kind)
     return number is not None and isinstance(value, number) and not isinstance(value, bool) and limits.allow_number(value)
 
 
