@@ -89,11 +89,10 @@ def test_launchers_take_their_keys(launcher):
     assert ours._target_ == theirs._target_ and set(ours) <= set(theirs)
 
 
-def test_the_sweeper_of_searches_has_the_plugin_s_keys():
+def test_the_sweeper_of_searches_takes_its_keys():
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        ours = compose("train", ["hydra/sweeper=search"], return_hydra_config=True).hydra.sweeper
-        theirs = compose("train", ["hydra/sweeper=optuna"], return_hydra_config=True).hydra.sweeper
-    assert set(ours) == set(theirs) and ours._target_ == theirs._target_
+        node = compose("train", ["hydra/sweeper=search"], return_hydra_config=True).hydra.sweeper
+    assert set(node) - {"_target_"} == set(inspect.signature(get_class(node._target_)).parameters)
 
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "trainer"])

@@ -22,8 +22,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from segassess.cli.config_check import check_config, clash
-from segassess.errors import ConfigError, SegAssessError
-from segassess.experiments.exits import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_UNREAD, stop
+from segassess.errors import ConfigError, InputError, RequestError, SegAssessError, SomeInputsFailed
+from segassess.experiments.exits import EXIT_INTERRUPTED, EXIT_UNREAD, stop
 from segassess.experiments.sweep_check import check_sweep
 
 
@@ -78,16 +78,16 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
         sys.exit(EXIT_UNREAD)
     except (HydraException, OmegaConfBaseException) as error:
         stop(_explained(error, name, configs))
+    except (RequestError, InputError) as error:
+        stop(error)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         _end_sweep_early(interrupted=True)
         sys.exit(EXIT_INTERRUPTED)
-    except ValueError as error:
-        # Optuna's, at the end of a search of which no run is done; each has said why.
-        if "No trials are completed yet" not in str(error):
-            raise
+    except SomeInputsFailed as error:
+        # Of a search without a result.
         _end_sweep_early(interrupted=False)
-        sys.exit(EXIT_SOME_FAILED)
+        stop(error)
     finally:
         _nobody_reads()
     sys.exit(0)

@@ -95,7 +95,7 @@ class Outcome:
             yield
         except InputError as error:
             self._fail(index, job, str(error))
-        except SegAssessError:
+        except (SegAssessError, BrokenPipeError):
             raise
         except MemoryError:
             self._fail(index, job, f"{image} does not fit into memory; set a smaller tiling.window.")

@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+import shapely
 
 from segassess.cli import console
 from segassess.cli import queue as review_queue
+from segassess.outputs.review_queue.fiftyone import fiftyone_sample
+from segassess.outputs.review_queue.tasks import ReviewTask, _Regions
 from tests.cli.scripts import run_script
 from tests.outputs.review_queue.conftest import DIGEST
 
@@ -79,6 +83,32 @@ def test_fiftyone(predicted):
                 assert len(ring) >= 3 and all(0 <= value <= 1 for point in ring for value in point)
             errors += 1
     assert errors > 10
+
+
+def test_outlines_of_fiftyone_are_valid():
+    """As FiftyOne makes geometries of filled polylines: a multipolygon of the rings, each without holes."""
+    rng = np.random.default_rng(0)
+    frame, polylines, several = (0, 0, 96, 80), 0, 0
+    for _ in range(8):
+        spots = shapely.union_all([shapely.box(x, y, x + w, y + h) for x, y, w, h in rng.integers(2, 40, (30, 4)) * (2, 2, 1, 1)])
+        holes = shapely.union_all([shapely.box(x, y, x + 3, y + 3) for x, y in rng.integers(0, 90, (40, 2))])
+        outlines = shapely.get_parts(shapely.difference(spots, holes))
+        columns = {"error": np.arange(len(outlines)), "quality": ["FP"] * len(outlines), "form": ["area"] * len(outlines)}
+        regions = _Regions(outlines, {**columns, "mean_error": np.full(len(outlines), 0.7)})
+        errors = tuple(regions.within(*frame, 1.0))
+        task = ReviewTask("a", "b", "r0c0", "images/a.png", 96, 80, 0, 0, 0.0, 0.0, {}, errors)
+        lines = fiftyone_sample(task, 1)["errors"]["polylines"]
+        for line in lines:
+            shape = shapely.MultiPolygon([shapely.Polygon(ring) for ring in line["points"]])
+            assert shape.is_valid, shapely.is_valid_reason(shape)
+            assert shapely.within(shape, shapely.box(-1e-9, -1e-9, 1 + 1e-9, 1 + 1e-9))
+        # Together the pieces are the region.
+        for error in errors:
+            area = sum(shapely.Polygon(line["points"][0]).area for line in lines if line["error"] == error.error)
+            assert area * 96 * 80 == pytest.approx(sum(shapely.Polygon(ring).area for ring in error.rings))
+            several += len(error.rings) > 1
+        polylines += len(lines)
+    assert polylines > 80 and several > 5
 
 
 @pytest.mark.parametrize(
