@@ -92,7 +92,8 @@ class SmpSegmenter(Segmenter):
         pretrained: start from ImageNet weights.
     """
 
-    SIZES = {"full": {"arch": "Unet", "encoder": LITE, "pretrained": True}}
+    # What is small enough for CPUs is its full size, too.
+    SIZES = {size: {"arch": "Unet", "encoder": LITE, "pretrained": True} for size in ("full", "small")}
 
     def __init__(self, *, arch: str, encoder: str, pretrained: bool) -> None:
         options = {}
