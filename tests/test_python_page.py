@@ -12,11 +12,11 @@ import shapely
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
-from segassess.findings.components import pack
-from segassess.findings.error_regions import ErrorRegion
+from segassess.findings.error_regions import ERROR_COLUMNS
+from segassess.findings.table import FindingsTable
 from segassess.models.assessor.trained_assessor import load_assessor
 from segassess.models.export.huggingface import save_pretrained
-from segassess.outputs.layers import write_errors
+from segassess.outputs.layers import write_layer
 from segassess.raster import Georeference
 from tests.cli.conftest import checkpoint  # noqa: F401  # a fixture
 from tests.conftest import ROOT
@@ -63,8 +63,10 @@ def test_what_the_page_on_export_shows_runs(folder, monkeypatch):
 
 def test_what_the_page_on_reviews_shows_runs(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
-    error = ErrorRegion(1, "FP", "area", 1, 1333, 30.0, 0.5, 0.9, 666.0, pack(shapely.box(10, 10, 43, 50)))
-    write_errors("out/a/errors.gpkg", [error], Georeference(CRS.from_string(PLACE["crs"]), PLACE["transform"]))
+    values = (1, np.array(["FP"], object), np.array(["area"], object), 1, 1333, 30.0, 0.5, 0.9, 666.0)
+    columns = {name: np.atleast_1d(value) for name, value in zip(ERROR_COLUMNS, values, strict=True)}
+    error = FindingsTable(columns, np.array([shapely.box(10, 10, 43, 50)]))
+    write_layer("out/a/errors.gpkg", error, Georeference(CRS.from_string(PLACE["crs"]), PLACE["transform"]))
     (block,) = blocks("how-to/review-findings.md")
     exec(compile(block, "docs/how-to/review-findings.md", "exec"), {})
     assert capsys.readouterr().out.startswith("1 FP POINT (50000")

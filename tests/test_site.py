@@ -86,7 +86,7 @@ def test_every_file_of_the_docs_is_a_page_and_so_is_what_is_written_elsewhere(si
         assert (site / path.relative_to(ROOT / "docs")).with_suffix(".html") in pages, path
     assert "compact_lite0.safetensors" in (site / "model-card.html").read_text()
     assert "Unreleased" in (site / "changelog.html").read_text()
-    assert "without any ground truth" in (site / "index.html").read_text(), "the README's opening"
+    assert "where is it wrong?" in (site / "index.html").read_text(), "the README's opening"
     assert "<!-- README" not in (site / "architecture.html").read_text()
 
 
@@ -142,6 +142,6 @@ def test_search_works_on_files(view, site):
 
 def test_hooks_say_which_heading_is_missing():
     section = runpy.run_path(str(ROOT / "docs" / "site" / "hooks.py"))["section"]
-    assert section("README.md", "Two commands").startswith("On a fresh machine")
+    assert section("README.md", "Two commands").startswith("You need CPython")
     with pytest.raises(ValueError, match=r"README\.md has no heading 'Three commands'"):
         section("README.md", "Three commands")

@@ -7,10 +7,13 @@ the codes, their names and their colours. It can be imported where torch is not 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
+
+Plane = TypeVar("Plane", "Tensor", "NDArray[Any]")
 
 TP, FP, TN, FN = 0, 1, 2, 3
 NOT_ASSESSED = 255
@@ -102,14 +105,15 @@ def truth_probability(quality_probabilities: Tensor) -> Tensor:
     return quality_probabilities[:, TP] + quality_probabilities[:, FN]
 
 
-def refine(mask: Tensor, quality: Tensor) -> Tensor:
+def refine(mask: Plane, quality: Plane) -> Plane:
     """Refined mask: the mask without its predicted FP and with its predicted FN.
 
     Args:
-        mask: (..., H, W), > 0 is foreground.
-        quality: same shape, quality codes; pixels that were not assessed keep the mask.
+        mask: (..., H, W), tensor or array, > 0 is foreground.
+        quality: same shape and kind, quality codes; pixels that were not assessed keep the mask.
 
     Returns:
-        bool tensor of the same shape.
+        bool of the same shape.
     """
-    return ((mask > 0) & (quality != FP)) | (quality == FN)
+    refined: Plane = ((mask > 0) & (quality != FP)) | (quality == FN)
+    return refined

@@ -4,7 +4,9 @@ import csv
 import subprocess
 import sys
 
+import geopandas
 import numpy as np
+import pandas
 import pyogrio
 import pytest
 import rasterio
@@ -18,11 +20,10 @@ from segassess.api import Georeference
 from segassess.errors import CheckpointError, ConfigError, InputError
 from segassess.files import atomic_path
 from segassess.findings.object_scores import OBJECT_COLUMNS
-from segassess.findings.scores import SCORES, write_scores
+from segassess.findings.scores import SCORES
 from segassess.models.export.onnx_file import write_onnx
-from segassess.outputs.tables import table_cell
-from segassess.predict.request import Request
-from segassess.predict.scene_job import judge_pair
+from segassess.outputs.tables import table_cell, write_scores
+from segassess.predict.pair_job import PairJob
 from segassess.raster.pairs import Pair
 from tests.api.conftest import PLACE
 from tests.cli.scripts import run_script
@@ -34,8 +35,8 @@ def predicted(judge, files, tmp_path_factory):
     """What predict.py leaves of both masks, and their rows of scores.csv."""
     out = tmp_path_factory.mktemp("predicted")
     masks = {name: f"{files}/{name}.tif" for name in ("perturbed", "perturbed_outline")}
-    request = Request(judge.settings, judge.loaded, panel=False)
-    write_scores(out / "scores.csv", judge_pair(Pair("scene", f"{files}/image.tif", masks), request, out).rows)
+    job = PairJob(Pair("scene", f"{files}/image.tif", masks), judge.settings, out)
+    write_scores(out / "scores.csv", job.run().rows)
     with (out / "scores.csv").open() as file:
         return out, {row["source"]: row for row in csv.DictReader(file)}
 
@@ -66,12 +67,32 @@ def test_files_give_the_numbers_of_predict(judge, files, predicted, tmp_path):
     assert set(saved) == {*maps, "objects.csv", "tiles.csv"}
     with (out / "perturbed" / "objects.csv").open() as file:
         table = list(csv.DictReader(file))
-    assert [each["object"] for each in table] == [str(each.object) for each in judged.objects] and len(table) > 3
+    assert [each["object"] for each in table] == judged.objects["object"].astype(str).tolist() and len(table) > 3
     assert set(table[0]) == set(OBJECT_COLUMNS)
     with (out / "perturbed" / "tiles.csv").open() as file:
         assert [row["tile"] for row in csv.DictReader(file)] == [row["tile"] for row in judged.tiles] != []
-    expected = [region.expected_errors_px for region in judged.errors]
+    expected = judged.errors["expected_errors_px"].tolist()
     assert expected == sorted(expected, reverse=True) and len(expected) > 3
+
+
+def test_findings_are_the_layers_that_are_written(judge, files, tmp_path):
+    judged = judge.assess(f"{files}/image.tif", files / "perturbed.tif")
+    judged.save(tmp_path)
+    for name in ("errors", "objects"):
+        ours, written = getattr(judged, name), geopandas.read_file(tmp_path / f"{name}.gpkg")
+        assert ours.crs == written.crs == PLACE["crs"] and list(ours) == list(written) and len(ours) > 3
+        pandas.testing.assert_frame_equal(
+            ours.drop(columns="geometry"), written.drop(columns="geometry"), check_dtype=False, check_like=False
+        )
+        assert ours.area.tolist() == written.area.tolist()
+
+
+def test_what_was_gathered_is_not_gathered_again(judge, files, tmp_path, monkeypatch):
+    judged = judge.assess(f"{files}/image.tif", files / "perturbed.tif")
+    assert len(judged.errors) > 3
+    monkeypatch.setattr("segassess.predict.scene_job.gather", None)
+    judged.save(tmp_path)
+    assert (tmp_path / "errors.gpkg").is_file()
 
 
 def test_polygons_of_a_layer(judge, files, tmp_path):
@@ -80,14 +101,15 @@ def test_polygons_of_a_layer(judge, files, tmp_path):
     path, wkb = tmp_path / "roofs.gpkg", shapely.to_wkb(np.array(squares, object))
     pyogrio.raw.write(path, wkb, [np.array(["a", "b"], object)], ["name"], geometry_type="Polygon", crs=PLACE["crs"])
     judged = judge.assess(f"{files}/image.tif", path)
-    assert sorted(each.feature for each in judged.polygons) == [1, 2]
-    assert all(each.outline.area == pytest.approx(each.area_px) for each in judged.polygons)
+    assert sorted(judged.polygons["feature"]) == [1, 2] and judged.polygons.crs == PLACE["crs"]
+    assert judged.polygons.area.tolist() == pytest.approx(0.25 * judged.polygons["area_px"])
     judged.save(tmp_path / "saved")
     about, _, _, values = pyogrio.raw.read(tmp_path / "saved" / "polygons.gpkg")
     layer = dict(zip(about["fields"], values, strict=True))
-    assert layer["feature"].tolist() == [each.feature for each in judged.polygons]
+    assert layer["feature"].tolist() == judged.polygons["feature"].tolist()
     assert layer["name"].tolist() == ["_ab"[feature] for feature in layer["feature"]]
-    assert judge.assess(f"{files}/image.tif", files / "perturbed.tif").polygons == []
+    of_raster = judge.assess(f"{files}/image.tif", files / "perturbed.tif").polygons
+    assert len(of_raster) == 0 and list(of_raster) == list(judged.polygons)
 
 
 def test_arrays_give_the_numbers_of_files(judge, scene, predicted):

@@ -14,12 +14,12 @@ from hydra.errors import HydraException
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from segassess.cli import build, config_reference
+from segassess.cli import build, build_training, config_reference
 from segassess.cli import validation as validation
-from segassess.cli.app import sentence
 from segassess.cli.config_files import OVERRIDING_GROUPS, read_configs, undocumented
 from segassess.cli.validate import main as validate_command
 from segassess.errors import ConfigError
+from segassess.experiments.exits import sentence
 from segassess.models.assessor.compositions import ASSESSORS, ENCODERS
 from tests.cli.scripts import error_of, run_script
 from tests.conftest import ROOT
@@ -105,14 +105,14 @@ def test_trainer_keys_are_lightning_s(option):
 
 @pytest.mark.parametrize("option", ["default", "averaged", "none"])
 def test_callbacks_can_be_set_up(option):
-    assert build.callbacks(composed("train", f"callbacks={option}").callbacks)
+    assert build_training.callbacks(composed("train", f"callbacks={option}").callbacks)
 
 
 @pytest.mark.parametrize("option", ["adam", "adamw"])
 def test_optimizers_can_be_set_up(option):
     import torch
 
-    factory, _ = build.optimizer(composed("train", f"optimizer={option}").optimizer)
+    factory, _ = build_training.optimizer(composed("train", f"optimizer={option}").optimizer)
     assert factory([torch.nn.Parameter(torch.zeros(1))]).param_groups[0]["lr"] > 0
 
 
@@ -131,7 +131,7 @@ def test_what_describes_a_data_set_is_also_an_option_of_those_that_have_it():
 
 @pytest.mark.parametrize("option", ["compact", "segassess"])
 def test_losses_can_be_set_up(option):
-    build.loss(composed("train", f"loss={option}").loss, "consistent")
+    build_training.loss(composed("train", f"loss={option}").loss, "consistent")
 
 
 def test_every_encoder_and_assessor_has_a_config():

@@ -26,10 +26,10 @@ from segassess.models.assessor.compositions import build_assessor
 from segassess.models.assessor.trained_assessor import load_assessor
 from segassess.models.calibration import Calibration
 from segassess.predict.bands import BandStore
+from segassess.predict.pair_job import JudgedPair, PairJob
 from segassess.predict.progress import SceneProgress
-from segassess.predict.request import Request
-from segassess.predict.scene import OutputSettings, SceneJudge
-from segassess.predict.scene_job import JudgedPair, judge_pair
+from segassess.predict.scene import OutputSettings
+from segassess.predict.scene_job import SceneJudge
 from segassess.predict.tiling import Tiling
 from segassess.raster.pairs import FailedInput, Pair
 from tests.cli.scenes import PLACE, write_tif
@@ -90,8 +90,7 @@ def test_calibration_moves_probabilities_and_no_decision(scene, checkpoint, tmp_
     rows, maps = [], []
     for name, loaded in (("plain", plain), ("calibrated", calibrated)):
         folder = tmp_path / name
-        judge = SceneJudge(loaded.assessor, "consistent", loaded.description.calibration, torch.device("cpu"))
-        rows += judge_pair(pair, Request(judge, loaded, panel=False), folder).rows
+        rows += PairJob(pair, SceneJudge.of(loaded, torch.device("cpu")), folder).run().rows
         maps.append([rasterio.open(folder / f"{kind}.tif").read(1) for kind in ("quality", "refined", "error")])
         objects = list(csv.DictReader((folder / "objects.csv").open()))
         assert tuple(objects[0]) == OBJECT_COLUMNS and float(objects[0]["area_m2"]) == pytest.approx(
@@ -175,10 +174,10 @@ def test_touching_polygons_find_back_to_their_layer(scene, checkpoint, tmp_path)
     loaded = load_assessor(checkpoint)
     pair = Pair("image", str(scene / "image.tif"), {"raster": str(scene / "mask.tif"), "roofs": str(path)})
     settings = {"tiling": Tiling(64, 32), "output": OutputSettings(geojson=True)}
-    request = Request(SceneJudge.of(loaded, torch.device("cpu"), **settings), loaded, panel=False)
+    judge = SceneJudge.of(loaded, torch.device("cpu"), **settings)
     files = []
     for name in ("one", "two"):
-        judge_pair(pair, request, tmp_path / name)
+        PairJob(pair, judge, tmp_path / name).run()
         files.append({path.name: path.read_bytes() for path in (tmp_path / name / "roofs").glob("polygons.*")})
     assert files[0] == files[1] and set(files[0]) == {"polygons.gpkg", "polygons.geojson", "polygons.csv"}
     assert not list((tmp_path / "one" / "raster").glob("polygons.*"))
@@ -290,18 +289,19 @@ def test_bad_inputs_are_named_and_the_others_done(scene, checkpoint, tmp_path):
 
 
 def test_results_of_other_inputs_are_not_replaced_without_a_word(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(predict, "complete_result", lambda *given: None)
-    monkeypatch.setattr(predict, "judge_pair", lambda *given: JudgedPair([]))
+    monkeypatch.setattr(PairJob, "earlier_result", lambda job: None)
+    monkeypatch.setattr(PairJob, "run", lambda *given: JudgedPair([]))
+    job = PairJob(Pair("a", "a.tif", {}), None, tmp_path / "a")
 
     def said(overwrite):
         caplog.clear()
-        predict._judge_one(0, Pair("a", "a.tif", {}), None, tmp_path, overwrite, predict.Outcome(), SceneProgress())
+        predict.Outcome(overwrite).judge(0, job, SceneProgress())
         return caplog.messages
 
     assert said(overwrite=False) == []
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "scores.json").write_text("{}")
-    assert said(overwrite=False) == ["a was judged before with other inputs or settings and is judged anew."]
+    assert said(overwrite=False) == ["a was judged before with other inputs or settings and is judged again."]
     assert said(overwrite=True) == []
 
 
@@ -311,7 +311,7 @@ def test_where_nothing_could_be_judged_the_scores_stay(before, tmp_path):
         (tmp_path / "scores.csv").write_text(before)
     failed = predict.Outcome(failures={0: FailedInput("a", "It is broken.")})
     with pytest.raises(SomeInputsFailed, match=r"1 of 1 inputs failed: a: It is broken\."):
-        predict._conclude(failed, [Pair("a", "a.tif", {})], [], None, tmp_path)
+        predict._conclude(failed, [], None, tmp_path)
     assert [path.read_text() for path in tmp_path.iterdir()] == ([before] if before else [])
 
 

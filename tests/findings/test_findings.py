@@ -1,6 +1,6 @@
 import itertools
 import math
-from dataclasses import fields
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,11 +8,12 @@ import shapely
 from scipy import ndimage
 
 from segassess.errors import ConfigError
-from segassess.findings.findings import FindingsSweep
-from segassess.findings.judged_rows import JudgedRows
-from segassess.findings.object_scores import verdict
+from segassess.findings.bands import JudgedRows
+from segassess.findings.findings import gather_findings
+from segassess.findings.object_scores import verdicts
 from segassess.metrics.objects import MaskObjects, estimated_object_iou
 from segassess.quality import FN, FP, TN, TP
+from tests.findings.columns import each_of
 
 SIZE = (40, 40)
 RIGHT, WRONG, MISSED = np.s_[2:12, 2:12], np.s_[20:30, 20:25], np.s_[34:39, 2:8]
@@ -44,11 +45,14 @@ def find(probabilities, quality, mask, valid, *, cuts=(), rim_px=0, **options):
     """Findings of arrays that come in chunks, cut at the given rows."""
     known = np.where(valid, probabilities, np.nan)
     codes = np.where(valid, quality, 255).astype(np.uint8)
-    sweep = FindingsSweep(rim_px=rim_px, **options)
-    for top, bottom in itertools.pairwise([0, *cuts, len(mask)]):
-        true, false, _, missing = known[:, top:bottom]
-        sweep.add(JudgedRows(codes[top:bottom], mask[top:bottom], true, missing, false + missing))
-    return sweep.finish()
+
+    def rows():
+        for top, bottom in itertools.pairwise([0, *cuts, len(mask)]):
+            true, false, _, missing = known[:, top:bottom]
+            yield JudgedRows(codes[top:bottom], mask[top:bottom], true, missing, false + missing)
+
+    found = gather_findings(rows(), rim_px=rim_px, **options)
+    return SimpleNamespace(errors=each_of(found.errors), objects=each_of(found.objects))
 
 
 def by_number(found):
@@ -107,7 +111,7 @@ def test_chunks_do_not_matter(min_area):
         parts = find(probabilities, quality, mask, valid, cuts=cuts, min_area=min_area, rim_px=2)
         for kind in ("objects", "errors"):
             for one, other in zip(getattr(whole, kind), getattr(parts, kind), strict=True):
-                numbers = {each.name: getattr(one, each.name) for each in fields(one) if each.name != "packed_outline"}
+                numbers = {name: value for name, value in vars(one).items() if name != "outline"}
                 assert {name: getattr(other, name) for name in numbers} == pytest.approx(numbers, nan_ok=True)
                 assert one.outline.equals(other.outline) and one.outline.area == one.area_px
     for code, name in ((FP, "FP"), (FN, "FN")):
@@ -133,18 +137,16 @@ def test_rims_are_apart_from_areas(cuts):
     # The disc rounds its corners off, and reaches into the rim below.
     assert 100 <= area.area_px <= 140 and shapely.box(2, 8, 14, 22).contains(area.outline)
     with pytest.raises(ConfigError, match=r"output.rim_px must lie in \[0, 8\], not 9"):
-        FindingsSweep(rim_px=9)
+        gather_findings([], rim_px=9)
 
 
 def test_pixels_that_touch_at_a_corner_are_one_error():
     codes = np.full((6, 6), TN, np.uint8)
     codes[1, 1] = codes[2, 2] = codes[3, 1] = FN
     error = np.where(codes == FN, 0.9, 0.0)
-    sweep = FindingsSweep(rim_px=0, min_area=1)
-    for row in range(6):
-        part = np.s_[row : row + 1]
-        sweep.add(JudgedRows(codes[part], np.zeros((1, 6), bool), error[part] * 0, error[part], error[part]))
-    (only,) = sweep.finish().errors
+    parts = (np.s_[row : row + 1] for row in range(6))
+    rows = (JudgedRows(codes[part], np.zeros((1, 6), bool), error[part] * 0, error[part], error[part]) for part in parts)
+    (only,) = each_of(gather_findings(rows, rim_px=0, min_area=1).errors)
     assert only.area_px == 3 == only.outline.area and only.outline.is_valid and only.outline.geom_type == "MultiPolygon"
 
 
@@ -162,14 +164,8 @@ def test_what_is_not_valid_is_no_object(scene):
     assert all(np.isfinite([each.expected_errors_px, each.mean_error, each.max_error]).all() for each in (right, wrong, missed))
 
 
-def test_what_is_printed_of_a_finding_is_readable(scene):
-    findings = find(*scene)
-    for each in (findings.errors[0], findings.objects[0]):
-        assert "area_px=" in repr(each) and "packed_outline" not in repr(each)
-
-
 def test_verdicts():
-    assert [verdict(iou) for iou in (0, 0.499, 0.5, 0.749, 0.75, 1)] == ["wrong"] * 2 + ["partly wrong"] * 2 + ["right"] * 2
+    assert verdicts(np.array([0, 0.499, 0.5, 0.749, 0.75, 1])).tolist() == ["wrong"] * 2 + ["partly wrong"] * 2 + ["right"] * 2
 
 
 def test_nothing_there():
@@ -179,4 +175,5 @@ def test_nothing_there():
     for valid in (nothing, ~nothing):
         found = find(probabilities, np.full(SIZE, TN), nothing, valid, cuts=(20,))
         assert found.objects == [] and found.errors == []
-    assert FindingsSweep().finish().objects == []
+    nothing = gather_findings([])
+    assert len(nothing.objects) == len(nothing.errors) == len(nothing.polygons) == 0

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from dataclasses import astuple
+from types import SimpleNamespace
 
 import numpy as np
 import pyogrio
@@ -11,10 +11,11 @@ import rasterio.features
 import shapely
 from scipy import ndimage
 
-from segassess.findings.findings import FindingsSweep
-from segassess.findings.judged_rows import JudgedRows
+from segassess.findings.bands import JudgedRows
+from segassess.findings.findings import gather_findings
 from segassess.quality import FN, FP, TN, TP
 from segassess.raster import Grid, VectorMask
+from tests.findings.columns import each_of
 
 GRID = Grid(48, 60)
 MIN_AREA = 12
@@ -58,11 +59,10 @@ def rows(layer):
 
 
 def found(layer, rows, cuts=()):
-    sweep = FindingsSweep(rim_px=0, min_area=MIN_AREA, pixel_area_m2=0.25, layer=layer)
-    for top, bottom in itertools.pairwise([0, *cuts, len(rows)]):
-        part = slice(top, bottom)
-        sweep.add(JudgedRows(rows.quality[part], rows.mask[part], rows.true[part], rows.missing[part], rows.error[part]))
-    return sweep.finish()
+    parts = (slice(top, bottom) for top, bottom in itertools.pairwise([0, *cuts, len(rows)]))
+    chunks = (JudgedRows(*(plane[part] for plane in vars(rows).values())) for part in parts)
+    found = gather_findings(chunks, rim_px=0, min_area=MIN_AREA, pixel_area_m2=0.25, layer=layer)
+    return SimpleNamespace(polygons=each_of(found.polygons), objects=each_of(found.objects))
 
 
 def test_as_counted_one_by_one(layer, rows):
@@ -98,7 +98,7 @@ def test_as_counted_one_by_one(layer, rows):
 @pytest.mark.parametrize("cuts", [(1,), (2, 3, 12, 13), tuple(range(1, 48))], ids=["two", "some", "rows"])
 def test_cuts_change_nothing(layer, rows, cuts):
     def numbers(polygons):
-        return [tuple(map(repr, astuple(each)[:-1])) for each in polygons]
+        return [tuple(repr(value) for name, value in vars(each).items() if name != "outline") for each in polygons]
 
     assert numbers(found(layer, rows, cuts).polygons) == numbers(found(layer, rows).polygons)
 

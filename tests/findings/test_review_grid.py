@@ -3,7 +3,7 @@ import pytest
 
 from segassess.errors import ConfigError
 from segassess.findings.review_grid import ReviewGrid
-from segassess.metrics.scores import ExpectedCounts
+from segassess.metrics.expected_counts import ExpectedCounts
 
 GRID = ReviewGrid(100, 70, 32)
 RNG = np.random.default_rng(0)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from segassess.findings.scores import SCORE_COLUMNS, estimated_scores, write_scores
-from segassess.metrics.scores import ExpectedCounts
+from segassess.findings.scores import SCORE_COLUMNS, estimated_scores
+from segassess.metrics.expected_counts import ExpectedCounts
+from segassess.outputs.tables import write_scores
 
 VALID = np.ones((2, 5), bool)
 

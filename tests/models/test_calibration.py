@@ -160,3 +160,18 @@ def test_odds_that_say_everything_have_a_finite_calibration():
 def test_unknown_kinds_are_refused():
     with pytest.raises(ConfigError, match="temperature, affine"):
         CalibrationFit().fit("isotonic")
+
+
+@pytest.mark.parametrize(
+    "calibration", [Calibration(), Calibration((0.8, -0.3), (0.5, -0.7), (-1.1, 1.0))], ids=["none", "fitted"]
+)
+def test_arrays_are_judged_as_tensors_are(calibration):
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet([0.3] * 4, (200, 250)).transpose(2, 0, 1).astype(np.float32)
+    probabilities[[2, 3], :10], probabilities[[0, 1], 10:20], probabilities[0, 20] = 0, 0, 0
+    given = torch.from_numpy(probabilities)[None]
+    assert np.array_equal(calibration.decide(probabilities), quality.decode(calibration.for_decisions(given))[0].numpy())
+    calibrated = calibration.of_array(probabilities)
+    assert calibrated.dtype == np.float32
+    np.testing.assert_allclose(calibrated, calibration(given)[0].numpy(), rtol=1e-5, atol=1e-7)
+    assert np.isnan(calibration.of_array(np.full((4, 1, 1), np.nan, np.float32))).all()

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from segassess.quality import CLASS_COLOURS, FN, FP, NOT_ASSESSED, TN, TP
 from segassess.outputs.panel import ERROR_SCALE, render_panel
+from segassess.quality import CLASS_COLOURS, FN, FP, NOT_ASSESSED, TN, TP
 
 PAPER = (255, 255, 255)
 

@@ -8,7 +8,8 @@ from rasterio.transform import from_origin
 
 from segassess.errors import OutputError, RequestError
 from segassess.files import atomic_path
-from segassess.outputs.rasters import ERROR, QUALITY, REFINED, open_raster, probability_steps, write_raster, write_style
+from segassess.findings.bands import probability_steps
+from segassess.outputs.rasters import ERROR, QUALITY, REFINED, open_raster, write_raster, write_style
 from segassess.quality import CLASS_COLOURS
 from segassess.raster import Georeference, Grid, read_mask
 

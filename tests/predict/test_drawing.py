@@ -11,7 +11,7 @@ from segassess.data.tiles import FolderTiles
 from segassess.errors import RequestError
 from segassess.predict.drawing import PROBABILITIES, draw_masks
 from segassess.predict.tiling import Tiling
-from segassess.predict.windows import segment_raster
+from segassess.predict.torch_network import segment_raster
 from segassess.raster import read_mask
 from tests.conftest import save
 from tests.models.segmenters.stubs import Brighter, fitted, stored

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -14,19 +15,23 @@ from rasterio.transform import from_origin
 
 from segassess.errors import InputError
 from segassess.models.calibration import Calibration
-from segassess.predict.bands import BandStore
-from segassess.predict.scene import OutputSettings, SceneJudge, judge_bands, open_scene, write_mask_results
+from segassess.outputs.review_page import tile_picture
+from segassess.predict.bands import BandsInMemory, BandStore
+from segassess.predict.scene import OutputSettings, Source, open_scene
+from segassess.predict.scene_job import SceneJob, SceneJudge
 from segassess.predict.tiling import Tiling
+from segassess.predict.torch_network import TorchNetwork
 from segassess.raster import Rendering
+from tests.findings.columns import each_of
 from tests.predict.stubs import LocalAssessor
 
 PLACE = {"crs": "EPSG:32736", "transform": from_origin(500_000, 9_300_000, 0.5, 0.5)}
 SIZE = (310, 235)
+NETWORK = TorchNetwork(LocalAssessor(), "consistent", torch.device("cpu"))
 JUDGE = SceneJudge(
-    LocalAssessor(),
+    NETWORK,
     "consistent",
     Calibration(),
-    torch.device("cpu"),
     tiling=Tiling(96, 32),
     output=OutputSettings(review_tile=100, min_area_m2=0, rim_px=0),
 )
@@ -61,12 +66,19 @@ def files(tmp_path_factory):
     return folder
 
 
+@contextmanager
+def opened(files, store, sources=("damaged",), judge=JUDGE):
+    paths = {name: Source(f"{files}/{name}.tif") for name in sources}
+    with open_scene(f"{files}/image.tif", paths, Rendering()) as scene:
+        yield SceneJob(scene, judge, store)
+
+
 def judge(files, out, judge=JUDGE, sources=("right", "damaged"), wanted=lambda index: True):
-    with open_scene(f"{files}/image.tif", {name: f"{files}/{name}.tif" for name in sources}, Rendering()) as scene:
-        store = BandStore(out / "work", "request", list(sources))
+    store = BandStore(out / "work", "request", list(sources))
+    with opened(files, store, sources, judge) as job:
         store.remove_others()
-        judge_bands(scene, judge, store, wanted)
-        return {name: write_mask_results(scene, name, judge, store, out / name) for name in sources}
+        job.judge_bands(wanted)
+        return {name: job.write(name, out / name) for name in sources}
 
 
 def pixels(path):
@@ -88,7 +100,7 @@ def test_the_damage_is_found(judged):
     out, results = judged
     assert results["right"].scores["estimated_iou"] > results["damaged"].scores["estimated_iou"] + 0.03
     for worst, quality, bounds in zip(
-        results["damaged"].findings.errors[:2], ("FP", "FN"), ((190, 150, 230, 170), (10, 10, 30, 35)), strict=True
+        each_of(results["damaged"].findings.errors)[:2], ("FP", "FN"), ((190, 150, 230, 170), (10, 10, 30, 35)), strict=True
     ):
         # The assessor sees edges through a mean.
         assert worst.quality == quality and worst.outline.bounds == pytest.approx(bounds, abs=3)
@@ -139,7 +151,7 @@ def test_an_interrupted_run_ends_in_the_same_files(files, judged, tmp_path):
                 raise KeyboardInterrupt
             return super().encode_image(image)
 
-    stops = replace(JUDGE, assessor=Stops())
+    stops = replace(JUDGE, network=TorchNetwork(Stops(), "consistent", torch.device("cpu")))
     with pytest.raises(KeyboardInterrupt):
         judge(files, tmp_path, stops)
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*.npz")}
@@ -167,28 +179,27 @@ def test_coordinates_of_tiles_are_exact(judged):
 
 def test_parts_of_a_scene_make_the_whole(files, judged, tmp_path):
     for wanted in ({1, 3}, {0, 2, 4}):
-        with open_scene(f"{files}/image.tif", {"damaged": f"{files}/damaged.tif"}, Rendering()) as scene:
-            store = BandStore(tmp_path / "work", "request", ["damaged"])
+        store = BandStore(tmp_path / "work", "request", ["damaged"])
+        with opened(files, store) as job:
             store.remove_others()
-            judge_bands(scene, JUDGE, store, wanted.__contains__)
+            job.judge_bands(wanted.__contains__)
     judge(files, tmp_path, sources=("damaged",))
     assert digests(tmp_path / "damaged") == digests(judged[0] / "damaged")
 
 
 def test_what_is_there_is_counted(files, tmp_path, caplog):
     caplog.set_level("INFO")
-    with open_scene(f"{files}/image.tif", {"damaged": f"{files}/damaged.tif"}, Rendering()) as scene:
-        store = BandStore(tmp_path / "work", "request", ["damaged"])
+    with opened(files, BandStore(tmp_path / "work", "request", ["damaged"])) as job:
         for wanted in ({0}, {0, 1}):
-            judge_bands(scene, JUDGE, store, wanted.__contains__)
+            job.judge_bands(wanted.__contains__)
     assert caplog.messages == [f"{files}/image.tif: bands of rows that are there from an earlier run: 1 of 2."]
 
 
 def test_bands_of_another_request_are_not_used(files, tmp_path):
-    with open_scene(f"{files}/image.tif", {"damaged": f"{files}/damaged.tif"}, Rendering()) as scene:
-        store = BandStore(tmp_path / "work", "request", ["damaged"])
+    store = BandStore(tmp_path / "work", "request", ["damaged"])
+    with opened(files, store) as job:
         store.remove_others()
-        judge_bands(scene, JUDGE, store, {0}.__contains__)
+        job.judge_bands({0}.__contains__)
         assert store.has(0) and store.load(0, "damaged").quality.shape == (64, 235)
         another = BandStore(tmp_path / "work", "another", ["damaged"])
         assert not another.has(0)
@@ -202,14 +213,44 @@ def test_bands_of_another_request_are_not_used(files, tmp_path):
 
 def test_a_missing_mask(files):
     with pytest.raises(InputError, match=r"nowhere\.tif does not exist"):
-        with open_scene(f"{files}/image.tif", {"a": f"{files}/nowhere.tif"}, Rendering()):
+        with open_scene(f"{files}/image.tif", {"a": Source(f"{files}/nowhere.tif")}, Rendering()):
             pytest.fail("it must not open")
 
 
 def test_an_overview_leaves_out_pixels(files):
-    with open_scene(f"{files}/image.tif", {"right": f"{files}/right.tif"}, Rendering()) as scene:
-        assert scene.overview_size(10**6) == SIZE
-        size = scene.overview_size(SIZE[0] * SIZE[1] // 4)
-        image, mask = scene.overview("right", size)
-        assert size == (155, 117) and image.shape == (155, 117, 3) and mask.shape == size
-        assert mask.mean() == pytest.approx(pixels(files / "right.tif").mean(), abs=0.02)
+    with opened(files, BandsInMemory(["right"]), ["right"]) as job:
+        assert job.scene.overview_size(10**6) == SIZE
+        size = job.scene.overview_size(SIZE[0] * SIZE[1] // 4)
+        job.judge_bands()
+        image, (mask, codes, error) = job.scene.overview(size), job.reduced("right", size)
+    assert size == (155, 117) and image.shape == (155, 117, 3) and mask.shape == codes.shape == error.shape == size
+    assert mask.mean() == pytest.approx(pixels(files / "right.tif").mean(), abs=0.02)
+    assert np.array_equal(codes == 255, np.isnan(error)) and (codes == 255).any()
+
+
+def test_rows_of_masks_are_read_once(files):
+    """A band is a part of what its windows have read."""
+    read = []
+    with opened(files, BandsInMemory(["damaged"])) as job:
+        mask = job.scene.masks["damaged"]
+
+        def counted(rows, columns=slice(None), whole=mask.read):
+            read.extend(range(rows.start, rows.stop))
+            return whole(rows, columns)
+
+        mask.read = counted
+        job.judge_bands()
+    assert sorted(read) == list(range(SIZE[0]))
+
+
+def test_pictures_of_tiles_show_the_maps(files, judged):
+    out, results = judged
+    tiles = results["damaged"].tiles
+    codes, error = (pixels(out / "damaged" / f"{name}.tif") for name in ("quality", "error"))
+    with opened(files, BandsInMemory(["damaged"])) as job:
+        job.judge_bands()
+        pictures = job.pictures("damaged", tiles)
+        assert list(pictures) == [tile["tile"] for tile in tiles]
+        for tile in tiles:
+            box = slice(tile["top"], tile["bottom"]), slice(tile["left"], tile["right"])
+            assert pictures[tile["tile"]] == tile_picture(job.scene.image.read(*box)[0], codes[box], error[box])

@@ -7,14 +7,11 @@ import sys
 import numpy as np
 import pytest
 import rasterio
-import torch
 from PIL import Image
 from rasterio.transform import from_origin
 
-from segassess.models.calibration import Calibration
-from segassess.predict.torch_free import decide
-from segassess.quality import decode, error_map
 from tests.cli.scripts import run_script
+from tests.models.export.conftest import *  # noqa: F403  # the fixtures compact and graph_file
 
 MAPS = ("quality", "error", "refined")
 
@@ -80,20 +77,10 @@ def test_maps_are_those_of_predict(scene, graph_file):
         # Both run the same graph; what is left are roundings of float32 at a cut.
         assert (ours != theirs).mean() < 1e-3 and np.array_equal(ours == 255, theirs == 255), name
         assert (ours[:20, :30] == 255).all()
+    for name in ("errors.gpkg", "objects.gpkg", "objects.csv", "tiles.csv"):
+        assert (scene / "free" / name).is_file()
     with rasterio.open(scene / "free" / "quality.tif") as file:
         assert file.crs.to_epsg() == 32736 and file.colormap(1)[1][:3] == (213, 94, 0)
-
-
-def test_decisions_are_those_of_the_calibration():
-    rng = np.random.default_rng(0)
-    probabilities = rng.dirichlet([0.3] * 4, (40, 50)).transpose(2, 0, 1).astype(np.float32)
-    probabilities[[2, 3], :10], probabilities[[0, 1], 10:20], probabilities[0, 20] = 0, 0, 0
-    for calibration in (Calibration(), Calibration((0.8, -0.3), (0.5, -0.7), (-1.1, 1.0))):
-        codes, wrong = decide(probabilities, calibration.as_dict())
-        given = torch.from_numpy(probabilities)[None]
-        assert (codes == decode(calibration.for_decisions(given))[0].numpy()).mean() > 0.999
-        np.testing.assert_allclose(wrong, error_map(calibration(given))[0].numpy(), atol=1e-6)
-    assert np.isnan(decide(np.full((4, 1, 1), np.nan, np.float32), calibration.as_dict())[1]).all()
 
 
 def test_a_wrong_request_is_one_sentence(scene, graph_file):

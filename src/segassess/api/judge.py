@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
+import torch
+
 from segassess.api.arrays import RasterInput, image_array, in_memory, mask_array
 from segassess.api.quality_map import OVERVIEW_PIXELS, QualityMap
 from segassess.errors import InputError
 from segassess.models.assessor.trained_assessor import Description, LoadedAssessor
-from segassess.predict.bands_in_memory import BandsInMemory
-from segassess.predict.scene import SceneJudge, judge_bands, open_scene
+from segassess.predict.bands import BandsInMemory
+from segassess.predict.scene import Source, open_scene
+from segassess.predict.scene_job import SceneJob, SceneJudge
 from segassess.raster import Georeference
 
 # Name of the only mask.
@@ -25,10 +28,12 @@ class Judge:
     Attributes:
         loaded: the assessor, what it is and where it comes from.
         settings: how scenes are judged.
+        device: where.
     """
 
     loaded: LoadedAssessor
     settings: SceneJudge
+    device: torch.device
 
     @property
     def description(self) -> Description:
@@ -104,24 +109,18 @@ class Judge:
         return list(maps.values()) if isinstance(mask, list | tuple) else maps[SOURCE]
 
     def _judged(self, image: str, paths: Mapping[str, str], label: int | None) -> dict[str, QualityMap]:
-        labels = {} if label is None else dict.fromkeys(paths, label)
-        with open_scene(image, paths, self.settings.rendering, labels) as scene:
-            bands = BandsInMemory(list(paths))
-            judge_bands(scene, self.settings, bands)
-            overview, _ = scene.overview(next(iter(paths)), scene.overview_size(OVERVIEW_PIXELS))
-            maps = {}
-            for source, file in scene.masks.items():
-                notes = [*(f"image: {note}" for note in scene.image.notes), *(f"{source}: {note}" for note in file.notes)]
-                maps[source] = QualityMap(scene, source, self.settings, bands, overview, tuple(notes))
-        if not any(tile for each in maps.values() for tile in each.tiles):
-            names = " or ".join(dict.fromkeys(paths.values()))
-            raise InputError(f"{image} has no valid pixel in common with {names} (nodata, NaN, transparent or elsewhere).")
-        return maps
+        sources = {source: Source(path, label) for source, path in paths.items()}
+        with open_scene(image, sources, self.settings.rendering) as scene:
+            job = SceneJob(scene, self.settings, BandsInMemory(list(paths)))
+            job.judge_bands()
+            job.require_pixels()
+            overview = scene.overview(scene.overview_size(OVERVIEW_PIXELS))
+        return {source: QualityMap(job, source, overview) for source in paths}
 
     def __repr__(self) -> str:
         about = self.description
         names = f"assessor={about.assessor['name']}, encoder={about.encoder['name']}"
-        return f"Judge({names}, decoding={about.decoding}, checkpoint={self.loaded.digest}, device={self.settings.device})"
+        return f"Judge({names}, decoding={about.decoding}, checkpoint={self.loaded.digest}, device={self.device})"
 
 
 def _named(mask: RasterInput | Mapping[str, RasterInput] | Sequence[RasterInput]) -> dict[str, RasterInput]:

@@ -9,7 +9,8 @@ import torch
 from segassess.api.judge import Judge
 from segassess.errors import CheckpointError, ConfigError
 from segassess.models.loading import load_any
-from segassess.predict.scene import OutputSettings, SceneJudge
+from segassess.predict.scene import OutputSettings
+from segassess.predict.scene_job import SceneJudge
 from segassess.predict.tiling import Tiling
 from segassess.quality import Decoding
 from segassess.raster import Rendering
@@ -53,7 +54,8 @@ def load(
     loaded = load_any(_in_the_box() if checkpoint is None else checkpoint, assessor=assessor, encoder=encoder, decoding=decoding)
     settings = {"tiling": tiling, "rendering": rendering, "output": output}
     given = {name: each for name, each in settings.items() if each is not None}
-    return Judge(loaded, SceneJudge.of(loaded, _device(device), probe_squares=probe_squares, **given))
+    place = _device(device)
+    return Judge(loaded, SceneJudge.of(loaded, place, probe_squares=probe_squares, **given), place)
 
 
 def _in_the_box() -> Path:

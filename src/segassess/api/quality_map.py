@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,15 +13,15 @@ from PIL import Image
 
 from segassess import quality
 from segassess.errors import InputError
-from segassess.findings.error_regions import ErrorRegion
-from segassess.findings.judged_mask import JudgedMask, JudgedMaskSweep
-from segassess.findings.object_scores import ObjectScore
-from segassess.findings.polygon_scores import PolygonScore
+from segassess.findings.bands import JudgedBand
+from segassess.findings.judged_mask import JudgedMask
 from segassess.outputs.panel import render_panel
-from segassess.predict.bands import JudgedBand, KeepsBands
-from segassess.predict.scene import Scene, SceneJudge, write_mask_results
+from segassess.predict.scene_job import SceneJob
 from segassess.quality import NOT_ASSESSED
 from segassess.raster import Georeference
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
 
 # A picture is made of at most about so many pixels of the scene.
 OVERVIEW_PIXELS = 1_000_000
@@ -39,28 +39,21 @@ class QualityMap:
         notes: sentences about what had to be guessed of the image and the mask.
     """
 
-    def __init__(
-        self,
-        scene: Scene,
-        source: str,
-        judge: SceneJudge,
-        bands: KeepsBands,
-        overview: NDArray[np.float32],
-        notes: tuple[str, ...],
-    ) -> None:
+    def __init__(self, job: SceneJob, source: str, overview: NDArray[np.float32]) -> None:
         self.source = source
-        self.notes = notes
-        self._scene, self._judge, self._bands, self._overview = scene, judge, bands, overview
+        image, mask = job.scene.image, job.scene.masks[source]
+        self.notes = (*(f"image: {note}" for note in image.notes), *(f"{source}: {note}" for note in mask.notes))
+        self._job, self._overview = job, overview
 
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W)."""
-        return self._scene.size
+        return self._job.scene.size
 
     @property
     def georeference(self) -> Georeference | None:
         """CRS and transform of the image; None if it has none."""
-        return self._scene.grid.georeference
+        return self._job.scene.grid.georeference
 
     @cached_property
     def quality(self) -> NDArray[np.uint8]:
@@ -70,7 +63,7 @@ class QualityMap:
     @cached_property
     def error(self) -> NDArray[np.float32]:
         """P(FP) + P(FN), calibrated, float32 (H, W) in [0, 1] in steps of 0.004, NaN where not assessed; as `error.tif`."""
-        return self._joined(lambda band: band.rows.error).astype(np.float32)
+        return self._joined(lambda band: band.error_probability)
 
     @cached_property
     def refined(self) -> NDArray[np.uint8]:
@@ -88,19 +81,19 @@ class QualityMap:
         return dict(self._judged.scores)
 
     @property
-    def errors(self) -> list[ErrorRegion]:
-        """Error regions, most expected wrong pixels first, outlines in pixel coordinates; as `errors.gpkg`."""
-        return self._judged.findings.errors
+    def errors(self) -> "GeoDataFrame":
+        """Error regions (`ERROR_COLUMNS`), most expected wrong pixels first; as `errors.gpkg`, in the CRS of the image."""
+        return self._judged.findings.errors.frame(self.georeference)
 
     @property
-    def objects(self) -> list[ObjectScore]:
-        """Objects of the mask and missed ones with verdicts, most expected wrong pixels first; as `objects.csv`."""
-        return self._judged.findings.objects
+    def objects(self) -> "GeoDataFrame":
+        """Objects of the mask and missed ones (`OBJECT_COLUMNS`), most expected wrong pixels first; as `objects.gpkg`."""
+        return self._judged.findings.objects.frame(self.georeference)
 
     @property
-    def polygons(self) -> list[PolygonScore]:
-        """Polygons of the layer with verdicts, most expected false pixels first, as `polygons.csv`; none of a raster mask."""
-        return list(self._judged.findings.polygons)
+    def polygons(self) -> "GeoDataFrame":
+        """Polygons of the layer with verdicts (`POLYGON_COLUMNS`), most expected false pixels first; none of a raster mask."""
+        return self._judged.findings.polygons.frame(self.georeference)
 
     @property
     def tiles(self) -> list[dict[str, Any]]:
@@ -125,7 +118,7 @@ class QualityMap:
             RequestError: if the folder cannot be written to.
             OutputError: if the disk is full.
         """
-        write_mask_results(self._scene, self.source, self._judge, self._bands, Path(folder))
+        self._job.write(self.source, Path(folder), self._judged)
         return Path(folder)
 
     def plot(self, title: str | None = None, truth: ArrayLike | None = None) -> Image.Image:
@@ -144,7 +137,7 @@ class QualityMap:
         true_quality = None if truth is None else self._reduced(self._true_quality(np.asarray(truth)))
         scores = self.scores
         notes = [
-            f"Estimates without ground truth, {self._judge.decoding} decoding: F1 {scores['estimated_f1']:.2f}, "
+            f"Estimates without ground truth, {self._job.judge.decoding} decoding: F1 {scores['estimated_f1']:.2f}, "
             f"precision {scores['estimated_precision']:.2f}, recall {scores['estimated_recall']:.2f}, "
             f"{scores['error_area_px']:.0f} wrong pixels ({100 * scores['error_share']:.1f} %)."
         ]
@@ -161,28 +154,22 @@ class QualityMap:
 
     def _reduced(self, plane: NDArray[Any]) -> NDArray[Any]:
         """At the size of the overview, by leaving out pixels as the overview does."""
-        (height, width), (rows, columns) = self.shape, self._overview.shape[:2]
-        return plane[np.ix_(np.arange(rows) * height // rows, np.arange(columns) * width // columns)]
+        height, width, _ = self._overview.shape
+        return plane[np.ix_(*self._job.scene.chosen((height, width)))]
 
     def _joined(self, of_band: Callable[[JudgedBand], NDArray[Any]]) -> NDArray[Any]:
-        bands = range(len(self._judge.tiling.bands(self._scene.grid.height)))
-        return np.concatenate([of_band(self._bands.load(index, self.source)) for index in bands])
+        return np.concatenate(list(map(of_band, self._job.bands(self.source))))
 
     @cached_property
     def _judged(self) -> JudgedMask:
-        output = self._judge.output
-        layer = self._scene.layer(self.source)
-        sweep = JudgedMaskSweep(self._scene.grid, output.review_tile, output.min_area_m2, output.rim_px, layer)
-        for index, (top, _) in enumerate(self._judge.tiling.bands(self._scene.grid.height)):
-            sweep.add(self._bands.load(index, self.source), top)
-        return sweep.finish()
+        return self._job.gather(self.source)
 
     def __repr__(self) -> str:
         height, width = self.shape
-        scores = self.scores
+        scores, found = self.scores, self._judged.findings
         return (
             f"QualityMap({self.source!r}, {height} rows x {width} columns, estimated IoU {scores['estimated_iou']:.3f}, "
-            f"{scores['error_area_px']:.0f} wrong pixels expected, {len(self.errors)} errors, {len(self.objects)} objects)"
+            f"{scores['error_area_px']:.0f} wrong pixels expected, {len(found.errors)} errors, {len(found.objects)} objects)"
         )
 
     def _repr_jpeg_(self) -> bytes:

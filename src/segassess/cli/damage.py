@@ -13,15 +13,17 @@ from rich.console import Console
 from rich.table import Table
 
 from segassess.cli import build
+from segassess.cli.predict import judge_settings
 from segassess.errors import RequestError
 from segassess.evaluation.damage_found import damage_found, errors_right
 from segassess.evaluation.layer_damage import EMPTIED, KINDS, REMOVED, damage_layer
-from segassess.evaluation.result_tables import number
 from segassess.files import write_json
 from segassess.findings.object_scores import MISSED
-from segassess.outputs.layers import write_polygons
-from segassess.predict.request import Request
-from segassess.predict.scene_job import judge_pair
+from segassess.findings.table import FindingsTable
+from segassess.outputs.layers import write_layer
+from segassess.outputs.tables import number
+from segassess.predict.pair_job import PairJob
+from segassess.predict.scene_job import SceneJudge
 from segassess.quality import CLASS_NAMES, FN, FP
 from segassess.raster import Grid, open_image
 from segassess.raster.grid import apply_to_all
@@ -37,9 +39,9 @@ def run(config: DictConfig) -> float:
     """Damage, judge, compare; returns the mean recall of all kinds of damage."""
     if not config.output_dir:
         raise RequestError("output_dir is empty; give the folder that results go to.")
-    request = Request.of(config).on(build.device(config.trainer))
+    judge = SceneJudge.of(build.stored_assessor(config), build.device(config.trainer), **judge_settings(config))
     output, settings = Path(config.output_dir), build.plain(config.damage)
-    with open_image(str(config.image), request.judge.rendering) as image:
+    with open_image(str(config.image), judge.rendering) as image:
         grid = image.grid
     polygons, _, notes = read_polygons(str(config.mask), grid)
     for note in notes:
@@ -58,7 +60,7 @@ def run(config: DictConfig) -> float:
     if done != counts:
         numbers = ", ".join(f"{count} {kind} (of {counts[kind]} wanted)" for kind, count in done.items())
         log.info("The layer is too small or too dense for so much damage, and gets less: %s.", numbers)
-    write_polygons(output / DAMAGED, "damaged", damaged.polygons, {}, grid.georeference)
+    write_layer(output / DAMAGED, FindingsTable({}, damaged.polygons), grid.georeference)
     classes = {FP: damaged.false, FN: damaged.missing}
     pieces = np.concatenate(list(classes.values()))
     columns = {
@@ -66,11 +68,10 @@ def run(config: DictConfig) -> float:
         "quality": np.array([CLASS_NAMES[code] for code, shapes in classes.items() for _ in shapes], object),
     }
     there = shapely.area(pieces) > 0
-    write_polygons(
-        output / DAMAGE, "damage", pieces[there], {name: values[there] for name, values in columns.items()}, grid.georeference
-    )
+    made = FindingsTable({name: values[there] for name, values in columns.items()}, pieces[there])
+    write_layer(output / DAMAGE, made, grid.georeference)
     pair = Pair("judged", str(config.image), {DEFAULT_SOURCE: str(output / DAMAGED)})
-    (scores,) = judge_pair(pair, request, output / pair.name).rows
+    (scores,) = PairJob(pair, judge, output / pair.name).run().rows
     found, right = {}, {}
     for code, shapes in classes.items():
         errors, forms = _polygons(output / pair.name / "errors.gpkg", grid, ("error", "form"), f"quality = '{CLASS_NAMES[code]}'")

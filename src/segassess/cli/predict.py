@@ -2,8 +2,9 @@
 
 import logging
 import platform
+import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,19 +17,21 @@ from rich.console import Console
 from rich.table import Table
 
 from segassess.cli import build
-from segassess.cli.processes import Processes
-from segassess.cli.segmenter import draw
 from segassess.errors import InputError, RequestError, SegAssessError, SomeInputsFailed
-from segassess.evaluation.result_tables import number
 from segassess.files import only_one, remove_leftovers, write_json
-from segassess.findings.scores import write_scores
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.outputs.review_record import write_page
+from segassess.outputs.tables import number, require_parquet, write_scores
+from segassess.predict.pair_job import RECORD, PairJob, mask_folder
+from segassess.predict.processes import Processes
 from segassess.predict.progress import SceneProgress, ScenesBar, scenes_progress
-from segassess.predict.request import Request
-from segassess.predict.scene_job import RECORD, complete_result, judge_pair, judge_part, mask_folder, remove_work, work_of
+from segassess.predict.scene import OutputSettings
+from segassess.predict.scene_job import SceneJudge
 from segassess.predict.sharing import share
-from segassess.raster.pairs import FailedInput, Pair, find_pairs
+from segassess.predict.tiling import Tiling
+from segassess.raster import Rendering
+from segassess.raster.library_errors import reason
+from segassess.raster.pairs import FailedInput, find_pairs
 from segassess.version import __version__
 
 log = logging.getLogger(__name__)
@@ -41,12 +44,16 @@ class Outcome:
     """What came of the pairs that a process judged.
 
     Attributes:
+        overwrite: whether pairs that are complete from an earlier run are judged again.
+        traceback: whether tracebacks of failures are printed.
         rows: scores by number of the pair.
-        failures: likewise, why one failed, or what is wrong with it although it was judged.
+        failures: by number of the pair, why it failed, or what is wrong with it although it was judged.
         earlier: number of pairs that were complete from an earlier run.
         stopped: why the process could not go on, or None.
     """
 
+    overwrite: bool = False
+    traceback: bool = False
     rows: dict[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     failures: dict[int, FailedInput] = field(default_factory=dict)
     earlier: int = 0
@@ -58,23 +65,59 @@ class Outcome:
         rows = {index: rows for each in outcomes for index, rows in each.rows.items()}
         failures = {index: failure for each in outcomes for index, failure in each.failures.items()}
         stopped = next((each.stopped for each in outcomes if each.stopped is not None), None)
-        return cls(dict(sorted(rows.items())), dict(sorted(failures.items())), sum(each.earlier for each in outcomes), stopped)
+        earlier = sum(each.earlier for each in outcomes)
+        return cls(rows=dict(sorted(rows.items())), failures=dict(sorted(failures.items())), earlier=earlier, stopped=stopped)
+
+    def judge(self, index: int, job: PairJob, shown: SceneProgress) -> None:
+        """Judge a pair, unless it is complete."""
+        judged = None if self.overwrite else job.earlier_result()
+        if judged is None:
+            if not self.overwrite and (job.folder / RECORD).is_file():
+                log.warning("%s was judged before with other inputs or settings and is judged again.", job.pair.name)
+            judged = job.run(shown)
+        else:
+            job.remove_work()
+        self.rows[index] = judged.rows
+        self.earlier += judged.earlier
+        if judged.trouble is not None:
+            self.failures[index] = FailedInput(job.pair.name, judged.trouble)
+
+    def judge_part(self, job: PairJob, bands: range, shown: SceneProgress) -> None:
+        """Judge a part of a pair, unless that is complete."""
+        if self.overwrite or job.earlier_result() is None:
+            job.judge_part(bands, shown)
 
     @contextmanager
-    def of(self, index: int, pair: Pair) -> Iterator[None]:
-        """What goes wrong with the pair in the block is its failure, and no other's."""
+    def of(self, index: int, job: PairJob) -> Iterator[None]:
+        """Whatever goes wrong with the pair in the block is its failure, and no other's, unless nothing can go on."""
+        image = job.pair.image
         try:
             yield
         except InputError as error:
-            self.failures[index] = FailedInput(pair.name, str(error))
+            self._fail(index, job, str(error))
+        except SegAssessError:
+            raise
         except MemoryError:
-            self.failures[index] = FailedInput(pair.name, f"{pair.image} does not fit into memory; set a smaller tiling.window.")
+            self._fail(index, job, f"{image} does not fit into memory; set a smaller tiling.window.")
+        except Exception as error:  # whatever a library raises: GDAL, PROJ and the networks have many ways
+            words = f"{image} cannot be judged ({type(error).__name__}: {reason(error)}); debug=traceback shows where."
+            self._fail(index, job, words)
+
+    def _fail(self, index: int, job: PairJob, words: str) -> None:
+        if self.traceback:
+            traceback.print_exc()
+        self.failures[index] = FailedInput(job.pair.name, words)
 
 
 def run(config: DictConfig) -> None:
     """Do the task that the config names: judge masks, or draw a segmenter's."""
-    tasks: dict[str, Callable[[DictConfig], object]] = {"assessor": judge_masks, "segmenter": draw}
-    tasks[config.task](config)
+    if config.task == "segmenter":
+        # Lightning comes with it.
+        from segassess.cli.segmenter import draw
+
+        draw(config)
+    else:
+        judge_masks(config)
 
 
 def judge_masks(config: DictConfig) -> None:
@@ -87,43 +130,67 @@ def judge_masks(config: DictConfig) -> None:
     if not config.output_dir:
         raise RequestError("output_dir is empty; give the folder that results go to.")
     found = find_pairs(config.image, build.plain(config.mask))
-    request = Request.of(config)
+    loaded, settings = build.stored_assessor(config), judge_settings(config)
     output = Path(config.output_dir)
     with Processes(config.trainer) as processes:
-        request = request.on(processes.device)
+        judge = SceneJudge.of(loaded, processes.device, **settings)
         if processes.is_first:
             with only_one(output, wait=True):
                 remove_leftovers(output)
-                write_json(output / "run.json", _about(config, request.loaded))
+                write_json(output / "run.json", _about(config, loaded))
             for path in found.unmatched:
                 log.warning("%s has no image of the same name and is left out.", path)
-        outcome = _judge_all(found.pairs, request, output, processes, bool(config.overwrite))
+        jobs = [PairJob(pair, judge, output / pair.name) for pair in found.pairs]
+        outcome = _judge_all(jobs, processes, Outcome(bool(config.overwrite), bool(config.traceback)))
         if processes.is_first:
             with only_one(output, wait=True):
-                _conclude(outcome, found.pairs, found.failures, request, output)
+                _conclude(outcome, found.failures, judge, output)
 
 
-def _judge_all(pairs: Sequence[Pair], request: Request, output: Path, processes: Processes, overwrite: bool) -> Outcome:
+def judge_settings(config: DictConfig) -> dict[str, Any]:
+    """What a config says of how scenes are judged, as keywords of `SceneJudge.of`.
+
+    Raises:
+        RequestError: if a value is not allowed.
+    """
+    options = build.plain(config)
+    if options["output"]["parquet"]:
+        require_parquet()
+    rendering: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in options["rendering"].items()
+    }
+    return {
+        "tiling": Tiling(**options["tiling"]),
+        "rendering": Rendering(**rendering),
+        "output": OutputSettings(**options["output"]),
+        "probe_squares": bool(options["probe_squares"]),
+        "classes": tuple(options["classes"] or ()),
+        "panel": bool(options["panel"]),
+        "report": bool(options["report"]),
+        "report_pictures": int(options["report_pictures"]),
+    }
+
+
+def _judge_all(jobs: Sequence[PairJob], processes: Processes, outcome: Outcome) -> Outcome:
     """Judge all pairs, each process its part of them; gives what came of all of them.
 
     Scenes that are cut between processes are judged by each of these first, and put together by the one that has their
     beginning when all are done. It judges again what it does not find, so nothing is lost if another one failed.
     """
     # Only several processes need to know how much there is to do.
-    work = [(1, 1)] * len(pairs) if processes.count == 1 else [work_of(pair, request) for pair in pairs]
+    work = [(1, 1)] * len(jobs) if processes.count == 1 else [_work(job) for job in jobs]
     parts = share(work, processes.count)[processes.rank]
     cut = [part.scene for part in parts if not part.whole]
-    outcome = Outcome()
     with scenes_progress(shown=processes.is_first) as progress:
         bar = ScenesBar(progress, len(parts))
         try:
             for part in parts:
-                pair = pairs[part.scene]
-                with outcome.of(part.scene, pair), bar.scene(pair.name) as shown:
+                job = jobs[part.scene]
+                with outcome.of(part.scene, job), bar.scene(job.pair.name) as shown:
                     if part.whole:
-                        _judge_one(part.scene, pair, request, output, overwrite, outcome, shown)
-                    elif overwrite or complete_result(pair, request, output / pair.name) is None:
-                        judge_part(pair, request, output / pair.name, part.bands, shown)
+                        outcome.judge(part.scene, job, shown)
+                    else:
+                        outcome.judge_part(job, part.bands, shown)
         except SegAssessError as error:
             if processes.count == 1:
                 raise
@@ -132,8 +199,8 @@ def _judge_all(pairs: Sequence[Pair], request: Request, output: Path, processes:
         mine = [part.scene for part in parts if part.scene in cut and part.first and part.scene not in so_far.failures]
         try:
             for index in mine if so_far.stopped is None else ():
-                with outcome.of(index, pairs[index]), bar.scene(pairs[index].name) as shown:
-                    _judge_one(index, pairs[index], request, output, overwrite, outcome, shown)
+                with outcome.of(index, jobs[index]), bar.scene(jobs[index].pair.name) as shown:
+                    outcome.judge(index, jobs[index], shown)
         except SegAssessError as error:
             outcome.stopped = error
     result = Outcome.joined(processes.gather(outcome))
@@ -142,44 +209,35 @@ def _judge_all(pairs: Sequence[Pair], request: Request, output: Path, processes:
     return result
 
 
-def _judge_one(
-    index: int, pair: Pair, request: Request, output: Path, overwrite: bool, outcome: Outcome, shown: SceneProgress
-) -> None:
-    folder = output / pair.name
-    judged = None if overwrite else complete_result(pair, request, folder)
-    if judged is None:
-        if not overwrite and (folder / RECORD).is_file():
-            log.warning("%s was judged before with other inputs or settings and is judged anew.", pair.name)
-        judged = judge_pair(pair, request, folder, shown)
-    else:
-        remove_work(pair, request, folder)
-    outcome.rows[index] = judged.rows
-    outcome.earlier += judged.earlier
-    if judged.trouble is not None:
-        outcome.failures[index] = FailedInput(pair.name, judged.trouble)
+def _work(job: PairJob) -> tuple[int, int]:
+    """Number of bands, and of windows in each; 1 and 1 where it cannot be opened: whoever judges it will say why it cannot."""
+    try:
+        return job.work()
+    except Exception:
+        return 1, 1
 
 
-def _conclude(outcome: Outcome, pairs: Sequence[Pair], not_found: Sequence[FailedInput], request: Request, output: Path) -> None:
+def _conclude(outcome: Outcome, not_found: Sequence[FailedInput], judge: SceneJudge, output: Path) -> None:
     """Write the tables and the page of all, and say what failed; if nothing could be judged, those of an earlier run stay."""
     rows = [dict(row) for rows in outcome.rows.values() for row in rows]
-    failures = [*not_found, *outcome.failures.values()]
+    failures, inputs = [*not_found, *outcome.failures.values()], len(outcome.rows.keys() | outcome.failures.keys())
     if rows:
-        write_scores(output / "scores.csv", rows, parquet=request.judge.output.parquet)
-    if rows and request.report:
+        write_scores(output / "scores.csv", rows, parquet=judge.output.parquet)
+    if rows and judge.report:
         about = (
-            f"Estimates without ground truth by segassess {__version__}, assessor {request.loaded.digest}, "
-            f"{request.judge.decoding} decoding. Worst tiles first."
+            f"Estimates without ground truth by segassess {__version__}, assessor {judge.digest}, "
+            f"{judge.decoding} decoding. Worst tiles first."
         )
         if failures:
             about += f" Not judged, or not all of it: {'; '.join(f'{each.name}: {each.reason}' for each in failures[:5])}"
         masks = Counter(row["name"] for row in rows)
         places = [mask_folder(output / row["name"], row["source"], masks[row["name"]]) for row in rows]
-        write_page(output, places, rows, about, request.report_pictures)
+        write_page(output, places, rows, about, judge.report_pictures)
     if outcome.earlier:
         log.info(
             "%d of %d were complete from an earlier run and skipped; overwrite=true judges them anew.",
             outcome.earlier,
-            len(pairs),
+            inputs,
         )
     if rows:
         _print_worst(rows, output)
@@ -188,7 +246,7 @@ def _conclude(outcome: Outcome, pairs: Sequence[Pair], not_found: Sequence[Faile
             log.error("%s: %s", failure.name, failure.reason)
     if failures:
         first = failures[0]
-        raise SomeInputsFailed(f"{len(failures)} of {len(pairs) + len(not_found)} inputs failed: {first.name}: {first.reason}")
+        raise SomeInputsFailed(f"{len(failures)} of {inputs + len(not_found)} inputs failed: {first.name}: {first.reason}")
 
 
 def _about(config: DictConfig, loaded: LoadedAssessor) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from lightning.fabric.accelerators import ACCELERATOR_REGISTRY
 from lightning.pytorch.strategies import StrategyRegistry
 from omegaconf import DictConfig, OmegaConf
 
-from segassess.cli import build
+from segassess.cli import build, build_training
 from segassess.cli.app import config_name
+from segassess.cli.build_training import PROTOCOLS
 from segassess.cli.config_check import check_keys
-from segassess.cli.evaluate import ON_MISSING, PROTOCOLS
+from segassess.cli.evaluate import ON_MISSING
 from segassess.cli.train import WEIGHTS_DTYPES
 from segassess.errors import ConfigError
 from segassess.experiments.sweep_check import check_sweep
@@ -59,7 +60,7 @@ def validate(script: str, overrides: Sequence[str], configs: Path) -> Path:
 
     Raises:
         SegAssessError: for the first thing that is wrong.
-        HydraException: likewise; `app.sentence` makes one line of it.
+        HydraException: likewise; `exits.sentence` makes one line of it.
         OmegaConfBaseException: likewise.
     """
     name = config_name(script, configs, overrides)
@@ -140,7 +141,9 @@ def check_values(config: DictConfig) -> None:
         if config.get(key) is not None:
             check(config[key])
     if config.get("loss") is not None:
-        build.segmentation_loss(config.loss) if config.task != "assessor" else build.loss(config.loss, config.decoding)
+        build_training.segmentation_loss(config.loss) if config.task != "assessor" else build_training.loss(
+            config.loss, config.decoding
+        )
     assessor, encoder, _ = build.architecture(config)
     if assessor is not None and encoder is not None:
         # Without memory for its weights, and without reading any.
@@ -165,16 +168,16 @@ def _trainer(node: DictConfig) -> None:
         if isinstance(node[key], str) and node[key] not in known:
             raise ConfigError(f"trainer.{key} must be one of {', '.join(known)}, not {node[key]!r}.")
     here = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "32-true"}
-    trainer: L.Trainer = build.trainer(OmegaConf.merge(node, here), callbacks=[], logger=False)  # type: ignore[arg-type]
+    trainer: L.Trainer = build_training.trainer(OmegaConf.merge(node, here), callbacks=[], logger=False)  # type: ignore[arg-type]
     del trainer
 
 
 _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "dataset": lambda node: build.tileset(node) if "_target_" in node else None,
-    "sampling": build.sampling,
-    "optimizer": build.optimizer,
-    "callbacks": build.callbacks,
-    "logger": build.loggers,
+    "sampling": build_training.sampling,
+    "optimizer": build_training.optimizer,
+    "callbacks": build_training.callbacks,
+    "logger": build_training.loggers,
     "segmenter": _segmenter,
     "trainer": _trainer,
     "baselines": lambda names: [baseline_class(name) for name in build.as_list(names)],

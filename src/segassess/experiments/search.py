@@ -14,8 +14,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from segassess.cli.app import stop
 from segassess.errors import ConfigError, RequestError
+from segassess.experiments.exits import stop
 from segassess.files import LOCK
 
 # Folders of a resumed search go on counting, so that a run's folder has the number of its trial. Known wherever this module is

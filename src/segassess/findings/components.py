@@ -1,7 +1,7 @@
 """Connected components (8-connected) of a raster that comes by chunks of rows, with what is counted over each."""
 
-import zlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import rasterio.features
@@ -10,33 +10,11 @@ from affine import Affine
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
+from segassess.findings.table import pack, unpack
+
 _CONNECTED = np.ones((3, 3), bool)
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Where the components of a raster are, after all chunks; N of them, numbered from 0 by their first pixel.
-
-    Attributes:
-        area: pixels, (N,).
-        left: first column, (N,).
-        top: first row, (N,).
-        right: last column + 1, (N,).
-        bottom: last row + 1, (N,).
-        x: column of the centroid, (N,); 0 is the left edge of the raster, so pixel 0 has its centre at 0.5.
-        y: row of the centroid, (N,), likewise.
-    """
-
-    area: NDArray[np.int64]
-    left: NDArray[np.int64]
-    top: NDArray[np.int64]
-    right: NDArray[np.int64]
-    bottom: NDArray[np.int64]
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-
-
-@dataclass
 class Components:
     """Labels chunk after chunk; what belongs together across chunks is found out at the end.
 
@@ -44,27 +22,32 @@ class Components:
     whatever is counted is counted by them. `finish` gathers the numbers of each component.
 
     Args:
-        outlines: keep the outlines of the components as well.
         min_area: leave out smaller components where one chunk shows the whole of them, so that specks cost no memory; those
             that lie in several chunks stay.
+        amounts: names of what is summed up over each component beside P(error).
     """
 
-    outlines: bool = False
-    min_area: float = 0
-    count: int = 0
-    _top: int = 0
-    _last_row: NDArray[np.int64] | None = None
-    _links: list[NDArray[np.int64]] = field(default_factory=list)
-    _moments: list[NDArray[np.float64]] = field(default_factory=list)
-    _boxes: list[NDArray[np.int64]] = field(default_factory=list)
-    _pieces: list[tuple[NDArray[np.int64], list[bytes]]] = field(default_factory=list)
-    _number: NDArray[np.int64] | None = None
+    def __init__(self, min_area: float = 0, amounts: Sequence[str] = ()) -> None:
+        self.min_area = min_area
+        self.count = 0
+        self._amounts = amounts
+        self._top = 0
+        self._last_row: NDArray[np.int64] | None = None
+        self._links = [np.zeros((2, 0), np.int64)]
+        # By provisional number: pixels, sums of column, row, P(error) and amounts; edges of the box; the largest P(error).
+        self._sums = [np.zeros((4 + len(amounts), 0))]
+        self._boxes = [np.zeros((4, 0), np.int64)]
+        self._largest = [np.zeros(0)]
+        self._pieces: list[tuple[NDArray[np.int64], list[bytes]]] = []
+        self._number: NDArray[np.int64] | None = None
 
-    def add(self, pixels: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def add(self, pixels: NDArray[np.bool_], error: NDArray[np.floating], *amounts: NDArray[Any]) -> NDArray[np.int64]:
         """Label the next rows.
 
         Args:
             pixels: bool (h, W).
+            error: (h, W), P(error), no NaN.
+            *amounts: (h, W), what is summed up, in the order of their names.
 
         Returns:
             Provisional numbers (h, W) from 1; 0 outside components, and in those that are left out.
@@ -74,8 +57,17 @@ class Components:
         if self._last_row is not None:
             self._link(self._last_row, labels[0])
         self._last_row = labels[-1].copy()
-        self._measure(local, found)
-        if self.outlines and found:
+        rows, columns = np.nonzero(local)
+        numbers = local[rows, columns]
+        weights = (None, columns + 0.5, rows + 0.5 + self._top, *(each[rows, columns] for each in (error, *amounts)))
+        self._sums.append(np.stack([np.bincount(numbers, each, minlength=found + 1)[1:].astype(float) for each in weights]))
+        boxes = ndimage.find_objects(local)
+        edges = [(box[1].start, box[0].start + self._top, box[1].stop, box[0].stop + self._top) for box in boxes]
+        self._boxes.append(np.array(edges, np.int64).reshape(-1, 4).T)
+        largest = np.zeros(found)
+        np.maximum.at(largest, numbers - 1, error[rows, columns].astype(float))
+        self._largest.append(largest)
+        if found:
             self._pieces.append(_pieces(local, self.count, self._top))
         self.count += found
         self._top += len(pixels)
@@ -101,19 +93,16 @@ class Components:
             if touching.any():
                 self._links.append(np.unique(np.stack([upper[touching], lower[touching]]), axis=1))
 
-    def _measure(self, local: NDArray[np.int32], found: int) -> None:
-        rows, columns = np.nonzero(local)
-        numbers = local[rows, columns]
-        weights = None, columns + 0.5, rows + 0.5 + self._top
-        self._moments.append(np.stack([np.bincount(numbers, each, minlength=found + 1)[1:] for each in weights]).astype(float))
-        boxes = ndimage.find_objects(local)
-        edges = [(box[1].start, box[0].start + self._top, box[1].stop, box[0].stop + self._top) for box in boxes]
-        self._boxes.append(np.array(edges, np.int64).reshape(-1, 4).T)
+    def finish(self) -> dict[str, NDArray[Any]]:
+        """Gather the N components, numbered from 0 by their first pixel; no rows can be added any more.
 
-    def finish(self) -> Shape:
-        """Gather the components; no rows can be added any more."""
+        Returns:
+            (N,) by name: `area_px`; `left`, `top`, `right`, `bottom` of the box, the last two exclusive; `x`, `y` of the centre,
+            where 0 is the left or upper edge of the raster; `error`, the sum of P(error), `max_error`, at least 0; and the sums
+            of the amounts.
+        """
         nodes = self.count + 1
-        links = np.concatenate(self._links, axis=1) if self._links else np.zeros((2, 0), np.int64)
+        links = np.concatenate(self._links, axis=1)
         graph = sparse.coo_matrix((np.ones(links.shape[1], bool), (links[0], links[1])), shape=(nodes, nodes))
         _, group = sparse.csgraph.connected_components(graph, directed=False)
         # Provisional numbers rise with the first pixel, so a component's smallest one is that of its first pixel.
@@ -121,14 +110,28 @@ class Components:
         order = np.empty(len(first), np.int64)
         order[np.argsort(first)] = np.arange(len(first))
         self._number = order[inverse].reshape(-1)
-        area, x, y = (self.total(moment) for moment in np.concatenate([np.zeros((3, 0)), *self._moments], axis=1))
-        boxes = np.concatenate([np.zeros((4, 0), np.int64), *self._boxes], axis=1)
-        size = len(area)
-        low, high = np.full((2, size), np.iinfo(np.int64).max), np.zeros((2, size), np.int64)
-        for edge in range(2):
-            np.minimum.at(low[edge], self._number, boxes[edge])
-            np.maximum.at(high[edge], self._number, boxes[edge + 2])
-        return Shape(area.astype(np.int64), low[0], low[1], high[0], high[1], x / area, y / area)
+        size = len(first)
+        area, x, y, *sums = (
+            np.bincount(self._number, each, minlength=size).astype(float) for each in np.concatenate(self._sums, axis=1)
+        )
+        left, top, right, bottom = np.concatenate(self._boxes, axis=1)
+        return {
+            "area_px": area.astype(np.int64),
+            "left": self._extreme(np.minimum, left, np.iinfo(np.int64).max),
+            "top": self._extreme(np.minimum, top, np.iinfo(np.int64).max),
+            "right": self._extreme(np.maximum, right, 0),
+            "bottom": self._extreme(np.maximum, bottom, 0),
+            "x": x / area,
+            "y": y / area,
+            "max_error": self._extreme(np.maximum, np.concatenate(self._largest), 0.0),
+            **dict(zip(("error", *self._amounts), sums, strict=True)),
+        }
+
+    def _extreme(self, larger: np.ufunc, values: NDArray[Any], start: float) -> NDArray[Any]:
+        """The smallest or largest by component of values by provisional number, (count,) -> (N,)."""
+        result = np.full(int(self.number.max(initial=-1)) + 1, start, values.dtype)
+        larger.at(result, self.number, values)
+        return result
 
     @property
     def number(self) -> NDArray[np.int64]:
@@ -136,41 +139,23 @@ class Components:
         assert self._number is not None, "call finish first"
         return self._number
 
-    def total(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Sum by component of what was summed by provisional number, (count,) -> (N,)."""
-        size = int(self.number.max(initial=-1)) + 1
-        return np.bincount(self.number, values, minlength=size).astype(np.float64)
+    def packed_outlines(self, chosen: NDArray[np.intp]) -> list[bytes]:
+        """Polygons, or multipolygons where pixels touch at a corner, in pixel coordinates along pixels' edges; see `unpack`.
 
-    def largest(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Maximum by component of what was maximised by provisional number, (count,) -> (N,); at least 0."""
-        result = np.zeros(int(self.number.max(initial=-1)) + 1)
-        np.maximum.at(result, self.number, values)
-        return result
-
-    def packed_outlines(self) -> list[bytes]:
-        """N polygons, or multipolygons where pixels touch at a corner, in pixel coordinates along pixels' edges; see `unpack`."""
-        size = int(self.number.max(initial=-1)) + 1
-        if not size:
+        Args:
+            chosen: (K,) which components.
+        """
+        if not len(chosen):
             return []
         owners = self.number[np.concatenate([numbers for numbers, _ in self._pieces]) - 1]
         pieces = [piece for _, packed in self._pieces for piece in packed]
         order = np.argsort(owners, kind="stable")
-        starts = np.searchsorted(owners[order], np.arange(size + 1))
+        starts = np.searchsorted(owners[order], np.arange(int(owners.max()) + 2))
         result = []
-        for index in range(size):
+        for index in chosen:
             parts = [pieces[each] for each in order[starts[index] : starts[index + 1]]]
             result.append(parts[0] if len(parts) == 1 else pack(shapely.union_all([unpack(part) for part in parts])))
         return result
-
-
-def pack(outline: shapely.Geometry) -> bytes:
-    """An outline as few bytes: corners of pixels compress to about a fifth, and a city has a million outlines."""
-    return zlib.compress(shapely.to_wkb(outline), 1)
-
-
-def unpack(packed: bytes) -> shapely.Geometry:
-    """The outline that was packed."""
-    return shapely.from_wkb(zlib.decompress(packed))
 
 
 def _pieces(local: NDArray[np.int32], offset: int, top: int) -> tuple[NDArray[np.int64], list[bytes]]:
@@ -183,42 +168,3 @@ def _pieces(local: NDArray[np.int32], offset: int, top: int) -> tuple[NDArray[np
         shell, *holes = geometry["coordinates"]
         polygons.append(pack(shapely.Polygon(shell, holes)))
     return np.array(numbers, np.int64), polygons
-
-
-def sums(labels: NDArray[np.int64], first: int, count: int, values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Sum of values (h, W) by provisional number, of those from `first` + 1 to `count`; (count - first,)."""
-    chosen = labels > first
-    return np.bincount(labels[chosen] - first, values[chosen].astype(np.float64), minlength=count - first + 1)[1:].astype(
-        np.float64
-    )
-
-
-class MeasuredComponents:
-    """Components with the sum and the largest of a value over each; see `Components`."""
-
-    def __init__(self, min_area: float = 0) -> None:
-        self.components = Components(outlines=True, min_area=min_area)
-        self.sums: list[NDArray[np.float64]] = []
-        self.maxima: list[NDArray[np.float64]] = []
-
-    def add(self, pixels: NDArray[np.bool_], values: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Label the next rows, see `Components.add`; values are (h, W)."""
-        first = self.components.count
-        labels = self.components.add(pixels)
-        count = self.components.count
-        self.sums.append(sums(labels, first, count, values))
-        largest = np.zeros(count - first)
-        inside = labels > 0
-        np.maximum.at(largest, labels[inside] - first - 1, values[inside].astype(float))
-        self.maxima.append(largest)
-        return labels
-
-    def finish(self) -> tuple[Shape, NDArray[np.float64], NDArray[np.float64]]:
-        """Where the components are, and the sum and the largest value (at least 0) of each."""
-        shape = self.components.finish()
-        return shape, self.components.total(joined(self.sums)), self.components.largest(joined(self.maxima))
-
-
-def joined(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """One array of many, also of none."""
-    return np.concatenate(parts) if parts else np.zeros(0)

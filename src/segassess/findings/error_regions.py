@@ -6,15 +6,14 @@ rest is rims. Regions are the connected components of either; every wrong pixel 
 """
 
 import math
-from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from segassess.errors import ConfigError
-from segassess.findings.components import MeasuredComponents, unpack
-from segassess.findings.judged_rows import JudgedRows
+from segassess.findings.bands import JudgedRows
+from segassess.findings.components import Components
+from segassess.findings.table import FindingsTable, ranked
 from segassess.metrics.objects import MIN_AREA, opened
 from segassess.quality import CLASS_NAMES, FN, FP
 
@@ -25,44 +24,15 @@ RIM_PX = 3
 _LARGEST_RIM = 8
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorRegion:
-    """A connected region of wrong pixels.
-
-    Attributes:
-        error: its number, the worst first.
-        quality: "FP" or "FN".
-        form: "area", or "rim" of what is nowhere as wide as the disc.
-        object: of an FP, the number of the object of the mask that it is part of; 0 of an FN, or if that is left out.
-        area_px: its pixels.
-        area_m2: the same on the ground, NaN if that is unknown.
-        mean_error: mean P(error) of its pixels, in [0, 1].
-        max_error: the largest of them.
-        expected_errors_px: sum of P(error) over it, by which errors are ranked.
-        packed_outline: see `outline`.
-    """
-
-    error: int
-    quality: str
-    form: str
-    object: int
-    area_px: int
-    area_m2: float
-    mean_error: float
-    max_error: float
-    expected_errors_px: float
-    packed_outline: bytes = field(repr=False)
-
-    @property
-    def outline(self) -> shapely.Geometry:
-        """Polygon or multipolygon in pixel coordinates."""
-        return unpack(self.packed_outline)
+# Of each region: its rank, the worst first; "FP" or "FN"; "area", or "rim" of what is nowhere as wide as the disc; of an FP, the
+# number of the object of the mask that it is part of (0 of an FN, or if that is left out); its pixels, and the same on the ground
+# (NaN if that is unknown); mean and largest P(error) of its pixels, in [0, 1]; and the sum of it, by which regions are ranked.
+ERROR_COLUMNS = (
+    "error", "quality", "form", "object", "area_px", "area_m2", "mean_error", "max_error", "expected_errors_px",
+)  # fmt: skip
 
 
-ERROR_COLUMNS = tuple(each.name for each in fields(ErrorRegion) if each.name != "packed_outline")
-
-
-class ErrorSweep:
+class ErrorRegions:
     """Gathers error regions from rows; memory grows with their number and not with that of pixels.
 
     Args:
@@ -80,7 +50,7 @@ class ErrorSweep:
         self.min_area = min_area
         self.pixel_area_m2 = math.nan if pixel_area_m2 is None else pixel_area_m2
         self._rim_px = rim_px
-        self._regions = {(code, form): MeasuredComponents(min_area) for code in (FP, FN) for form in (AREA, RIM)}
+        self._regions = {(code, form): Components(min_area) for code in (FP, FN) for form in (AREA, RIM)}
         # By form: provisional numbers of an FP region and of the object of the mask that it lies in.
         self._owners: dict[str, list[NDArray[np.int64]]] = {AREA: [], RIM: []}
         # Rows that an opening still needs: quality, P(error), provisional numbers of objects.
@@ -120,35 +90,30 @@ class ErrorSweep:
         back = max(0, stop - 2 * self._rim_px)
         self._kept = quality[back:], error[back:], objects[back:]
 
-    def finish(self, numbers: NDArray[np.int64]) -> list[ErrorRegion]:
-        """Gather all regions, the one with the most expected wrong pixels first; no rows can be added any more.
+    def finish(self, numbers: NDArray[np.int64]) -> FindingsTable:
+        """Gather all regions (`ERROR_COLUMNS`), the most expected wrong pixels first; no rows can be added any more.
 
         Args:
             numbers: of the objects of the mask by provisional number - 1; 0 of one that is left out.
         """
         self._settle(0)
-        regions: list[ErrorRegion] = []
-        for (code, form), measured in self._regions.items():
-            shape, errors, largest = measured.finish()
-            outlines = measured.components.packed_outlines()
-            owner = np.zeros(len(shape.area), np.int64)
+        parts = []
+        for (code, form), components in self._regions.items():
+            found = components.finish()
+            owner = np.zeros(len(found["area_px"]), np.int64)
             for region, of_mask in self._owners[form] if code == FP else ():
-                owner[measured.components.number[region - 1]] = numbers[of_mask - 1]
-            for index in np.flatnonzero(shape.area >= self.min_area):
-                area = int(shape.area[index])
-                regions.append(
-                    ErrorRegion(
-                        error=0,
-                        quality=CLASS_NAMES[code],
-                        form=form,
-                        object=int(owner[index]),
-                        area_px=area,
-                        area_m2=area * self.pixel_area_m2,
-                        mean_error=float(errors[index] / area),
-                        max_error=float(largest[index]),
-                        expected_errors_px=float(errors[index]),
-                        packed_outline=outlines[index],
-                    )
-                )
-        regions.sort(key=lambda region: -region.expected_errors_px)
-        return [replace(region, error=rank) for rank, region in enumerate(regions, 1)]
+                owner[components.number[region - 1]] = numbers[of_mask - 1]
+            kept = np.flatnonzero(found["area_px"] >= self.min_area)
+            area, errors = found["area_px"][kept], found["error"][kept]
+            columns = {
+                "quality": np.full(len(kept), CLASS_NAMES[code], object),
+                "form": np.full(len(kept), form, object),
+                "object": owner[kept],
+                "area_px": area,
+                "area_m2": area * self.pixel_area_m2,
+                "mean_error": errors / area,
+                "max_error": found["max_error"][kept],
+                "expected_errors_px": errors,
+            }
+            parts.append((columns, components.packed_outlines(kept)))
+        return ranked("error", parts, "expected_errors_px")

@@ -1,17 +1,18 @@
 """What is known of a whole mask, gathered from its judged bands from top to bottom."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segassess.findings.bands import JudgedBand, JudgedRows
 from segassess.findings.error_regions import RIM_PX
-from segassess.findings.findings import Findings, FindingsSweep
+from segassess.findings.findings import Findings, gather_findings
 from segassess.findings.review_grid import ReviewGrid
 from segassess.findings.scores import SCORES, estimated_scores
-from segassess.metrics.scores import ExpectedCounts
-from segassess.predict.bands import JudgedBand
+from segassess.metrics.expected_counts import ExpectedCounts
 from segassess.raster import Grid, VectorMask
 from segassess.raster.grid import apply
 
@@ -38,47 +39,43 @@ class JudgedMask:
     unreadable: int = 0
 
 
-class JudgedMaskSweep:
-    """Gathers a `JudgedMask` from bands.
+def gather(
+    bands: Iterable[JudgedBand],
+    review: ReviewGrid,
+    grid: Grid,
+    *,
+    min_area_m2: float | None = None,
+    rim_px: int = RIM_PX,
+    layer: VectorMask | None = None,
+) -> JudgedMask:
+    """Gather what is known of a mask.
 
     Args:
+        bands: of the mask, all of them, from top to bottom.
+        review: the grid that they were counted by.
         grid: of the image.
-        review_tile: side of the review tiles in pixels.
         min_area_m2: smaller errors and objects are left out; None, or where the size of a pixel is unknown, is 25 pixels.
-        rim_px: see `ErrorSweep`.
+        rim_px: see `ErrorRegions`.
         layer: of polygons that the mask is; None of a raster.
     """
+    area = grid.pixel_area_m2
+    counts = np.zeros((*review.shape, 4))
+    unreadable = 0
 
-    def __init__(
-        self,
-        grid: Grid,
-        review_tile: int,
-        min_area_m2: float | None = None,
-        rim_px: int = RIM_PX,
-        layer: VectorMask | None = None,
-    ) -> None:
-        self._grid, self._area = grid, grid.pixel_area_m2
-        min_area: dict[str, float] = {}
-        if min_area_m2 is not None and self._area:
-            min_area["min_area"] = min_area_m2 / self._area
-        self._findings = FindingsSweep(rim_px=rim_px, pixel_area_m2=self._area, layer=layer, **min_area)
-        self._review = ReviewGrid(grid.height, grid.width, review_tile)
-        self._counts = np.zeros((*self._review.shape, 4))
-        self._unreadable = 0
+    def rows() -> Iterator[JudgedRows]:
+        nonlocal unreadable
+        top = 0
+        for band in bands:
+            first = top // review.tile
+            counts[first : first + len(band.counts)] += band.counts
+            unreadable += band.unreadable
+            top += len(band.quality)
+            yield from band.parts(_ROWS)
 
-    def add(self, band: JudgedBand, top: int) -> None:
-        """Take the next band, whose first row in the raster is `top`."""
-        for rows in band.rows.parts(_ROWS):
-            self._findings.add(rows)
-        first = top // self._review.tile
-        self._counts[first : first + len(band.counts)] += band.counts
-        self._unreadable += band.unreadable
-
-    def finish(self) -> JudgedMask:
-        """Gather all; no band can be added any more."""
-        whole = sum((tile.counts for tile in self._review.tiles(self._counts)), ExpectedCounts())
-        tiles = _tile_rows(self._review, self._counts, self._grid)
-        return JudgedMask(estimated_scores(whole, self._area), tiles, self._findings.finish(), self._unreadable)
+    smallest = {} if min_area_m2 is None or not area else {"min_area": min_area_m2 / area}
+    findings = gather_findings(rows(), rim_px=rim_px, pixel_area_m2=area, layer=layer, **smallest)
+    whole = sum((tile.counts for tile in review.tiles(counts)), ExpectedCounts())
+    return JudgedMask(estimated_scores(whole, area), _tile_rows(review, counts, grid), findings, unreadable)
 
 
 def _tile_rows(review: ReviewGrid, counts: NDArray[np.float64], grid: Grid) -> list[dict[str, Any]]:

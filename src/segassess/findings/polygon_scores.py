@@ -7,14 +7,13 @@ is part of.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
-from segassess.findings.judged_rows import JudgedRows
-from segassess.findings.object_scores import verdict
+from segassess.findings.bands import JudgedRows
+from segassess.findings.object_scores import verdicts
+from segassess.findings.table import FindingsTable, ranked
 from segassess.quality import FP
 from segassess.raster import VectorMask
 
@@ -22,46 +21,19 @@ from segassess.raster import VectorMask
 UNKNOWN = "not assessed"
 
 
-@dataclass(frozen=True, slots=True)
-class PolygonScore:
-    """What is estimated of one polygon.
-
-    Attributes:
-        polygon: its number, the worst first.
-        feature: id of its feature in the layer, as GDAL gives it.
-        object: number of the object of the mask that most of its pixels are part of; 0 if that is left out, or it has no pixels.
-        verdict: "right", "partly wrong" or "wrong" by its estimated precision, see `object_scores.verdict`; "not assessed" where
-            it has no pixels.
-        area_px: its pixels that were assessed: of the image, with their centres in it, and not nodata.
-        area_m2: the same on the ground, NaN if that is unknown.
-        expected_tp_px: expected true pixels of it, the sum of P(TP).
-        expected_fp_px: expected false ones, the rest, by which polygons are ranked.
-        estimated_precision: expected share of it that is true, in [0, 1]; NaN without pixels, as are the following.
-        fp_share: share of its pixels that the quality map calls FP, in [0, 1].
-        mean_error: mean P(error) of its pixels, in [0, 1].
-        max_error: the largest of them.
-        outline: polygon or multipolygon of the layer, in pixel coordinates.
-    """
-
-    polygon: int
-    feature: int
-    object: int
-    verdict: str
-    area_px: int
-    area_m2: float
-    expected_tp_px: float
-    expected_fp_px: float
-    estimated_precision: float
-    fp_share: float
-    mean_error: float
-    max_error: float
-    outline: shapely.Geometry
+# Of each polygon: its rank, the worst first; the id of its feature in the layer, as GDAL gives it; the number of the object of
+# the mask that most of its pixels are part of (0 if that is left out, or it has no pixels); "right", "partly wrong" or "wrong" by
+# its estimated precision, see `object_scores.verdicts`, or "not assessed"; its pixels that were assessed, which are those of the
+# image with their centres in it that are not nodata, and the same on the ground (NaN if that is unknown); expected true and false
+# pixels of it, by the latter of which polygons are ranked; NaN without pixels: the expected share of it that is true, the share
+# of its pixels that the quality map calls FP, and mean and largest P(error) of its pixels, all in [0, 1].
+POLYGON_COLUMNS = (
+    "polygon", "feature", "object", "verdict", "area_px", "area_m2", "expected_tp_px", "expected_fp_px",
+    "estimated_precision", "fp_share", "mean_error", "max_error",
+)  # fmt: skip
 
 
-POLYGON_COLUMNS = tuple(field.name for field in fields(PolygonScore) if field.name != "outline")
-
-
-class PolygonSweep:
+class PolygonScores:
     """Gathers scores of polygons from rows; memory grows with their number and not with that of pixels.
 
     Args:
@@ -98,36 +70,32 @@ class PolygonSweep:
         self._shared.append(np.concatenate(shared, axis=1))
         self._top += len(rows)
 
-    def finish(self, numbers: NDArray[np.int64]) -> list[PolygonScore]:
-        """Gather all polygons, the one with the most expected false pixels first; no rows can be added any more.
+    def finish(self, numbers: NDArray[np.int64]) -> FindingsTable:
+        """Gather all polygons (`POLYGON_COLUMNS`), the most expected false pixels first; no rows can be added any more.
 
         Args:
             numbers: of the objects of the mask by provisional number - 1; 0 of one that is left out.
         """
-        area, objects = self._area, _largest_share(self._shared, numbers, len(self._area))
+        area = self._area
         with np.errstate(invalid="ignore"):
             precision, false, mean = self._true / area, self._false / area, self._errors / area
-        polygons = [
-            PolygonScore(
-                polygon=0,
-                feature=int(self._layer.features[index]),
-                object=int(objects[index]),
-                verdict=verdict(float(precision[index])) if area[index] else UNKNOWN,
-                area_px=int(area[index]),
-                area_m2=float(area[index] * self.pixel_area_m2),
-                expected_tp_px=float(self._true[index]),
-                expected_fp_px=float(area[index] - self._true[index]),
-                estimated_precision=float(precision[index]),
-                fp_share=float(false[index]),
-                mean_error=float(mean[index]),
-                max_error=float(self._largest[index]) if area[index] else math.nan,
-                outline=self._layer.polygons[index],
-            )
-            for index in range(len(area))
-        ]
+        columns = {
+            "feature": self._layer.features,
+            "object": _largest_share(self._shared, numbers, len(area)),
+            "verdict": np.where(area > 0, verdicts(precision), UNKNOWN),
+            "area_px": area,
+            "area_m2": area * self.pixel_area_m2,
+            "expected_tp_px": self._true,
+            "expected_fp_px": area - self._true,
+            "estimated_precision": precision,
+            "fp_share": false,
+            "mean_error": mean,
+            "max_error": np.where(area > 0, self._largest, math.nan),
+            "unassessed": area == 0,
+        }
         # Those that were not assessed come last, also after those that are surely right.
-        polygons.sort(key=lambda each: (-each.expected_fp_px, each.area_px == 0, each.feature))
-        return [replace(each, polygon=rank) for rank, each in enumerate(polygons, 1)]
+        table = ranked("polygon", [(columns, self._layer.polygons)], "expected_fp_px", "unassessed", "feature")
+        return FindingsTable({name: table.columns[name] for name in POLYGON_COLUMNS}, table.shapes)
 
 
 def _largest_share(shared: Sequence[NDArray[np.int64]], numbers: NDArray[np.int64], count: int) -> NDArray[np.int64]:

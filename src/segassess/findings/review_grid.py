@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segassess.errors import ConfigError
-from segassess.metrics.scores import ExpectedCounts
+from segassess.metrics.expected_counts import ExpectedCounts
 from segassess.quality import FN, FP, TP
 
 

@@ -1,12 +1,8 @@
-"""Scores of whole masks, estimated from quality probabilities, and the table of them."""
+"""Scores of whole masks, estimated from quality probabilities."""
 
 import math
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
 
-from segassess.metrics.scores import ExpectedCounts
-from segassess.outputs.tables import write_table
+from segassess.metrics.expected_counts import ExpectedCounts
 
 # Of a mask, or of a tile of it.
 SCORES = (
@@ -36,30 +32,3 @@ def estimated_scores(counts: ExpectedCounts, pixel_area_m2: float | None = None)
     area = math.nan if pixel_area_m2 is None else counts.errors * pixel_area_m2
     values = counts.iou, counts.f1, counts.precision, counts.recall, counts.error_share, counts.errors, area
     return dict(zip(SCORES, values, strict=True))
-
-
-def write_scores(path: str | Path, rows: Iterable[Mapping[str, object]], *, parquet: bool = False) -> None:
-    """Write the table of scores, worst mask first; see `write_table`.
-
-    Sorted by estimated IoU; equal ones (an empty mask always has 0) by error share, largest first; unknown IoU last.
-
-    Args:
-        path: the CSV file to write.
-        rows: values by column (`SCORE_COLUMNS`).
-        parquet: write a .parquet file as well.
-    """
-    write_table(path, SCORE_COLUMNS, sorted(rows, key=_badness), parquet=parquet)
-
-
-def _badness(row: Mapping[str, object]) -> tuple[float, float, str, str]:
-    iou, share = _number(row.get("estimated_iou")), _number(row.get("error_share"))
-    return (
-        math.inf if math.isnan(iou) else iou,
-        math.inf if math.isnan(share) else -share,
-        str(row.get("name", "")),
-        str(row.get("source", "")),
-    )
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None or value == "" else float(value)

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from segassess import quality
 from segassess.metrics.confusion import confusion_matrix, quality_metrics
+from segassess.metrics.expected_counts import ExpectedCounts
 from segassess.metrics.objects import MIN_AREA, MaskObjects, estimated_object_iou, true_object_iou
 from segassess.metrics.reference import ReferenceProtocol
 from segassess.metrics.reliability import Reliability
 from segassess.metrics.review_curves import review_metrics
-from segassess.metrics.scores import ExpectedCounts, score_agreement
+from segassess.metrics.scores import score_agreement
 from segassess.quality import FN, FP, NUM_CLASSES, TP
 
 ALL = "all"

@@ -1,90 +1,9 @@
-"""Scores of whole masks: estimated from quality probabilities, true, and how well the two agree."""
+"""How well estimated scores of masks agree with the true ones."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torchmetrics.functional import mean_absolute_error, pearson_corrcoef, spearman_corrcoef
-
-from segassess.quality import FN, FP, NUM_CLASSES, TP
-
-
-@dataclass(frozen=True)
-class ExpectedCounts:
-    """Expected numbers of pixels; counts of parts of an image add up to those of the image.
-
-    The one definition of estimated scores: each is the score of the expected counts, NaN where there is nothing to count.
-
-    Attributes:
-        true_positive: sum of P(TP) over valid pixels.
-        false_positive: sum of P(FP).
-        false_negative: sum of P(FN).
-        valid: number of valid pixels.
-    """
-
-    true_positive: float = 0.0
-    false_positive: float = 0.0
-    false_negative: float = 0.0
-    valid: int = 0
-
-    @classmethod
-    def of(cls, probabilities: Any, valid: Any) -> "ExpectedCounts":
-        """Count one image or part of one.
-
-        Args:
-            probabilities: float (4, H, W) in [0, 1], torch tensor or array; a pixel with NaN does not count.
-            valid: bool (H, W), torch tensor or array.
-
-        Raises:
-            ValueError: if the shapes do not fit.
-        """
-        classes, counted = torch.as_tensor(probabilities).detach(), torch.as_tensor(valid).bool()
-        if classes.ndim != 3 or classes.shape != (NUM_CLASSES, *counted.shape):
-            shapes = f"{tuple(classes.shape)} and {tuple(counted.shape)}"
-            raise ValueError(f"probabilities must be ({NUM_CLASSES}, H, W) and valid (H, W), not {shapes}.")
-        counted = counted & ~classes.isnan().any(dim=0)
-        hits, false_alarms, misses = (float(classes[code][counted].sum(dtype=torch.float64)) for code in (TP, FP, FN))
-        return cls(hits, false_alarms, misses, int(counted.sum()))
-
-    def __add__(self, other: "ExpectedCounts") -> "ExpectedCounts":
-        return ExpectedCounts(
-            self.true_positive + other.true_positive,
-            self.false_positive + other.false_positive,
-            self.false_negative + other.false_negative,
-            self.valid + other.valid,
-        )
-
-    @property
-    def errors(self) -> float:
-        """Expected number of wrong pixels."""
-        return self.false_positive + self.false_negative
-
-    @property
-    def iou(self) -> float:
-        """TP / (TP + FP + FN), in [0, 1]."""
-        return _ratio(self.true_positive, self.true_positive + self.errors)
-
-    @property
-    def f1(self) -> float:
-        """2 TP / (2 TP + FP + FN), in [0, 1]."""
-        return _ratio(2 * self.true_positive, 2 * self.true_positive + self.errors)
-
-    @property
-    def precision(self) -> float:
-        """TP / (TP + FP), in [0, 1]."""
-        return _ratio(self.true_positive, self.true_positive + self.false_positive)
-
-    @property
-    def recall(self) -> float:
-        """TP / (TP + FN), in [0, 1]."""
-        return _ratio(self.true_positive, self.true_positive + self.false_negative)
-
-    @property
-    def error_share(self) -> float:
-        """Errors per valid pixel, in [0, 1]."""
-        return _ratio(self.errors, self.valid)
 
 
 def score_agreement(estimated: Sequence[float], true: Sequence[float]) -> dict[str, float]:
@@ -97,6 +16,9 @@ def score_agreement(estimated: Sequence[float], true: Sequence[float]) -> dict[s
     Returns:
         `mae`, `pearson`, `spearman` (NaN where undefined) and `number`, of those that were counted.
     """
+    # Slow to import, and needed only where the truth is known.
+    from torchmetrics.functional import mean_absolute_error, pearson_corrcoef, spearman_corrcoef
+
     pairs = torch.tensor([pair for pair in zip(estimated, true, strict=True) if not math.isnan(pair[1])])
     if len(pairs) == 0:
         return {"mae": math.nan, "pearson": math.nan, "spearman": math.nan, "number": 0.0}
@@ -108,7 +30,3 @@ def score_agreement(estimated: Sequence[float], true: Sequence[float]) -> dict[s
         "spearman": float(spearman_corrcoef(first, second)) if related else math.nan,
         "number": float(len(pairs)),
     }
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole > 0 else math.nan

@@ -10,22 +10,27 @@ Calibrated is, apart for the two error classes, the log-odds of an error given w
 log P(FN) / P(TN), each by a scale (one over the temperature) and a shift. With the shift at zero this is temperature scaling
 (arXiv 1706.04599), with it Platt scaling. Log-odds of a pair do not depend on the other pair, so a calibration holds for both
 decodings.
+
+Bands of a raster are arrays, and are judged where torch is not installed; training and evaluation have tensors, also on GPUs. So
+there are both, and a test that they say the same.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit
-from torch import Tensor
 
 from segassess.errors import ConfigError
 from segassess.quality import FN, FP, TN, TP
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Scale and shift of log-odds.
 Affine: TypeAlias = tuple[float, float]
@@ -64,7 +69,7 @@ class Calibration:
         return {"fp": list(self.fp), "fn": list(self.fn), "cuts": list(self.cuts)}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "Calibration":
+    def from_dict(cls, content: Mapping[str, Any]) -> Calibration:
         """Rebuild from `as_dict`; what is missing is left as it is.
 
         Raises:
@@ -96,8 +101,34 @@ class Calibration:
         fp_cut, fn_cut = self.cuts
         return _mapped(probabilities, (1.0, -fp_cut), (1.0, -fn_cut))
 
+    def of_array(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Calibrated probabilities of an array, float32 (4, H, W); see `__call__`."""
+        return _mapped_array(probabilities, self.fp, self.fn)
+
+    def decide(self, probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Quality codes, uint8 (H, W), of probabilities that are not calibrated, float32 (4, H, W); any where they are NaN."""
+        fp_cut, fn_cut = self.cuts
+        codes = _mapped_array(probabilities, (1.0, -fp_cut), (1.0, -fn_cut)).argmax(axis=0)
+        return np.asarray(codes, np.uint8)
+
+
+def _mapped_array(probabilities: NDArray[np.float32], fp: Affine, fn: Affine) -> NDArray[np.float32]:
+    result = probabilities.copy()
+    for right, wrong, (scale, shift) in ((TP, FP, fp), (TN, FN, fn)):
+        if (scale, shift) == IDENTITY:
+            continue
+        pair = probabilities[right] + probabilities[wrong]
+        # What the pair cannot be at all has no odds (0 / 0); what is certain has infinite ones.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            odds = np.float32(scale) * (np.log(probabilities[wrong]) - np.log(probabilities[right])) + np.float32(shift)
+            result[wrong] = np.where(pair != 0, pair * expit(odds), 0)
+            result[right] = np.where(pair != 0, pair * expit(-odds), 0)
+    return result
+
 
 def _mapped(probabilities: Tensor, fp: Affine, fn: Affine) -> Tensor:
+    import torch
+
     result = probabilities.clone()
     for right, wrong, (scale, shift) in ((TP, FP, fp), (TN, FN, fn)):
         if (scale, shift) == IDENTITY:
@@ -121,6 +152,8 @@ class CalibrationFit:
     _BINS = 2 * _LIMIT * 32
 
     def __init__(self) -> None:
+        import torch
+
         # FP, then FN; last axis: right, wrong.
         self._counts = torch.zeros(2, self._BINS, 2, dtype=torch.int64)
 
@@ -133,6 +166,8 @@ class CalibrationFit:
             truth: the same.
             valid: bool (B, 1, H, W), pixels that count.
         """
+        import torch
+
         inside, true, counted = mask[:, 0] > 0, truth[:, 0] > 0, valid[:, 0]
         sides = (TP, FP, inside), (TN, FN, ~inside)
         for counts, (right, wrong, side) in zip(self._counts, sides, strict=True):
@@ -189,6 +224,8 @@ def best_prefix(right: NDArray[Any], wrong: NDArray[Any]) -> int:
 
 def _log_odds(probabilities: Tensor, right: int, wrong: int) -> Tensor:
     """Log of P(wrong) / P(right), (B, H, W), at least float32; infinite where certain, NaN where neither is possible."""
+    import torch
+
     chosen = probabilities[:, [wrong, right]]
     odds = (chosen if chosen.dtype == torch.float64 else chosen.float()).log()
     return odds[:, 0] - odds[:, 1]
@@ -202,6 +239,8 @@ def _fit_side(odds: NDArray[np.float64], counts: NDArray[np.float64], kind: Kind
         counts: (N, 2) right and wrong pixels.
         kind: what is fitted.
     """
+    from scipy.optimize import minimize
+
     right, wrong = counts.T
     if not right.any() or not wrong.any():
         return IDENTITY

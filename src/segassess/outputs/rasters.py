@@ -6,8 +6,8 @@ Rasters are Cloud Optimized GeoTIFFs: tiled, compressed, with overviews, on the 
 import errno
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,9 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from segassess.files import atomic_path, fault_of_disk
+from segassess.findings.bands import NODATA, PROBABILITY_STEPS, JudgedBand
 from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, NOT_ASSESSED, NUM_CLASSES
 from segassess.raster import Georeference, Grid
-
-NODATA = NOT_ASSESSED
-
-# P = value / 250: a step of exactly 0.004, and 255 stays free for nodata.
-PROBABILITY_STEPS = 250
 
 _TILE = 256
 # Bytes, as rasterio passes them on.
@@ -72,22 +68,6 @@ REFINED = RasterKind("refined mask", palette={0: (0, 0, 0, 255), 1: (255, 255, 2
 MASK = RasterKind("mask", nodata=None)
 # A segmenter's probability, see `probability_steps`.
 PROBABILITY = RasterKind("P(object)", resampling="AVERAGE", scale=1 / PROBABILITY_STEPS)
-
-
-def probability_steps(probability: ArrayLike, valid: ArrayLike) -> NDArray[np.uint8]:
-    """Probabilities as uint8 values: P = value * 0.004, 255 where unknown.
-
-    Args:
-        probability: float (H, W) in [0, 1]; anything where not valid.
-        valid: bool (H, W).
-
-    Returns:
-        uint8 (H, W); 255 where not valid or NaN.
-    """
-    values = np.asarray(probability, dtype=np.float32)
-    known = np.asarray(valid, dtype=bool) & ~np.isnan(values)
-    steps = np.rint(np.clip(np.where(known, values, 0), 0, 1) * PROBABILITY_STEPS)
-    return np.where(known, steps, NODATA).astype(np.uint8)
 
 
 class RowWriter:
@@ -201,6 +181,34 @@ def write_raster(
         raise ValueError(f"{kind.description} must be uint8 (H, W), not {rows.dtype} {rows.shape}.")
     with open_raster(path, kind, Grid(rows.shape[0], rows.shape[1], georeference), tags) as writer:
         writer.write(rows)
+
+
+@contextmanager
+def open_maps(folder: Path, grid: Grid, tags: Mapping[str, str]) -> Iterator[Callable[[JudgedBand], None]]:
+    """Take the bands of a mask from top to bottom, and leave `quality.tif`, `error.tif`, `refined.tif` and `quality.qml`.
+
+    Args:
+        folder: where they go.
+        grid: of the image.
+        tags: metadata of the files.
+
+    Raises:
+        RequestError: if the folder cannot be written to.
+        OutputError: if the disk is full.
+    """
+    with ExitStack() as stack:
+        quality, error, refined = (
+            stack.enter_context(open_raster(folder / name, kind, grid, tags))
+            for name, kind in (("quality.tif", QUALITY), ("error.tif", ERROR), ("refined.tif", REFINED))
+        )
+
+        def write(band: JudgedBand) -> None:
+            quality.write(band.quality)
+            error.write(band.error)
+            refined.write(band.refined)
+
+        yield write
+    write_style(folder / "quality.qml")
 
 
 def write_style(path: str | Path) -> None:

@@ -7,49 +7,42 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import rasterio
-import rasterio.warp
-from rasterio.errors import RasterioError
-from rasterio.windows import Window
+import numpy as np
 
 from segassess.files import atomic_path
-from segassess.findings.judged_mask import JudgedMask
-from segassess.predict.scene import Scene
+from segassess.outputs.review_page import ReviewedMask, TilePicture, render_review_page
 from segassess.raster import Grid
-from segassess.outputs.review_page import ReviewedMask, TilePicture, render_review_page, tile_picture
 
 REVIEW = "review.json"
 PAGE = "report.html"
 _KEPT = ("tile", "left", "top", "right", "bottom", "x", "y", "estimated_iou", "error_share", "error_area_px", "error_area_m2")
 
 
-def keep_review(scene: Scene, name: str, source: str, judged: JudgedMask, folder: Path, pictures: int) -> None:
-    """Write `review.json` beside the maps of a mask.
+def reviewed_mask(
+    name: str, source: str, grid: Grid, tiles: Sequence[Mapping[str, Any]], pictures: dict[str, TilePicture]
+) -> ReviewedMask:
+    """What the page shows of a mask.
 
     Args:
-        scene: the open scene.
         name: of the scene.
         source: of the mask.
-        judged: what is known of it.
-        folder: of its maps.
-        pictures: of at most so many tiles, the worst.
+        grid: of the scene.
+        tiles: rows of all its review tiles, see `JudgedMask.tiles`.
+        pictures: of some of them.
     """
-    rows = [{**{column: row[column] for column in _KEPT}, "lon": None, "lat": None} for row in judged.tiles]
-    _add_degrees(rows, scene.grid)
-    shown: dict[str, TilePicture] = {}
-    with rasterio.open(folder / "quality.tif") as quality, rasterio.open(folder / "error.tif") as error:
-        for row in rows[:pictures]:
-            rows_of, columns_of = slice(row["top"], row["bottom"]), slice(row["left"], row["right"])
-            window = Window(row["left"], row["top"], row["right"] - row["left"], row["bottom"] - row["top"])
-            pixels, _ = scene.image.read(rows_of, columns_of)
-            shown[row["tile"]] = tile_picture(pixels, quality.read(1, window=window), error.read(1, window=window))
-    georeference = scene.grid.georeference
-    crs = None if georeference is None or georeference.crs is None else georeference.crs_name
-    content = ReviewedMask(name=name, source=source, crs=crs, tiles=rows, pictures=shown)
+    rows = [{**{column: row[column] for column in _KEPT}, "lon": None, "lat": None} for row in tiles]
+    _add_degrees(rows, grid)
     for row in rows:
         row.update({column: None for column, value in row.items() if isinstance(value, float) and not math.isfinite(value)})
+    georeference = grid.georeference
+    crs = None if georeference is None or georeference.crs is None else georeference.crs_name
+    return ReviewedMask(name=name, source=source, crs=crs, tiles=rows, pictures=pictures)
+
+
+def keep_review(folder: Path, mask: ReviewedMask) -> None:
+    """Write `review.json` beside the maps of a mask."""
     with atomic_path(folder / REVIEW) as beside:
-        beside.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+        beside.write_text(json.dumps(mask, allow_nan=False), encoding="utf-8")
 
 
 def write_page(output: Path, places: Sequence[Path], rows: Sequence[Mapping[str, Any]], about: str, pictures: int) -> None:
@@ -80,12 +73,9 @@ def _add_degrees(rows: list[dict[str, Any]], grid: Grid) -> None:
     """Longitude and latitude of the centres, where they are known."""
     if grid.georeference is None or grid.georeference.crs is None or not rows:
         return
-    try:
-        lon, lat = rasterio.warp.transform(
-            grid.georeference.crs, "EPSG:4326", [row["x"] for row in rows], [row["y"] for row in rows]
-        )
-    except (RasterioError, ValueError):
+    places = grid.georeference.degrees(np.array([(row["x"], row["y"]) for row in rows]))
+    if places is None:
         return
-    for row, east, north in zip(rows, lon, lat, strict=True):
+    for row, (east, north) in zip(rows, places.tolist(), strict=True):
         if math.isfinite(east) and math.isfinite(north):
             row["lon"], row["lat"] = east, north

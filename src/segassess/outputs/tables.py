@@ -1,4 +1,4 @@
-"""Tables of numbers as files: CSV with a sensible number of digits, and Parquet, with all of them, on request."""
+"""Tables as files: CSV with a sensible number of digits, and Parquet, with all of them, on request."""
 
 import csv
 import math
@@ -8,9 +8,15 @@ from typing import Any
 
 from segassess.errors import ConfigError
 from segassess.files import atomic_path
+from segassess.findings.scores import SCORE_COLUMNS
 
 # Six digits of a northing in metres would be ten metres.
 _DIGITS = {"x": 12, "y": 12}
+
+
+def number(value: float) -> str:
+    """Three decimals, or a dash for NaN."""
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, parquet: bool = False) -> None:
@@ -69,3 +75,30 @@ def table_cell(value: Any, digits: int = 6) -> str:
     if isinstance(value, str | int):
         return str(value)
     return "" if math.isnan(value) else f"{value:.{digits}g}"
+
+
+def write_scores(path: str | Path, rows: Iterable[Mapping[str, object]], *, parquet: bool = False) -> None:
+    """Write the table of scores, worst mask first; see `write_table`.
+
+    Sorted by estimated IoU; equal ones (an empty mask always has 0) by error share, largest first; unknown IoU last.
+
+    Args:
+        path: the CSV file to write.
+        rows: values by column (`SCORE_COLUMNS`).
+        parquet: write a .parquet file as well.
+    """
+    write_table(path, SCORE_COLUMNS, sorted(rows, key=_badness), parquet=parquet)
+
+
+def _badness(row: Mapping[str, object]) -> tuple[float, float, str, str]:
+    iou, share = _number(row.get("estimated_iou")), _number(row.get("error_share"))
+    return (
+        math.inf if math.isnan(iou) else iou,
+        math.inf if math.isnan(share) else -share,
+        str(row.get("name", "")),
+        str(row.get("source", "")),
+    )
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None or value == "" else float(value)

@@ -14,11 +14,12 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from segassess.data.mask_records import RECORD_FILE, MaskRecord, append_record, read_records
 from segassess.data.tiles import Tile, TileSet
 from segassess.errors import InputError, RequestError
+from segassess.findings.bands import probability_steps
 from segassess.metrics.segmentation import SegmentationMetrics
 from segassess.models.segmenters.fitted import FittedSegmenter
 from segassess.models.segmenters.trained_segmenter import StoredSegmenter
-from segassess.outputs.rasters import MASK, PROBABILITY, probability_steps, write_raster
-from segassess.predict.windows import segment_raster
+from segassess.outputs.rasters import MASK, PROBABILITY, write_raster
+from segassess.predict.torch_network import segment_raster
 from segassess.raster import read_image, read_mask
 from segassess.raster.pairs import FailedInput
 from segassess.version import __version__

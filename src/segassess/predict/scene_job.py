@@ -1,199 +1,268 @@
-"""Judge the masks of one image: bands that are kept, files in the end, and a record that says that all is there."""
+"""The one way to judge: an image and its masks, window by window into bands of rows, and from these findings and files.
 
-import json
+Imports no torch, so that an exported graph judges where it is not installed.
+"""
+
+import itertools
 import logging
-import math
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import rasterio
+from numpy.typing import NDArray
 
 from segassess.errors import InputError
-from segassess.files import atomic_path, only_one, remove_empty, remove_leftovers, write_json
-from segassess.findings.judged_mask import JudgedMask
-from segassess.outputs.panel import render_panel
-from segassess.outputs.rasters import NODATA, PROBABILITY_STEPS
-from segassess.outputs.review_record import keep_review
-from segassess.predict.bands import BandStore
-from segassess.predict.progress import SceneProgress
-from segassess.predict.request import Request
-from segassess.predict.scene import Scene, judge_bands, open_scene, write_mask_results
-from segassess.raster.pairs import Pair, safe_name
+from segassess.findings.bands import JudgedBand, judge_band, probabilities_of
+from segassess.findings.judged_mask import TILE_COLUMNS, JudgedMask, gather
+from segassess.findings.review_grid import ReviewGrid
+from segassess.models.calibration import Calibration
+from segassess.outputs.layers import with_attributes, write_layer
+from segassess.outputs.rasters import open_maps
+from segassess.outputs.review_page import TilePicture, tile_picture
+from segassess.outputs.tables import write_table
+from segassess.predict.bands import KeepsBands
+from segassess.predict.scene import OutputSettings, Scene
+from segassess.predict.tiling import Tiling, predict_bands
+from segassess.predict.windows import MaskRows, WindowNetwork, assess_windows
+from segassess.quality import Decoding
+from segassess.raster import Rendering
+from segassess.version import __version__
+
+if TYPE_CHECKING:
+    import torch
+
+    from segassess.models.assessor.trained_assessor import LoadedAssessor
+    from segassess.models.onnx_graph import OnnxGraph
 
 log = logging.getLogger(__name__)
 
-RECORD = "scores.json"
-WORK = ".work"
-# A picture is made of at most about so many pixels.
-PANEL_PIXELS = 4_000_000
+
+@dataclass(frozen=True)
+class SceneJudge:
+    """How scenes are judged, and what is left of them.
+
+    Attributes:
+        network: assesses windows.
+        decoding: "consistent" or "free".
+        calibration: of its probabilities.
+        digest: of the network's file.
+        tiling: of the windows.
+        rendering: how the image becomes RGB.
+        output: what is written.
+        probe_squares: whether what is missing is looked for where a mask has next to nothing, see `predict.probe_squares`.
+        classes: values of masks that are rasters of classes, each judged against the rest; empty: masks are binary.
+        panel: whether a picture is written as well.
+        report: whether what the review page needs is written as well.
+        report_pictures: of at most so many tiles, the worst.
+    """
+
+    network: WindowNetwork
+    decoding: Decoding
+    calibration: Calibration
+    digest: str = ""
+    tiling: Tiling = field(default_factory=Tiling)
+    rendering: Rendering = field(default_factory=Rendering)
+    output: OutputSettings = field(default_factory=OutputSettings)
+    probe_squares: bool = True
+    classes: tuple[int, ...] = ()
+    panel: bool = False
+    report: bool = False
+    report_pictures: int = 0
+
+    @classmethod
+    def of(cls, loaded: "LoadedAssessor", device: "torch.device", **settings: Any) -> Self:
+        """Judge with a stored assessor, as its checkpoint describes it; moves it to the device.
+
+        Args:
+            loaded: the assessor.
+            device: where to compute.
+            **settings: attributes that are not the defaults.
+        """
+        from segassess.predict.torch_network import TorchNetwork
+
+        about = loaded.description
+        network = TorchNetwork(loaded.assessor.to(device), about.decoding, device)
+        return cls(network, about.decoding, about.calibration, loaded.digest, **settings)
+
+    @classmethod
+    def of_graph(cls, graph: "OnnxGraph", **settings: Any) -> Self:
+        """Judge with an exported graph, without torch; see `of`."""
+        from segassess.predict.onnx_network import OnnxNetwork
+
+        about = graph.metadata.description
+        calibration = Calibration.from_dict(about["calibration"])
+        return cls(OnnxNetwork(graph), about["decoding"], calibration, graph.digest, **settings)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What every raster says of its origin."""
+        return {
+            "SEGASSESS_VERSION": __version__,
+            "SEGASSESS_CHECKPOINT": self.digest,
+            "SEGASSESS_DECODING": self.decoding,
+        }
 
 
 @dataclass(frozen=True)
-class JudgedPair:
-    """What came of the masks of one image.
+class SceneJob:
+    """An image and its masks to be judged; also when its files are closed, what was judged can be gathered and written.
 
     Attributes:
-        rows: of scores, one per mask.
-        trouble: a sentence on what is wrong with the image although it was judged, or None.
-        earlier: whether it was complete from an earlier run.
+        scene: the image and its masks.
+        judge: how they are judged.
+        store: where bands are kept.
     """
 
-    rows: Sequence[Mapping[str, Any]]
-    trouble: str | None = None
-    earlier: bool = False
+    scene: Scene
+    judge: SceneJudge
+    store: KeepsBands
 
+    @property
+    def review(self) -> ReviewGrid:
+        """The grid of review tiles."""
+        return ReviewGrid(*self.scene.size, self.judge.output.review_tile)
 
-def judge_pair(pair: Pair, request: Request, folder: Path, progress: SceneProgress | None = None) -> JudgedPair:
-    """Judge all masks of one image and write their files.
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """First row, and last + 1, of the bands."""
+        return self.judge.tiling.bands(self.scene.grid.height)
 
-    Files of the only mask lie in `folder`, those of several in a subfolder per source. What was judged is kept in a subfolder
-    until all is written, so that the same request goes on where it was interrupted.
+    def judge_bands(
+        self, wanted: Callable[[int], bool] = lambda index: True, on_window: Callable[[], None] = lambda: None
+    ) -> None:
+        """Judge the bands that are wanted and not there yet.
 
-    Raises:
-        InputError: if image or mask cannot be used; nothing of this pair is written then.
-        OutputError: if there is no room for what is written; what was judged is kept.
-    """
-    progress = progress or SceneProgress()
-    fingerprint = request.fingerprint(pair)
-    sources = request.sources(pair)
-    store = BandStore(folder / WORK, fingerprint, list(sources))
-    # From here on until its end, what an earlier run left is not a complete result of this request.
-    (folder / RECORD).unlink(missing_ok=True)
-    try:
-        with _open(pair, request) as scene, only_one(folder / WORK):
-            store.remove_others()
-            for source in sources:
-                remove_leftovers(mask_folder(folder, source, len(sources)))
-            remove_leftovers(folder)
-            for note in scene.notes:
-                log.info("Note: %s", note)
-            tiling = request.judge.tiling
-            bands = len(tiling.bands(scene.grid.height))
-            kept = sum(map(store.has, range(bands))) * len(tiling.spans(scene.grid.width))
-            progress.start(scene.size, tiling, kept)
-            judge_bands(scene, request.judge, store, on_window=progress.window)
-            if not any(store.valid_pixels(source, bands) for source in sources):
-                store.clear()
-                masks = " or ".join(dict.fromkeys(source.path for source in sources.values()))
-                raise InputError(
-                    f"{pair.image} has no valid pixel in common with {masks} (nodata, NaN, transparent or elsewhere)."
-                )
-            judged = _write_all(pair, request, scene, store, folder)
-            write_json(folder / RECORD, {"fingerprint": fingerprint, "rows": _stored(judged.rows), "trouble": judged.trouble})
-            store.clear()
-    finally:
-        # What was judged is kept for another try; a folder in which nothing was is not.
-        remove_empty(folder / WORK)
-    return judged
+        Args:
+            wanted: whether the band of an index is.
+            on_window: called after each window.
 
+        Raises:
+            InputError: if a file cannot be read; what was judged before stays.
+        """
+        image = self.scene.image
+        masks = [MaskRows(mask.read) for mask in self.scene.masks.values()]
+        predict = assess_windows(self.judge.network, image.read, masks, probe_squares=self.judge.probe_squares)
+        asked = [index for index in range(len(self.spans)) if wanted(index)]
+        missing = {index for index in asked if not self.store.has(index)}
+        if 0 < len(missing) < len(asked):
+            there = len(asked) - len(missing)
+            log.info("%s: bands of rows that are there from an earlier run: %d of %d.", image.path, there, len(asked))
+        for band in predict_bands(self.scene.size, predict, self.judge.tiling, missing.__contains__, on_window):
+            rows = slice(band.top, band.bottom)
+            unreadable = image.unreadable_pixels(rows)
+            judged = [
+                replace(judge_band(each, mask(rows)[0], self.judge.calibration, self.review, band.top), unreadable=unreadable)
+                for mask, each in zip(masks, band.answers, strict=True)
+            ]
+            band.answers.clear()
+            self.store.save(band.index, judged)
+            del judged
 
-def judge_part(pair: Pair, request: Request, folder: Path, bands: range, progress: SceneProgress) -> None:
-    """Judge some bands of an image, and leave them to `judge_pair`, which another process calls when all are there.
+    def bands(self, source: str) -> Iterator[JudgedBand]:
+        """The bands of a mask from top to bottom, all of which are there."""
+        return (self.store.load(index, source) for index in range(len(self.spans)))
 
-    Raises:
-        InputError: if image or mask cannot be used.
-        OutputError: if there is no room for what is written.
-    """
-    store = BandStore(folder / WORK, request.fingerprint(pair), list(request.sources(pair)))
-    with _open(pair, request) as scene:
-        progress.start((_rows(request, scene, bands), scene.grid.width), request.judge.tiling)
-        judge_bands(scene, request.judge, store, bands.__contains__, progress.window)
+    def require_pixels(self) -> None:
+        """Make sure that something was judged.
 
-
-def remove_work(pair: Pair, request: Request, folder: Path) -> None:
-    """Remove what a process that was killed at the very end, when all was written, could not remove any more."""
-    if not (folder / WORK).is_dir():
-        return
-    with suppress(InputError), only_one(folder / WORK):  # another process at work there removes it itself
-        BandStore(folder / WORK, request.fingerprint(pair), list(request.sources(pair))).clear()
-    remove_empty(folder / WORK)
-
-
-def _rows(request: Request, scene: Scene, bands: range) -> int:
-    spans = request.judge.tiling.bands(scene.grid.height)
-    return spans[bands[-1]][1] - spans[bands[0]][0]
-
-
-def work_of(pair: Pair, request: Request) -> tuple[int, int]:
-    """Number of bands of an image, and of windows in each; 1 and 1 where it cannot be opened.
-
-    Whoever judges it will say why it cannot.
-    """
-    try:
-        with _open(pair, request) as scene:
-            tiling = request.judge.tiling
-            return len(tiling.bands(scene.grid.height)), len(tiling.spans(scene.grid.width))
-    except InputError:
-        return 1, 1
-
-
-def complete_result(pair: Pair, request: Request, folder: Path) -> JudgedPair | None:
-    """An earlier, complete result of the same request; None if there is none.
-
-    The record is written last, so where it is, the files are complete.
-
-    Raises:
-        InputError: if an input is not there.
-    """
-    fingerprint = request.fingerprint(pair)
-    try:
-        content: Mapping[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    if content.get("fingerprint") != fingerprint:
-        return None
-    rows = [{name: math.nan if value is None else value for name, value in row.items()} for row in content["rows"]]
-    return JudgedPair(rows, content.get("trouble"), earlier=True)
-
-
-def mask_folder(folder: Path, source: str, sources: int) -> Path:
-    """Where the files of a mask lie, of so many of one image."""
-    return folder if sources == 1 else folder / safe_name(source)
-
-
-def _open(pair: Pair, request: Request) -> AbstractContextManager[Scene]:
-    sources = request.sources(pair)
-    labels = {source: each.label for source, each in sources.items() if each.label is not None}
-    return open_scene(pair.image, {source: each.path for source, each in sources.items()}, request.judge.rendering, labels)
-
-
-def _write_all(pair: Pair, request: Request, scene: Scene, store: BandStore, folder: Path) -> JudgedPair:
-    rows, trouble = [], None
-    sources = request.sources(pair)
-    for source in sources:
-        place = mask_folder(folder, source, len(sources))
-        judged = write_mask_results(scene, source, request.judge, store, place)
-        if request.report:
-            keep_review(scene, pair.name, source, judged, place, request.report_pictures)
-        if request.panel:
-            _write_panel(scene, source, request, judged, place, f"{pair.name} ({source})")
-        rows.append({"name": pair.name, "source": source, **judged.scores})
-        if judged.unreadable:
-            trouble = (
-                f"{judged.unreadable:,} of {scene.grid.height * scene.grid.width:,} pixels of {pair.image} cannot be read and "
-                "are not assessed; the rest is judged."
+        Raises:
+            InputError: if no mask has a valid pixel in common with the image.
+        """
+        if not any(band.counts[..., 3].any() for source in self.scene.masks for band in self.bands(source)):
+            masks = " or ".join(dict.fromkeys(mask.path for mask in self.scene.masks.values()))
+            raise InputError(
+                f"{self.scene.image.path} has no valid pixel in common with {masks} (nodata, NaN, transparent or elsewhere)."
             )
-    return JudgedPair(rows, trouble)
 
+    def gather(self, source: str, bands: Iterable[JudgedBand] | None = None) -> JudgedMask:
+        """What is known of a mask; the bands are its own, if they are passed by on the way to somewhere else."""
+        output = self.judge.output
+        return gather(
+            self.bands(source) if bands is None else bands,
+            self.review,
+            self.scene.grid,
+            min_area_m2=output.min_area_m2,
+            rim_px=output.rim_px,
+            layer=self.scene.layer(source),
+        )
 
-def _stored(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: None if value != value else value for name, value in row.items()} for row in rows]
+    def write(self, source: str, folder: Path, judged: JudgedMask | None = None) -> JudgedMask:
+        """Write maps, layers and tables of a mask.
 
+        Args:
+            source: of the mask.
+            folder: where files go.
+            judged: what is known of it, if it was gathered before.
 
-def _write_panel(scene: Scene, source: str, request: Request, judged: JudgedMask, folder: Path, title: str) -> None:
-    """A picture of the whole scene, reduced where it is large."""
-    with rasterio.open(folder / "quality.tif") as quality, rasterio.open(folder / "error.tif") as error:
-        size = scene.overview_size(PANEL_PIXELS)
-        codes = quality.read(1, out_shape=size)
-        steps = error.read(1, out_shape=size)
-    pixels, mask = scene.overview(source, size)
-    known_error = np.where(steps == NODATA, np.nan, steps / np.float32(PROBABILITY_STEPS))
-    note = f"Estimates without ground truth; {request.judge.decoding} decoding."
-    iou = judged.scores["estimated_iou"]
-    picture = render_panel(pixels, mask, codes, known_error, title, [note], estimated_iou=iou)
-    with atomic_path(folder / "panel.png") as temporary:
-        picture.save(temporary)
+        Raises:
+            InputError: if the mask is a layer of polygons whose file is not there any more.
+            RequestError: if the folder cannot be written to.
+            OutputError: if the disk is full.
+        """
+        with open_maps(folder, self.scene.grid, self.judge.tags) as write_band:
+
+            def written() -> Iterator[JudgedBand]:
+                for band in self.bands(source):
+                    write_band(band)
+                    yield band
+
+            if judged is None:
+                judged = self.gather(source, written())
+            else:
+                for _ in written():
+                    pass
+        self._write_findings(source, folder, judged)
+        return judged
+
+    def _write_findings(self, source: str, folder: Path, judged: JudgedMask) -> None:
+        output, place, layer = self.judge.output, self.scene.grid.georeference, self.scene.layer(source)
+        found = judged.findings
+        for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
+            write_layer(folder / f"errors.{suffix}", found.errors, place, output.simplify_px)
+            write_layer(folder / f"objects.{suffix}", found.objects, place, output.simplify_px)
+        tables = {"objects": found.objects}
+        if layer is not None:
+            # The layer again, with what is estimated of each polygon, and as a table without the layer's own columns.
+            polygons = with_attributes(found.polygons, layer.attributes(found.polygons.columns["feature"]))
+            for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
+                write_layer(folder / f"polygons.{suffix}", polygons, place)
+            tables["polygons"] = found.polygons
+        for name, table in tables.items():
+            write_table(folder / f"{name}.csv", tuple(table.columns), table.rows(), parquet=output.parquet)
+        write_table(folder / "tiles.csv", TILE_COLUMNS, judged.tiles, parquet=output.parquet)
+
+    def reduced(self, source: str, size: tuple[int, int]) -> tuple[NDArray[np.bool_], NDArray[np.uint8], NDArray[np.float32]]:
+        """Mask, quality codes and P(error) (NaN where not assessed), each (h, w), by leaving out pixels as `Scene.overview`."""
+        rows, columns = self.scene.chosen(size)
+        masks, codes, errors = [], [], []
+        for (top, bottom), band in zip(self.spans, self.bands(source), strict=True):
+            chosen = np.ix_(rows[(rows >= top) & (rows < bottom)] - top, columns)
+            masks.append(band.mask[chosen])
+            codes.append(band.quality[chosen])
+            errors.append(band.error[chosen])
+        return np.concatenate(masks), np.concatenate(codes), probabilities_of(np.concatenate(errors))
+
+    def pictures(self, source: str, tiles: Sequence[Mapping[str, Any]]) -> dict[str, TilePicture]:
+        """Pictures of review tiles (rows of `JudgedMask.tiles`) by name; one row of tiles is in memory at once."""
+        shown: dict[str, TilePicture] = {}
+        for _, group in itertools.groupby(sorted(tiles, key=lambda tile: tile["top"]), key=lambda tile: tile["top"]):
+            alike = list(group)
+            rows = slice(alike[0]["top"], alike[0]["bottom"])
+            codes, error = self._rows(source, rows)
+            for tile in alike:
+                columns = slice(tile["left"], tile["right"])
+                pixels, _ = self.scene.image.read(rows, columns)
+                shown[tile["tile"]] = tile_picture(pixels, codes[:, columns], error[:, columns])
+        return {tile["tile"]: shown[tile["tile"]] for tile in tiles}
+
+    def _rows(self, source: str, rows: slice) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Quality codes and steps of P(error) of some rows, both uint8 (h, W)."""
+        codes, errors = [], []
+        for index, (top, bottom) in enumerate(self.spans):
+            if top < rows.stop and bottom > rows.start:
+                band, part = self.store.load(index, source), slice(max(rows.start - top, 0), rows.stop - top)
+                codes.append(band.quality[part])
+                errors.append(band.error[part])
+        return np.concatenate(codes), np.concatenate(errors)

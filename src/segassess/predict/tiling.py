@@ -172,17 +172,6 @@ def _shared_rows(row: list[NDArray[np.float32]], rows: tuple[int, int], start: i
     return [answer[:, start - rows[0] :].copy() for answer in row]
 
 
-def padded_batch(planes: Sequence[NDArray[np.float32]], multiple: int) -> NDArray[np.float32]:
-    """Windows as a network takes them: (C, h, w) arrays of one size as (B, C, h', w').
-
-    Padded to a multiple at the bottom and right by reflection, as networks would.
-    """
-    height, width = planes[0].shape[-2:]
-    padding = ((0, 0), (0, -height % multiple), (0, -width % multiple))
-    padded = [np.pad(plane, padding, mode="reflect" if min(height, width) > 1 else "edge") for plane in planes]
-    return np.ascontiguousarray(np.stack(padded))
-
-
 def predict_raster(
     size: tuple[int, int],
     predict: Predict,

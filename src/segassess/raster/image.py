@@ -18,7 +18,7 @@ from rasterio.windows import Window
 
 from segassess.errors import InputError, RequestError
 from segassess.raster.grid import Georeference, Grid
-from segassess.raster.opening import RasterPath, opened
+from segassess.raster.opening import RasterPath, opened, reading
 from segassess.raster.unreadable import UnreadableCells
 
 # Guesses are made from at most about this many pixels, read at a coarser resolution: more do not change them visibly.
@@ -104,7 +104,7 @@ class ImageFile:
         self._range: tuple[float, float] | None = rendering.value_range
         if self._range is None:
             self._range = self._find_range(rendering.percentiles, notes)
-        self.notes = tuple(notes)
+        self.notes = (*dataset.notes, *_unplaced(dataset), *notes)
 
     def read(self, rows: slice = _WHOLE, columns: slice = _WHOLE) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read a window.
@@ -117,7 +117,8 @@ class ImageFile:
             float32 (h, w, 3) in [0, 1], 0 where not valid, and bool (h, w), where there are data.
         """
         window = slice(*rows.indices(self.grid.height)[:2]), slice(*columns.indices(self.grid.width)[:2])
-        return self._read(*window) if self._unreadable is None else self._unreadable.read(self._read, *window)
+        with reading(self.path):
+            return self._read(*window) if self._unreadable is None else self._unreadable.read(self._read, *window)
 
     def unreadable_pixels(self, rows: slice) -> int:
         """Number of pixels of some rows that could not be read and were taken for nodata; known once they were read."""
@@ -282,6 +283,15 @@ def _scaled(data: NDArray[Any], value_range: tuple[float, float] | None) -> NDAr
     with np.errstate(invalid="ignore", over="ignore"):
         scaled: NDArray[np.float32] = (data.astype(np.float32) - np.float32(low)) / np.float32(high - low)
     return scaled.clip(0, 1)
+
+
+def _unplaced(dataset: Any) -> list[str]:
+    """A note on a georeference that says where points lie, but not where each pixel does."""
+    if Georeference.of(dataset) is None and dataset.gcps[0]:
+        return [
+            "ground control points alone do not place its pixels, so results are in pixel coordinates; warp it with gdalwarp."
+        ]
+    return []
 
 
 def _ordinal(number: float) -> str:

@@ -18,6 +18,7 @@ from segassess.models.assessor.base import Assessor, AssessorOutput, ImageFeatur
 from segassess.models.baselines.base import Baseline
 from segassess.models.calibration import Calibration
 from segassess.quality import Decoding
+from segassess.training.finite import require_finite
 from segassess.training.losses import AssessorLoss
 from segassess.training.online_ams import OnlineAms
 
@@ -183,6 +184,7 @@ class AssessorModule(L.LightningModule):
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.log("train/learning_rate", rate, on_step=True, on_epoch=False, batch_size=count)
         loss: Tensor = terms["loss"]
+        require_finite(loss, self.trainer.global_step)
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:

@@ -4,19 +4,18 @@ import rasterio
 import torch
 from rasterio.transform import from_origin
 
-from segassess.models.assessor.trained_assessor import Description, LoadedAssessor
-from segassess.models.assessor.checkpoint import LoadReport
-from segassess.models.calibration import Calibration
-from segassess.synthetic.perturbations import RECIPES, perturb
-from segassess.synthetic import make_scene
 from segassess.files import write_json
+from segassess.models.calibration import Calibration
+from segassess.outputs.tables import write_scores
+from segassess.predict.pair_job import PairJob
+from segassess.predict.scene import OutputSettings
+from segassess.predict.scene_job import SceneJudge
+from segassess.predict.torch_network import TorchNetwork
 from segassess.raster.pairs import find_pairs
-from segassess.predict.scene import OutputSettings, SceneJudge
-from segassess.findings.scores import write_scores
-from segassess.predict.scene_job import judge_pair
-from segassess.predict.request import Request
-from tests.predict.stubs import LocalAssessor
+from segassess.synthetic import make_scene
+from segassess.synthetic.perturbations import RECIPES, perturb
 from tests.cli.conftest import checkpoint  # noqa: F401  # a fixture
+from tests.predict.stubs import LocalAssessor
 
 PLACE = {"crs": "EPSG:32736", "transform": from_origin(500_000.25, 9_300_000.75, 0.15, 0.15)}
 DIGEST = "0123456789abcdef"
@@ -39,9 +38,9 @@ def predicted(tmp_path_factory):
     masks = [str(folder / f"{name}.tif") for name in ("perturbed", "perturbed_outline")]
     (pair,) = find_pairs(image, masks).pairs
     output = OutputSettings(review_tile=100)
-    judge = SceneJudge(LocalAssessor(), "consistent", Calibration(), torch.device("cpu"), output=output)
-    loaded = LoadedAssessor(LocalAssessor(), Description({}, {}, "consistent"), DIGEST, LoadReport((), ()))
-    write_scores(out / "scores.csv", judge_pair(pair, Request(judge, loaded, panel=False), out / pair.name).rows)
+    network = TorchNetwork(LocalAssessor(), "consistent", torch.device("cpu"))
+    judge = SceneJudge(network, "consistent", Calibration(), DIGEST, output=output)
+    write_scores(out / "scores.csv", PairJob(pair, judge, out / pair.name).run().rows)
     config = {
         "image": image,
         "mask": masks,

@@ -5,15 +5,12 @@ This module decides which network may segment which image, for masks that are wr
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
 
+from segassess.data.mask_records import Seen
 from segassess.errors import CheckpointError, RequestError
 from segassess.models.segmenters.trained_segmenter import StoredSegmenter, load_segmenter
 
 FULL = "full.safetensors"
-
-# How a network has used an image: to learn, to choose its checkpoint, or not at all.
-Seen: TypeAlias = Literal["trained", "selected", "no"]
 
 
 def fold_file(fold: int) -> str:

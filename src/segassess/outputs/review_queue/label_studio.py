@@ -12,8 +12,8 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 from segassess.files import atomic_path
-from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, FN, FP
 from segassess.outputs.review_queue.tasks import ReviewTask, TaskError, share_right
+from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, FN, FP
 
 TASKS, CONFIG = "tasks.json", "labeling_config.xml"
 # Names in the labelling interface.

@@ -16,10 +16,10 @@ from PIL import Image
 
 from segassess.errors import InputError, RequestError
 from segassess.files import atomic_path
-from segassess.raster.pairs import find_pairs, safe_name
 from segassess.raster import Grid, Rendering, open_image
 from segassess.raster.grid import apply_to_all
 from segassess.raster.opening import opened
+from segassess.raster.pairs import find_pairs, safe_name
 
 # Folder of the pictures in the queue's.
 PICTURES = "images"

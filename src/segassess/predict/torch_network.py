@@ -1,0 +1,68 @@
+"""PyTorch networks on windows of a raster: an assessor's quality probabilities, and a segmenter's probability of the object."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segassess import quality
+from segassess.models.assessor.base import Assessor, ImageFeatures
+from segassess.models.segmenters.base import Segmenter
+from segassess.predict.tiling import Area, Tiling, predict_raster
+from segassess.quality import Decoding
+
+
+class TorchNetwork:
+    """An assessor as windows are assessed by it, see `predict.windows.WindowNetwork`; pads as the assessor does.
+
+    Args:
+        assessor: the network, on `device`.
+        decoding: "consistent" or "free".
+        device: where to compute.
+    """
+
+    def __init__(self, assessor: Assessor, decoding: Decoding, device: torch.device) -> None:
+        self.assessor, self.decoding, self.device = assessor, decoding, device
+
+    @torch.inference_mode()
+    def encode(self, images: NDArray[np.float32]) -> ImageFeatures:
+        """Encode images, float32 (B, 3, h, w) in [0, 1]."""
+        return self.assessor.encode_image(torch.from_numpy(images).to(self.device))
+
+    @torch.inference_mode()
+    def probabilities(self, features: ImageFeatures, masks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Quality probabilities float32 (B, 4, h, w) of masks, float32 (B, 1, h, w) in {0, 1}, of encoded images."""
+        planes = torch.from_numpy(masks).to(self.device)
+        logits = self.assessor.assess(features, planes).quality_logits.float()
+        return np.asarray(quality.probabilities(logits, planes, self.decoding).cpu().numpy())
+
+
+def segment_raster(
+    segmenter: Segmenter,
+    image: NDArray[np.float32],
+    device: torch.device,
+    tiling: Tiling = Tiling(window=1024),  # noqa: B008  # it is frozen
+    on_window: Callable[[], None] = lambda: None,
+) -> NDArray[np.float32]:
+    """Probability of the object.
+
+    Args:
+        segmenter: the network, on `device`, in evaluation mode.
+        image: float32 (H, W, 3) in [0, 1].
+        device: where to compute.
+        tiling: of the windows.
+        on_window: called after each window.
+
+    Returns:
+        float32 (H, W) in [0, 1].
+    """
+
+    @torch.inference_mode()
+    def predict(areas: Sequence[Area]) -> list[list[NDArray[np.float32]]]:
+        batch = np.stack([image[area].transpose(2, 0, 1) for area in areas])
+        probabilities = segmenter.probability(torch.from_numpy(batch).to(device)).float().cpu().numpy()
+        return [[one] for one in probabilities]
+
+    (probability,) = predict_raster((image.shape[0], image.shape[1]), predict, tiling, on_window)
+    return probability.reshape(image.shape[:2])
