@@ -69,7 +69,7 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     write_onnx(graph, load_assessor(checkpoint))
     # Before FILE alone, which they begin with.
     stand_ins = {"checkpoint=FILE.onnx": graph, "torch_free FILE.onnx": graph, **stand_ins}
-    stand_ins["queue DIR"] = predicted(here, checkpoint)
+    stand_ins["input=DIR"] = predicted(here, checkpoint)
     stand_ins |= {f"{name} download=DIR": folder for name, folder in make_all(here / "downloads").items()}
     return here, stand_ins
 

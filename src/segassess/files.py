@@ -85,12 +85,13 @@ def remove_leftovers(folder: Path) -> None:
 
 
 @contextmanager
-def only_one(folder: Path, *, wait: bool = False) -> Iterator[None]:
+def only_one(folder: Path, *, wait: bool = False, instead: str = "output_dir") -> Iterator[None]:
     """Keep other processes out of a folder for the length of the block; a process that dies keeps nobody out.
 
     Args:
         folder: which; made if it is missing.
         wait: for the other process to end.
+        instead: key that names another folder.
 
     Raises:
         InputError: if another process is at work there.
@@ -102,7 +103,7 @@ def only_one(folder: Path, *, wait: bool = False) -> Iterator[None]:
         lock = FileLock(path, blocking=wait)
         lock.acquire()
     except Timeout as error:
-        raise InputError(f"{folder} is being written by another process; wait for it, or give another output_dir.") from error
+        raise InputError(f"{folder} is being written by another process; wait for it, or give another {instead}.") from error
     except OSError as error:
         raise _unwritable(path, error) from error
     try:

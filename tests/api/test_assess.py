@@ -63,7 +63,7 @@ def test_files_give_the_numbers_of_predict(judge, files, predicted, tmp_path):
     judged.save(tmp_path / "saved")
     saved = {path.name: path.read_bytes() for path in (tmp_path / "saved").iterdir()}
     assert saved == {name: (out / "perturbed" / name).read_bytes() for name in saved}
-    maps = {"quality.tif", "error.tif", "refined.tif", "quality.qml", "errors.gpkg", "objects.gpkg"}
+    maps = {"quality.tif", "error.tif", "refined.tif", "quality.qml", "error.qml", "refined.qml", "errors.gpkg", "objects.gpkg"}
     assert set(saved) == {*maps, "objects.csv", "tiles.csv"}
     with (out / "perturbed" / "objects.csv").open() as file:
         table = list(csv.DictReader(file))

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from segassess.cli.benchmark import Training, refuse_leaks, train_all
 from segassess.data.module import AssessmentData
 from segassess.data.tiles import FolderTiles
 from segassess.errors import ConfigError, RequestError
-from segassess.experiments.benchmark_tables import Part
+from segassess.evaluation.benchmark import Training, refuse_leaks, train_all
+from segassess.evaluation.benchmark_tables import Part
 from segassess.models.assessor.trained_assessor import load_assessor
 from tests.cli.scripts import error_of, run_script
 
@@ -146,6 +146,6 @@ def test_what_has_been_seen_is_not_reported(tiny_folder, checkpoint):
 
 
 def test_the_metrics_of_a_part_are_means_over_runs_with_their_spread():
-    from segassess.experiments.benchmark_tables import cell
+    from segassess.evaluation.benchmark_tables import cell
 
     assert cell(None) == "-" and cell((0.5, float("nan"))) == "0.500" and cell((0.5, 0.01)) == "0.500 ± 0.010"

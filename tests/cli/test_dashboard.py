@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from PIL import Image
 
-from segassess.cli import build
+from segassess.cli import build_training
 from segassess.cli.provenance import git_revision
 from segassess.errors import ConfigError, RequestError
 from segassess.quality import CLASS_NAMES, NOT_ASSESSED
@@ -127,24 +127,24 @@ def node(**options):
 
 
 def test_runs_are_named_after_their_folders_and_those_of_a_sweep_are_a_group(in_a_sweep):
-    (logger,) = build.loggers(node())
+    (logger,) = build_training.loggers(node())
     assert (logger._wandb_init["name"], logger._wandb_init["group"]) == ("today/3", "train/today")
-    (logger,) = build.loggers(node(name="mine", group="ours"))
+    (logger,) = build_training.loggers(node(name="mine", group="ours"))
     assert (logger._wandb_init["name"], logger._wandb_init["group"]) == ("mine", "ours")
 
 
 def test_one_identity_for_a_whole_sweep_is_refused(in_a_sweep, monkeypatch):
     with pytest.raises(ConfigError, match=r"'abc' and would make a sweep one run"):
-        build.loggers(node(id="abc"))
+        build_training.loggers(node(id="abc"))
     monkeypatch.setenv("WANDB_RUN_ID", "xyz")
     with pytest.raises(ConfigError, match="'xyz'"):
-        build.loggers(node())
+        build_training.loggers(node())
 
 
 def test_a_missing_package_is_named_with_its_extra(in_a_sweep, monkeypatch):
     monkeypatch.setattr("lightning.pytorch.loggers.wandb._WANDB_AVAILABLE", False)
     with pytest.raises(ConfigError, match=r"needs the package wandb: pip install 'segassess\[wandb\]'"):
-        build.loggers(node())
+        build_training.loggers(node())
 
 
 def test_without_a_login_one_sentence_says_what_to_do(in_a_sweep, monkeypatch):
@@ -156,7 +156,7 @@ def test_without_a_login_one_sentence_says_what_to_do(in_a_sweep, monkeypatch):
         raise wandb.errors.UsageError("No API key configured. Use `wandb login` to log in.\nMore of it.")
 
     monkeypatch.setattr(wandb, "init", init)
-    (logger,) = build.loggers(node())
+    (logger,) = build_training.loggers(node())
     with pytest.raises(RequestError, match=r"No API key configured.*\); log in with `wandb login`, or give logger=wandb_offline"):
         logger.log_hyperparams({"a": 1})
     assert asked["project"] == "segassess" and "anonymous" not in asked, "W&B warns of it"

@@ -14,10 +14,11 @@ import rasterio.warp
 import shapely
 import torch
 from PIL import Image
+from rasterio._err import CPLE_AppDefinedError
 from rasterio.transform import from_origin
 
 from segassess.cli import predict
-from segassess.errors import SomeInputsFailed
+from segassess.errors import OutputError, RequestError, SomeInputsFailed
 from segassess.files import only_one
 from segassess.findings.object_scores import OBJECT_COLUMNS
 from segassess.findings.polygon_scores import POLYGON_COLUMNS
@@ -37,7 +38,18 @@ from tests.cli.scripts import error_of, run_script
 from tests.conftest import save
 
 MAPS, LAYERS = {"quality.tif", "error.tif", "refined.tif"}, {"errors.gpkg", "objects.gpkg"}
-NAMES = {*MAPS, *LAYERS, "quality.qml", "panel.png", "objects.csv", "tiles.csv", "review.json", "scores.json"}
+NAMES = {
+    *MAPS,
+    *LAYERS,
+    "quality.qml",
+    "error.qml",
+    "refined.qml",
+    "panel.png",
+    "objects.csv",
+    "tiles.csv",
+    "review.json",
+    "scores.json",
+}
 
 
 @pytest.fixture(scope="module")
@@ -305,6 +317,44 @@ def test_results_of_other_inputs_are_not_replaced_without_a_word(tmp_path, monke
     assert said(overwrite=True) == []
 
 
+class Alone:
+    """The only process."""
+
+    count, rank, is_first = 1, 0, True
+
+    def gather(self, result):
+        return [result]
+
+
+@pytest.mark.parametrize("error", [CPLE_AppDefinedError(1, 1, "no such\nprojection"), RuntimeError(), MemoryError()], ids=repr)
+@pytest.mark.parametrize("debug", [False, True])
+def test_whatever_a_library_raises_the_others_are_judged(error, debug, tmp_path, monkeypatch, capsys):
+    def run(job, shown):
+        if job.pair.name == "b":
+            raise error
+        return JudgedPair([{"name": job.pair.name}])
+
+    monkeypatch.setattr(PairJob, "earlier_result", lambda job: None)
+    monkeypatch.setattr(PairJob, "run", run)
+    jobs = [PairJob(Pair(name, f"{name}.tif", {}), None, tmp_path / name) for name in "abcd"]
+    outcome = predict._judge_all(jobs, Alone(), predict.Outcome(traceback=debug))
+    assert [row["name"] for rows in outcome.rows.values() for row in rows] == ["a", "c", "d"]
+    (failure,) = outcome.failures.values()
+    assert failure.name == "b" and "b.tif" in failure.reason and "\n" not in failure.reason
+    assert ("Traceback" in capsys.readouterr().err) == debug
+
+
+@pytest.mark.parametrize("error", [OutputError("The disk is full."), RequestError("The folder is a file.")], ids=repr)
+def test_what_no_pair_can_go_on_after_stops_the_run(error, tmp_path, monkeypatch):
+    def run(job, shown):
+        raise error
+
+    monkeypatch.setattr(PairJob, "earlier_result", lambda job: None)
+    monkeypatch.setattr(PairJob, "run", run)
+    with pytest.raises(type(error)):
+        predict._judge_all([PairJob(Pair("a", "a.tif", {}), None, tmp_path)], Alone(), predict.Outcome())
+
+
 @pytest.mark.parametrize("before", [None, "name,source\n"])
 def test_where_nothing_could_be_judged_the_scores_stay(before, tmp_path):
     if before:
@@ -330,7 +380,7 @@ def test_wrong_requests_are_refused(scene, checkpoint, tmp_path):
         ({"output_dir": ""}, "output_dir is empty"),
         ({"checkpoint": tmp_path / "none.ckpt"}, "does not exist"),
         ({"checkpoint": tmp_path / "broken.safetensors"}, "cannot be read"),
-        ({"checkpoint": tmp_path / "other.pth"}, "does not say what it is"),
+        ({"checkpoint": tmp_path / "other.pth"}, "assessor= and encoder="),
         ({"checkpoint": tmp_path / "other.pth", "assessor": "segassess", "encoder": "sam_vit_tiny"}, "first: image_encoder"),
         ({"assessor": "segassess"}, "does not fit"),
         ({"trainer.devices": 2, "trainer.strategy": "fsdp"}, "trainer.strategy=auto or ddp, not fsdp"),

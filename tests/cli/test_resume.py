@@ -1,16 +1,19 @@
 """What is kept of a training, in process; `test_train.py` and `test_segmenter.py` resume whole runs."""
 
+import json
 import logging
 from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import OmegaConf
 from torch import nn
 
-from segassess.cli import build
-from segassess.training.resuming import restore_best, resumable
+from segassess.cli import build_training
+from segassess.errors import RequestError
+from segassess.training.resuming import refuse_other_settings, restore_best, resumable
 
 
 def checkpoint(path, level: float, score: float | None = None, best=""):
@@ -71,6 +74,43 @@ def test_without_a_checkpoint_callback_lightning_adds_none(tmp_path):
     node = OmegaConf.create(
         {"_target_": "lightning.Trainer", "accelerator": "cpu", "logger": False, "enable_progress_bar": False}
     )
-    assert build.trainer(node, callbacks=[], default_root_dir=tmp_path).checkpoint_callback is None
+    assert build_training.trainer(node, callbacks=[], default_root_dir=tmp_path).checkpoint_callback is None
     own = ModelCheckpoint()
-    assert build.trainer(node, callbacks=[own], default_root_dir=tmp_path).checkpoint_callback is own
+    assert build_training.trainer(node, callbacks=[own], default_root_dir=tmp_path).checkpoint_callback is own
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of seven epochs, as it records itself."""
+    (tmp_path / "checkpoints").mkdir()
+    torch.save({"epoch": 6}, tmp_path / "checkpoints" / "last.ckpt")
+    record = {"version": "1", "assessor": {"name": "compact"}, "optimizer": {"factory": {"lr": 0.001}}}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    return tmp_path / "checkpoints" / "last.ckpt"
+
+
+def test_a_run_resumes_with_its_own_settings(run):
+    settings = {"assessor": {"name": "compact", "of_a_later_version": 1}, "optimizer": {"factory": {"lr": 0.001}}}
+    for epochs in (7, 8, -1, None):
+        refuse_other_settings(run, settings, epochs)
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs", "named"),
+    [
+        ({"assessor": {"name": "concat_unet"}}, 8, "assessor.name=compact"),
+        ({"optimizer": {"factory": {"lr": 1e-5}}}, 8, "optimizer.factory.lr=0.001"),
+        ({}, 2, "trainer.max_epochs"),
+    ],
+)
+def test_a_run_is_not_resumed_with_other_settings(run, settings, epochs, named):
+    with pytest.raises(RequestError, match=named):
+        refuse_other_settings(run, settings, epochs)
+
+
+def test_what_lightning_refuses_of_a_resumed_run_is_one_sentence(run):
+    for error in (MisconfigurationException("You restored."), RuntimeError("Error(s) in loading state_dict for Net:\n\tkeys")):
+        with pytest.raises(RequestError, match="cannot be resumed"), resumable(run.parent, run):
+            raise error
+    with pytest.raises(RuntimeError, match="another"), resumable(run.parent, run):
+        raise RuntimeError("another")

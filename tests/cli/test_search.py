@@ -6,21 +6,28 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import optuna
 import pytest
 from filelock import FileLock
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import HydraContext
 from omegaconf import OmegaConf
 
-from segassess.errors import RequestError
-from segassess.experiments.search import Search, _locks
+from segassess.errors import ConfigError, InputError, RequestError, SomeInputsFailed
+from segassess.experiments.search import RESULTS
 from segassess.experiments.sweep_check import check_sweep
 from segassess.files import LOCK
 from tests.cli.scripts import QUICK, error_of, run_script
 from tests.conftest import ROOT
 
 STATE = optuna.trial.TrialState
+SAMPLER = "hydra.sweeper.sampler._target_=optuna.samplers."
 
 
 def swept(*overrides, name="train"):
@@ -31,86 +38,167 @@ def swept(*overrides, name="train"):
 @pytest.fixture(autouse=True)
 def root(monkeypatch):
     monkeypatch.setenv("SEGASSESS_ROOT", str(ROOT))
-    yield
-    end_process()
 
 
 def stored(folder):
     return optuna.load_study(study_name="segassess", storage=f"sqlite:///{folder}/study.db")
 
 
-def end_process():
-    """What the end of a process does to its locks."""
-    while _locks:
-        _locks.pop().release()
+class Runs:
+    """Stands in for a launcher: notes what it is to run, and answers with one objective after another."""
+
+    def __init__(self, objectives=()):
+        self.objectives, self.numbers, self.settings, self.batches = list(objectives), [], [], []
+
+    def launch(self, overrides, initial_job_idx):
+        self.batches.append(len(overrides))
+        self.numbers += [initial_job_idx + position for position in range(len(overrides))]
+        self.settings += [dict(each.split("=", 1) for each in run) for run in overrides]
+        answers = [self.objectives.pop(0) if self.objectives else 0.5 for _ in overrides]
+        if KeyboardInterrupt in answers:
+            raise KeyboardInterrupt
+        return [SimpleNamespace(return_value=answer) for answer in answers]
 
 
 @pytest.fixture
-def search(tmp_path):
-    """The overrides of a search with a data base, which holds a run that is done, one that failed and one that was killed."""
+def search(tmp_path, monkeypatch):
+    """Runs a search on the command line's arguments, as Hydra does; gives what its runs were set to."""
 
-    def overrides(*more):
-        return ["hparams_search=optuna_sqlite", f"hydra.sweep.dir={tmp_path}", "hydra.sweeper.n_trials=3", *more]
+    def run(*arguments, objectives=(), storage=True):
+        runs = Runs(objectives)
+        monkeypatch.setattr(Plugins, "instantiate_launcher", lambda *_, **__: runs)
+        choice = "hparams_search=optuna_sqlite" if storage else "hparams_search=optuna"
+        config = swept(choice, f"hydra.sweep.dir={tmp_path}", *(each for each in arguments if "hydra." in each))
+        loader = ConfigLoaderImpl(create_config_search_path(str(ROOT / "conf")))
+        context = HydraContext(config_loader=loader, callbacks=None)
+        sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=None, config=config)
+        sweeper.sweep([each for each in arguments if "hydra." not in each])
+        return runs
 
-    Search().on_multirun_start(swept(*overrides()))
-    study = stored(tmp_path)
-    for state, value in ((STATE.COMPLETE, 0.5), (STATE.FAIL, None), (None, None)):
-        trial = study.ask({"seed": optuna.distributions.UniformDistribution(0, 1)})
-        if state is not None:
-            study.tell(trial, value, state)
-    end_process()
-    return overrides, lambda: stored(tmp_path)
-
-
-def test_a_new_search_has_all_before_it(tmp_path):
-    config = swept("hparams_search=optuna_sqlite", f"hydra.sweep.dir={tmp_path}")
-    Search().on_multirun_start(config)
-    assert config.hydra.sweeper.n_trials == 20 and config.hydra.sweeper.sampler.seed == config.seed
-    assert "subdir" not in OmegaConf.to_yaml(config.hydra.overrides)
+    return run
 
 
-def test_a_resumed_search_does_what_is_left_and_counts_on(search, capsys):
-    overrides, load = search
-    config = swept(*overrides())
-    Search().on_multirun_start(config)
-    study = load()
-    assert [trial.state for trial in study.trials] == [STATE.COMPLETE, STATE.FAIL, STATE.FAIL]
-    said = capsys.readouterr().out
-    assert config.hydra.sweeper.n_trials == 2 and "1 of 3 runs are done, 2 are left; #0 below is run 3." in said
-    # Three draws were made before; the folders 0, 1 and 2 are taken.
-    assert config.hydra.sweeper.sampler.seed == config.seed + 3
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        job = compose(
-            "train", [OmegaConf.to_container(config.hydra.overrides.hydra)[-1], "hydra.job.num=1"], return_hydra_config=True
-        )
-    assert str(job.hydra.sweep.subdir) == "4"
-    again = swept(*overrides("hydra.sweeper.n_trials=1"))
-    end_process()
-    Search().on_multirun_start(again)
-    assert again.hydra.sweeper.n_trials == 0
+def test_a_search_draws_what_the_command_line_leaves_open(search, tmp_path):
+    space = [
+        "a=x,null,[1,2]",
+        "b=range(1,10,3)",
+        "c=range(0,1,0.25)",
+        "d=int(interval(1,4))",
+        "e=tag(log,interval(1e-4,1))",
+        "+f=1,2",
+    ]
+    runs = search(*space, "seed=3", "loss.weights.edge=0.5", "hydra.sweeper.n_trials=30", storage=False)
+    assert runs.numbers == list(range(30)) and set(runs.batches) == {1}
+    seen = {key: {run[key] for run in runs.settings} for key in runs.settings[0]}
+    assert seen["a"] == {"x", "null", "[1,2]"} and seen["+f"] == {"1", "2"} and seen["d"] == {"1", "2", "3", "4"}
+    # A range leaves its end out, as everywhere in Hydra.
+    assert seen["b"] == {"1", "4", "7"} and seen["c"] == {"0.0", "0.25", "0.5", "0.75"}
+    assert all(1e-4 <= float(value) <= 1 for value in seen["e"]) and min(map(float, seen["e"])) < 0.05
+    assert seen["seed"] == {"3"} and seen["loss.weights.edge"] == {"0.5"}
+    # What conf/hparams_search/optuna.yaml searches, unless the command line says otherwise.
+    assert len(seen["loss.weights.object"]) == 30 and all(0 <= float(value) <= 2 for value in seen["loss.weights.object"])
+    assert not (tmp_path / "study.db").exists()
+
+
+@pytest.mark.parametrize(("direction", "best"), [("maximize", 0.9), ("minimize", 0.1)])
+def test_the_best_run_is_that_of_the_direction(direction, best, search, tmp_path):
+    search("hydra.sweeper.n_trials=4", f"hydra.sweeper.direction={direction}", objectives=[0.4, None, 0.9, 0.1])
+    result = OmegaConf.load(tmp_path / RESULTS)
+    trials = stored(tmp_path).trials
+    assert [trial.state for trial in trials] == [STATE.COMPLETE, STATE.FAIL, STATE.COMPLETE, STATE.COMPLETE]
+    assert result.best_value == best
+    assert result.best_params == next(trial.params for trial in trials if trial.value == best)
+
+
+def test_runs_side_by_side_are_chosen_at_once(search):
+    assert search("hydra.sweeper.n_trials=5", "hydra.sweeper.n_jobs=2").batches == [2, 2, 1]
+
+
+def test_what_was_learned_leads_after_the_first_runs(search):
+    """A sampler that is told nothing draws the same whatever the objectives are."""
+    high, low = (
+        search("a=interval(0.0,1.0)", "hydra.sweeper.n_trials=12", objectives=values, storage=False).settings
+        for values in ([number / 12 for number in range(12)], [1 - number / 12 for number in range(12)])
+    )
+    assert high[:5] == low[:5] and high[6:] != low[6:]
+
+
+def test_a_search_that_was_stopped_goes_on(search, tmp_path, capsys):
+    options = ["a=interval(0.0,1.0)", "hydra.sweeper.n_trials=4"]
+    with pytest.raises(KeyboardInterrupt):
+        search(*options, objectives=[0.5, None, KeyboardInterrupt])
+    assert stored(tmp_path).trials[2].state == STATE.RUNNING
+    capsys.readouterr()
+    runs = search(*options)
+    # Folders 0, 1 and 2 are taken; failed and killed runs do not count.
+    assert runs.numbers == [3, 4, 5] and "1 of 4 runs are done, 3 are left" in capsys.readouterr().out
+    trials = stored(tmp_path).trials
+    assert [trial.state for trial in trials[:3]] == [STATE.COMPLETE, STATE.FAIL, STATE.FAIL]
+    assert len({trial.params["a"] for trial in trials}) == 6
+    assert search(*options).numbers == []
+    assert search(*options[:1], "hydra.sweeper.n_trials=5").numbers == [6]
+
+
+@pytest.mark.parametrize("sampler", ["GridSampler", "BruteForceSampler", "RandomSampler"])
+def test_another_sampler_may_be_chosen(sampler, search, capsys):
+    # Instead of what conf/hparams_search/optuna.yaml searches.
+    fixed = ["optimizer.factory.lr=1", *(f"loss.weights.{name}=1" for name in ("error_dice", "object", "edge"))]
+    options = [f"{SAMPLER}{sampler}", "~hydra.sweeper.sampler.n_startup_trials", *fixed, "a=range(0,3)", "b=x,y"]
+    runs = search(*options, "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2")
+    runs.settings += (more := search(*options, "hydra.sweeper.n_trials=9", "hydra.sweeper.n_jobs=2")).settings
+    drawn = [(run["a"], run["b"]) for run in runs.settings]
+    if sampler == "RandomSampler":
+        assert len(drawn) == 9
+    else:
+        # A grid ends with its last combination, and draws none twice.
+        assert sorted(drawn) == [(a, b) for a in "012" for b in "xy"] and more.numbers == [4, 5]
+
+
+def test_a_function_may_add_to_what_is_searched(search):
+    runs = search("hydra.sweeper.custom_search_space=tests.cli.test_search.add_to_space", "hydra.sweeper.n_trials=3")
+    assert all(1 <= int(run["sampling.crop"]) <= 3 for run in runs.settings)
+
+
+def add_to_space(config, trial):
+    trial.suggest_int("sampling.crop", 1, 3 if config.seed is not None else 1)
 
 
 @pytest.mark.parametrize(
-    ("more", "words"),
+    ("more", "error", "words"),
     [
-        (["sampling.crop=64"], "sampling.crop=64"),
-        (["hydra.sweeper.n_jobs=0"], "hydra.sweeper.n_jobs"),
-        (["hydra.sweeper.storage=sqlite:////no/such/folder/study.db"], "cannot be opened"),
+        (["sampling.crop=64"], RequestError, "sampling.crop=64"),
+        (["hydra.sweeper.direction=minimize"], RequestError, "direction=minimize"),
+        (["hydra.sweeper.direction=up"], ConfigError, "hydra.sweeper.direction"),
+        (["hydra.sweeper.n_jobs=0"], ConfigError, "hydra.sweeper.n_jobs"),
+        (["hydra.sweeper.n_trials=true"], ConfigError, "hydra.sweeper.n_trials"),
+        (["hydra.sweeper.storage=sqlite:////no/such/folder/study.db"], RequestError, "cannot be opened"),
+        (["hydra.sweeper.storage=nonsense"], RequestError, "cannot be opened"),
+        (["a=interval(3,1)"], ConfigError, "a=interval"),
+        (["a=range(3,1)"], ConfigError, "a=range"),
+        (
+            ["a=interval(0.0,1.0)", f"{SAMPLER}GridSampler", "~hydra.sweeper.sampler.n_startup_trials"],
+            ConfigError,
+            "is an interval",
+        ),
+        ([f"{SAMPLER}RandomSampler"], ConfigError, "hydra.sweeper.sampler"),
+        ([f"{SAMPLER}Missing"], HydraException, "Missing"),
+        (["hydra.sweeper.custom_search_space=no.such"], HydraException, "no.such"),
     ],
 )
-def test_what_a_search_cannot_go_on_with_is_one_sentence(search, more, words, capsys):
-    overrides, _ = search
-    with pytest.raises(SystemExit) as stopped:
-        Search().on_multirun_start(swept(*overrides(*more)))
-    error = capsys.readouterr().err
-    assert stopped.value.code == 2 and words in error and error.count("\n") == 1
+def test_what_a_search_cannot_go_on_with_is_refused(more, error, words, search):
+    search("hydra.sweeper.n_trials=1")
+    with pytest.raises(error, match=words):
+        search("hydra.sweeper.n_trials=3", *more)
 
 
-def test_a_search_that_another_process_works_on_is_refused(search, tmp_path, capsys):
-    overrides, _ = search
-    with FileLock(tmp_path / LOCK), pytest.raises(SystemExit) as stopped:
-        Search().on_multirun_start(swept(*overrides()))
-    assert stopped.value.code == 2 and "Another process is at work" in capsys.readouterr().err
+def test_a_search_that_another_process_works_on_is_refused(search, tmp_path):
+    with FileLock(tmp_path / LOCK), pytest.raises(InputError, match="another process"):
+        search()
+
+
+def test_a_search_without_a_result_is_an_error(search):
+    with pytest.raises(SomeInputsFailed, match="has an objective"):
+        search("hydra.sweeper.n_trials=2", objectives=[None, None])
 
 
 @pytest.mark.parametrize(
@@ -139,6 +227,12 @@ def test_runs_that_would_start_the_sweep_again_are_refused(overrides, refused):
             check_sweep(config, config.hydra)
     else:
         check_sweep(config, config.hydra)
+
+
+def test_a_search_without_optuna_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setattr("segassess.experiments.sweep_check.find_spec", lambda name: None if name == "optuna" else name)
+    with pytest.raises(RequestError, match=r"optuna: pip install 'segassess\[sweep\]'"):
+        check_sweep(config := swept("hparams_search=optuna"), config.hydra)
 
 
 def test_a_plugin_that_is_not_installed_is_named_with_its_extra():

@@ -7,7 +7,7 @@ from segassess.data.module import AssessmentData, SamplingSettings
 from segassess.data.sampling import AmsDataset, TileKey, TileSampler, _rescaled, _resized
 from segassess.data.sources import FileSource
 from segassess.data.tiles import FolderTiles
-from segassess.errors import RequestError
+from segassess.errors import ConfigError, RequestError
 
 
 def module(root, **options) -> AssessmentData:
@@ -203,7 +203,7 @@ def test_scaling_changes_views_and_nothing_without_it(tiny_folder):
     scaled = batch(scale=1.0)
     assert not same(batch(), scaled) and scaled.image.shape == (4, 3, 64, 64)
     for wrong in ({"scale": 2.0}, {"gsd": (1.0, 0.1)}):
-        with pytest.raises(RequestError):
+        with pytest.raises(ConfigError):
             SamplingSettings(crop=64, **wrong)
-    with pytest.raises(RequestError):
+    with pytest.raises(ConfigError):
         SamplingSettings(scale=0.5)

@@ -97,9 +97,8 @@ def test_what_others_write_later_has_its_own_date(findings, tmp_path, own):
         write_layer(tmp_path / "errors.gpkg", findings.errors, PLACE)
         assert pyogrio.get_gdal_config_option("OGR_CURRENT_DATE") == own
         theirs = tmp_path / "theirs.gpkg"
-        pyogrio.raw.write(
-            theirs, shapely.to_wkb(np.array([shapely.box(0, 0, 1, 1)])), [], [], geometry_type="Polygon", crs="EPSG:32736"
-        )
+        square = shapely.to_wkb(np.array([shapely.box(0, 0, 1, 1)]))
+        pyogrio.raw.write(theirs, square, [], [], geometry_type="Polygon", crs="EPSG:32736")
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
     day = f"{datetime.now(UTC):%Y-%m-%d}" if own is None else own[:10]

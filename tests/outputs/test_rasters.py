@@ -128,11 +128,30 @@ class TestRasters:
 
 
 def test_style_names_the_classes_and_hides_true_negatives(tmp_path):
-    write_style(tmp_path / "quality.qml")
+    write_style(tmp_path / "quality.qml", QUALITY)
     entries = ElementTree.parse(tmp_path / "quality.qml").getroot().findall("pipe/rasterrenderer/colorPalette/paletteEntry")
     assert [entry.get("value") for entry in entries] == ["0", "1", "2", "3"]
     assert [entry.get("alpha") for entry in entries] == ["255", "255", "0", "255"]
     assert entries[1].get("color") == "#d55e00" and entries[3].get("label") == "FN false negative"
+
+
+def test_style_of_a_refined_mask_has_two_classes(tmp_path):
+    write_style(tmp_path / "refined.qml", REFINED)
+    renderer = ElementTree.parse(tmp_path / "refined.qml").getroot().find("pipe/rasterrenderer")
+    assert renderer.get("type") == "paletted"
+    entries = renderer.findall("colorPalette/paletteEntry")
+    assert [(entry.get("value"), entry.get("label")) for entry in entries] == [("0", "background"), ("1", "object")]
+
+
+def test_style_of_errors_is_a_ramp_over_probabilities(tmp_path):
+    write_style(tmp_path / "error.qml", ERROR)
+    renderer = ElementTree.parse(tmp_path / "error.qml").getroot().find("pipe/rasterrenderer")
+    shader = renderer.find("rastershader/colorrampshader")
+    assert renderer.get("type") == "singlebandpseudocolor" and shader.get("colorRampType") == "INTERPOLATED"
+    assert {renderer.get("classificationMin"), shader.get("minimumValue")} == {"0"}
+    assert {renderer.get("classificationMax"), shader.get("maximumValue")} == {"1"}
+    entries = shader.findall("item")
+    assert [float(entry.get("value")) for entry in entries] == [0, 0.25, 0.5, 0.75, 1] and entries[0].get("alpha") == "0"
 
 
 class TestAtomicPath:

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -59,6 +60,19 @@ def test_windows_with_objects_are_judged_once(truth):
     judge = Shortsighted(truth)
     np.testing.assert_array_equal(judge_with_probe_squares(judge, truth), judge(truth))
     assert len(judge.asked) == 2
+
+
+def test_what_is_said_beside_a_square_does_not_count():
+    """The outline of a square is an error of its own kind, which spoils all that is near."""
+
+    def judge(masks):
+        disturbed = np.stack([cv2.dilate(mask.astype(np.uint8), np.ones((2 * MARGIN + 1,) * 2, np.uint8)) > 0 for mask in masks])
+        answer = np.zeros((len(masks), 4, *SIZE), np.float32)
+        answer[:, FN], answer[:, TN] = disturbed, ~disturbed
+        return answer
+
+    answer = judge_with_probe_squares(judge, np.zeros((1, *SIZE), bool))
+    assert not answer[:, FN].any() and (answer[:, TN] == 1).all()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (48, 48), (96, 96)])

@@ -11,7 +11,6 @@ from PIL import Image
 from rasterio.transform import from_origin
 
 from tests.cli.scripts import run_script
-from tests.models.export.conftest import compact, graph_file  # noqa: F401  # fixtures
 
 MAPS = ("quality", "error", "refined")
 

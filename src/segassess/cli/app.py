@@ -5,54 +5,61 @@ Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
 import hydra
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from segassess.cli.config_check import check_keys
-from segassess.errors import ConfigError, OutputError, SegAssessError, SomeInputsFailed
+from segassess.cli.config_check import check_config, clash
+from segassess.errors import ConfigError, InputError, RequestError, SegAssessError, SomeInputsFailed
+from segassess.experiments.exits import EXIT_INTERRUPTED, EXIT_UNREAD, stop
 from segassess.experiments.sweep_check import check_sweep
 
-EXIT_SOME_FAILED = 1
-EXIT_WRONG_REQUEST = 2
-EXIT_INTERRUPTED = 130
-EXIT_UNREAD = 141
 
-
-def run_script(task: str, script: str) -> NoReturn:
+def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `python <task>.py`; never returns.
 
     Args:
         task: "train", "evaluate", "predict", "export" or "prepare": name of the config `conf/<task>.yaml` and of the pipeline
             `segassess.cli.<task>.run(config)`; `task=NAME` on the command line takes `conf/<task>_NAME.yaml` instead.
-        script: path of the script, or of a module of the package (`python -m segassess.<task>`).
+        script: path of the script, or of a module of the package.
+        arguments: for Hydra; None takes those of the command line.
 
     Exit codes: 0 done; 1 some inputs failed and the others are done; 2 the request itself is wrong; 130 interrupted; 141 nobody
     reads what it prints.
     """
-    sys.argv[1:] = list(map(_several_masks, sys.argv[1:])) if not {"-m", "--multirun"} & set(sys.argv) else sys.argv[1:]
+    typed = sys.argv
+    given = typed[1:] if arguments is None else arguments
+    sweeps = bool({"-m", "--multirun"} & set(given))
+    sys.argv = [typed[0], *(given if sweeps else map(_several_masks, given))]
     configs = find_configs(script)
+    name = config_name(task, configs, sys.argv[1:])
     # Lets Hydra raise its errors instead of printing them and exiting with 1, so that one place decides.
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
-    @hydra.main(version_base="1.3", config_path=str(configs), config_name=config_name(task, configs, sys.argv[1:]))
+    @hydra.main(version_base="1.3", config_path=str(configs), config_name=name)
     def main(config: DictConfig) -> float | None:
         # GDAL's own words about bad files; ours follow.
         logging.getLogger("rasterio").setLevel(logging.CRITICAL)
         logging.getLogger("pyogrio").setLevel(logging.WARNING)
+        # Lightning starts further processes of a run with the command line as it was typed.
+        sys.argv = typed
         try:
-            check_keys(config, HydraConfig.get(), GlobalHydra.instance().config_loader())
+            try:
+                check_config(name, config)
+            except ConfigError as error:
+                raise _explained(error, name, configs) from None
             check_sweep(config, HydraConfig.get())
             run: Callable[[DictConfig], float | None] = import_module(f"segassess.cli.{task}").run
             return run(config)
@@ -70,20 +77,30 @@ def run_script(task: str, script: str) -> NoReturn:
             raise
         sys.exit(EXIT_UNREAD)
     except (HydraException, OmegaConfBaseException) as error:
+        stop(_explained(error, name, configs))
+    except (RequestError, InputError) as error:
         stop(error)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         _end_sweep_early(interrupted=True)
         sys.exit(EXIT_INTERRUPTED)
-    except ValueError as error:
-        # Optuna's, at the end of a search of which no run is done; each has said why.
-        if "No trials are completed yet" not in str(error):
-            raise
+    except SomeInputsFailed as error:
+        # Of a search without a result.
         _end_sweep_early(interrupted=False)
-        sys.exit(EXIT_SOME_FAILED)
+        stop(error)
     finally:
         _nobody_reads()
     sys.exit(0)
+
+
+def _explained(error: Exception, name: str, configs: Path) -> Exception:
+    """An error of composition; where two choices do not go together, one that says so."""
+    overrides = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
+    with ExitStack() as stack:
+        if not GlobalHydra.instance().is_initialized():
+            stack.enter_context(initialize_config_dir(str(configs.resolve()), version_base="1.3"))
+        words = clash(name, overrides, GlobalHydra.instance().config_loader())
+    return ConfigError(words) if words else error
 
 
 def _nobody_reads(rest: str = "") -> bool:
@@ -145,52 +162,3 @@ def _places(folder: Path) -> tuple[Path, Path]:
         packaged = folder / "conf"
         return (Path.cwd(), packaged) if packaged.is_dir() else (folder.parents[1], folder.parents[1] / "conf")
     return folder, folder / "conf"
-
-
-def stop(error: Exception) -> NoReturn:
-    """Say what is wrong, and exit with the code that belongs to it."""
-    print(f"Error: {sentence(error)}", file=sys.stderr)
-    sys.exit(EXIT_SOME_FAILED if isinstance(error, SomeInputsFailed | OutputError) else EXIT_WRONG_REQUEST)
-
-
-def sentence(error: BaseException) -> str:
-    """One line; Hydra's and OmegaConf's messages span several, of which the first ones name key and value."""
-    if isinstance(error, SegAssessError):
-        return str(error)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "object_type" not in line]
-    if lines and (match := re.match(r"Could not override '([^']+)'", lines[0])):
-        return f"{match[1]} is not a key of this configuration; see --cfg job for all keys."
-    if "Config search path:" in lines:
-        options = ", ".join(lines[2 : lines.index("Config search path:")])
-        return f"{lines[0].rpartition(': ')[2].rstrip('.')}; choose one of {options}."
-    if isinstance(error, OverrideParseException) and "=" in error.override:
-        typed = _literal(error.override)
-        return f"{error.override} cannot be read; where the value is meant as it stands, as a path is, type {typed}."
-    if lines and (match := re.match(r"Ambiguous value for argument '(.+)'$", lines[0])):
-        key, _, value = match[1].partition("=")
-        return (
-            f"{match[1]} gives several values; type {key}=[{value}] for a list, {_literal(match[1])} for one value with commas "
-            "in it, or add -m for a run of each."
-        )
-    return f"{'; '.join(lines[:12])} (see --cfg job for all keys)."
-
-
-def _literal(override: str) -> str:
-    """What is typed in a shell so that Hydra takes a value, or each one of a list, as it stands."""
-    key, _, value = override.partition("=")
-    if value[:1] == "[" and value[-1:] == "]":
-        return f'{key}="[{",".join(map(_quoted, value[1:-1].split(",")))}]"'
-    return f'{key}="{_quoted(value)}"'
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.strip("'\" ").replace("'", r"\'") + "'"
-
-
-def script_command(task: str) -> list[str]:
-    """The command line that runs `python <task>.py` in a process of its own, wherever the package lies."""
-    return [sys.executable, "-m", "segassess.cli.app", task]
-
-
-if __name__ == "__main__":
-    run_script(sys.argv.pop(1), str(Path(__file__).parents[1] / "__init__.py"))

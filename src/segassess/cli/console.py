@@ -4,7 +4,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from segassess.cli.app import EXIT_WRONG_REQUEST, run_script
+from segassess.cli.app import run_script
+from segassess.errors import ConfigError, SegAssessError
+from segassess.experiments.exits import stop
 from segassess.version import __version__
 
 # Composed by Hydra, as the scripts of the same name are; arguments are key=value.
@@ -15,7 +17,7 @@ TASKS = {
     "export": "write an assessor as an ONNX graph, a folder for Hugging Face or a STAC item",
     "prepare": "turn the official download of a published data set into tiles",
 }
-# With arguments of their own; `segassess COMMAND --help` shows them.
+# Each with a module that has `main(arguments)`, whose documentation is the help.
 TOOLS = {
     "validate": "check a command line without doing its work",
     "queue": "make a queue of the worst tiles for a labelling tool",
@@ -26,19 +28,29 @@ TOOLS = {
 def main() -> None:
     """The command line."""
     command, *rest = sys.argv[1:] or ["--help"]
-    if command in ("-h", "--help"):
-        print(_usage())
-    elif command == "--version":
-        print(__version__)
-    elif command in TASKS:
-        sys.argv = [f"segassess {command}", *rest]
-        run_script(command, str(Path(__file__).parents[1] / "__init__.py"))
-    elif command in TOOLS:
-        sys.argv = [f"segassess {command}", *rest]
-        import_module(f"segassess.cli.{command}").main()
-    else:
-        print(f"Error: there is no command {command!r}; choose one of {', '.join(TASKS | TOOLS)}.", file=sys.stderr)
-        sys.exit(EXIT_WRONG_REQUEST)
+    try:
+        if command in ("-h", "--help"):
+            print(_usage())
+        elif command == "--version":
+            print(__version__)
+        elif command in TASKS:
+            if command == "predict":
+                from segassess.cli.short_form import USAGE, overrides
+
+                if {"-h", "--help"} & set(rest):
+                    print(USAGE, end="\n\n")
+                rest = overrides(rest)
+            run_script(command, str(Path(__file__).parents[1] / "__init__.py"), rest)
+        elif command in TOOLS:
+            tool = import_module(f"segassess.cli.{command}")
+            if {"-h", "--help"} & set(rest):
+                print(tool.__doc__)
+            else:
+                tool.main(rest)
+        else:
+            raise ConfigError(f"There is no command {command!r}; choose one of {', '.join(TASKS | TOOLS)}.")
+    except SegAssessError as error:
+        stop(error)
 
 
 def _usage() -> str:

@@ -17,11 +17,11 @@ from segassess.cli.predict import judge_settings
 from segassess.errors import RequestError
 from segassess.evaluation.damage_found import damage_found, errors_right
 from segassess.evaluation.layer_damage import EMPTIED, KINDS, REMOVED, damage_layer
-from segassess.evaluation.result_tables import number
 from segassess.files import write_json
 from segassess.findings.object_scores import MISSED
 from segassess.findings.table import FindingsTable
 from segassess.outputs.layers import write_layer
+from segassess.outputs.tables import number
 from segassess.predict.pair_job import PairJob
 from segassess.predict.scene_job import SceneJudge
 from segassess.quality import CLASS_NAMES, FN, FP

@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,92 +11,30 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import track
 
-from segassess.cli import build
+from segassess.cli import build, build_training
 from segassess.data.module import AssessmentData
-from segassess.data.sampling import TileKey, collate_tiles
 from segassess.data.sources import available_sources
-from segassess.errors import CheckpointError, ConfigError, RequestError
-from segassess.evaluation.result_tables import (
-    COLUMNS,
-    MAIN_METRIC,
-    RegionResults,
-    Results,
-    comparison_table,
-    region_table,
-    write_results,
-)
+from segassess.errors import RequestError
+from segassess.evaluation.methods import Candidate, Evaluation
+from segassess.evaluation.result_tables import COLUMNS, MAIN_METRIC, comparison_table, region_table, write_results
 from segassess.experiments.dashboard.board import Board
 from segassess.experiments.dashboard.evaluation import show_evaluation
 from segassess.experiments.sweep import MISSING
 from segassess.files import atomic_path
-from segassess.metrics.evaluation import ALL, MaskRow, metrics_by_region
-from segassess.models.assessor.trained_assessor import LoadedAssessor
-from segassess.models.baselines import Baseline, BaselineContext, baseline_class, build_baseline
-from segassess.models.calibration import Calibration
-from segassess.models.segmenters.fitted import FULL, FittedSegmenter
-from segassess.quality import Decoding
-from segassess.training.module import EvaluationModule, MaskAssessor
+from segassess.metrics.evaluation import ALL
 from segassess.version import __version__
 
 log = logging.getLogger(__name__)
-PROTOCOLS = ("ours", "reference")
-ON_MISSING = ("error", "list")
-# Tasks that have a module of their own.
-TASKS = ("damage", "scaling")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A method under evaluation.
-
-    Attributes:
-        assessor: an assessor or a baseline.
-        decoding: of its quality probabilities; baselines never say what is impossible.
-        calibration: of the probabilities from which scores are estimated, and cuts of decisions.
-    """
-
-    assessor: MaskAssessor
-    decoding: Decoding = "consistent"
-    calibration: Calibration = field(default_factory=Calibration)
-
-    @classmethod
-    def of(cls, loaded: LoadedAssessor) -> "Candidate":
-        """A stored assessor, as its checkpoint describes it."""
-        return cls(loaded.assessor, loaded.description.decoding, loaded.description.calibration)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Results by method, source and metric; the same by method and region; a row per mask by method; regions by tile."""
-
-    results: Results
-    regions: RegionResults
-    masks: Mapping[str, Sequence[MaskRow]]
-    region_of: Mapping[str, str]
-
-    @property
-    def rows(self) -> dict[str, list[dict[str, Any]]]:
-        """Rows as plain dictionaries, by method."""
-        return {
-            name: [{"region": self.region_of[row.name], **row.as_dict()} for row in found] for name, found in self.masks.items()
-        }
 
 
 def run(config: DictConfig) -> float:
     """Do the task that the config names; returns the assessor's FP/FN mIoU over all sources, or the main number of the task."""
-    if config.task in TASKS:
-        task: float = import_module(f"segassess.cli.{config.task}").run(config)
+    name = "benchmark" if config.get("benchmark") is not None else config.task
+    if name != "assessor":
+        task: float = import_module(f"segassess.cli.{name}").run(config)
         return task
-    if config.benchmark is not None:
-        # Imports this module.
-        from segassess.cli import benchmark
-
-        return benchmark.run(config)
-    if config.on_missing not in ON_MISSING:
-        raise ConfigError(f"on_missing must be one of {', '.join(ON_MISSING)}, not {config.on_missing!r}.")
-    data = build.data(config, num_workers=config.num_workers, test_split=build.plain(config.split))
+    data = build_training.data(config, num_workers=config.num_workers, test_split=build.plain(config.split))
     if config.source is not None:
         data.test_sources = build.as_list(config.source)
     if config.on_missing == "list":
@@ -109,7 +46,8 @@ def run(config: DictConfig) -> float:
     seen = {*loaded.description.training.get("trained_on", ()), *loaded.description.training.get("selected_on", ())}
     if known := [tile.name for tile in data.test_tiles() if tile.key in seen]:
         log.warning("%d tiles took part in the training of %s, %s for instance.", len(known), config.checkpoint, known[0])
-    evaluation = evaluate_methods(config, data, {method: Candidate.of(loaded)}, build.as_list(config.baselines))
+    evaluator = build_training.evaluator(config, data)
+    evaluation = evaluator.evaluate({method: Candidate.of(loaded)}, build.as_list(config.baselines))
     about = {
         "version": __version__,
         "checkpoint": Path(config.checkpoint).name,
@@ -122,85 +60,6 @@ def run(config: DictConfig) -> float:
     }
     report(evaluation, about, data, trained)
     return float(evaluation.results[method][ALL]["fp_fn_miou"])
-
-
-def evaluate_methods(
-    config: DictConfig, data: AssessmentData, candidates: Mapping[str, Candidate], baselines: Sequence[str]
-) -> Evaluation:
-    """Evaluate assessors and baselines on the test sources of a data module.
-
-    Args:
-        config: see `with_baselines` and `evaluate_masks`.
-        data: likewise.
-        candidates: likewise.
-        baselines: likewise.
-
-    Returns:
-        A baseline that cannot judge all sources has results of those that it can, and none under "all", which would not compare.
-    """
-    modules = evaluate_masks(config, data, with_baselines(config, data, candidates, baselines))
-    region_of = {tile.name: tile.region for tile in data.test_tiles()}
-    results = {name: module.results for name, module in modules.items()}
-    regions = {name: metrics_by_region(module.rows, region_of) for name, module in modules.items()}
-    for name, module in modules.items():
-        if module.metrics.sources != list(data.test_sources or ()):
-            for by_source in (results[name], *regions[name].values()):
-                by_source.pop(ALL, None)
-    return Evaluation(results, regions, {name: module.rows for name, module in modules.items()}, region_of)
-
-
-def with_baselines(
-    config: DictConfig, data: AssessmentData, candidates: Mapping[str, Candidate], baselines: Sequence[str]
-) -> dict[str, Candidate]:
-    """The candidates, and after them the baselines that can be had.
-
-    Args:
-        config: the keys protocol, trainer, networks and sam.
-        data: with the sources under evaluation in `test_sources` (None is made all that there are).
-        candidates: by name in the results.
-        baselines: names of baselines; they are fitted on the train split, and left out with a warning if they lack something.
-
-    Raises:
-        ConfigError: if there is no such protocol or baseline.
-        RequestError: if there are no masks to evaluate.
-    """
-    if config.protocol not in PROTOCOLS:
-        raise ConfigError(f"protocol must be one of {', '.join(PROTOCOLS)}, not {config.protocol!r}.")
-    if data.test_sources is None:
-        data.test_sources = data.test_source_names()
-    if not data.test_sources:
-        raise RequestError(
-            f"The split {data.test_split!r} of {data.tileset.root} has no masks to evaluate; put them into seg_preds/<source>/."
-        )
-    return {**candidates, **{name: Candidate(baseline) for name, baseline in fitted_baselines(config, data, baselines).items()}}
-
-
-def evaluate_masks(config: DictConfig, data: AssessmentData, methods: Mapping[str, Candidate]) -> dict[str, EvaluationModule]:
-    """Let every method judge the masks of the test sources of a data module.
-
-    Args:
-        config: the keys trainer and protocol.
-        data: where tiles and masks come from; `test_sources` names the sources.
-        methods: by name in the results.
-
-    Returns:
-        A module per method that can judge any of the sources, with its results, and a row per mask of those that it can judge.
-    """
-    every = list(data.test_sources or ())
-    modules = {}
-    for name, method in methods.items():
-        if not (judged := judged_sources(method.assessor, every)):
-            continue
-        module = EvaluationModule(method.assessor, judged, method.decoding, config.protocol == "reference", method.calibration)
-        trainer = build.trainer(config.trainer, logger=False, enable_checkpointing=False, callbacks=[])
-        data.test_sources = judged
-        try:
-            with build.interruptible(trainer):
-                trainer.test(module, datamodule=data, verbose=False)
-        finally:
-            data.test_sources = every
-        modules[name] = module
-    return modules
 
 
 def _baseline_sources(data: AssessmentData, trained: Sequence[str]) -> list[str] | None:
@@ -229,81 +88,6 @@ def _note_missing_sources(data: AssessmentData) -> None:
         reasons = {source: f"{data.tileset.root} has no masks of {source}." for source in missing}
         with atomic_path(Path(HydraConfig.get().runtime.output_dir) / MISSING) as temporary:
             temporary.write_text(json.dumps({"sources": reasons}, indent=2) + "\n", encoding="utf-8")
-
-
-def judged_sources(method: MaskAssessor, sources: Sequence[str]) -> list[str]:
-    """Those of the sources whose masks a method can judge."""
-    return [source for source in sources if not isinstance(method, Baseline) or method.judges(source)]
-
-
-def fitted_baselines(config: DictConfig, data: AssessmentData, names: Sequence[str]) -> dict[str, Baseline]:
-    """Baselines by name, fitted on the train split; one that lacks something is left out with a warning.
-
-    Args:
-        config: the keys trainer, networks and sam.
-        data: with the sources under evaluation in `test_sources`.
-        names: of baselines.
-
-    Raises:
-        ConfigError: if there is no baseline of a name.
-        CheckpointError: if networks or SAM's checkpoint cannot be loaded.
-    """
-    if not names:
-        return {}
-    # A name that does not exist is refused before anything is loaded or fitted.
-    classes = [baseline_class(name) for name in names]
-    context = _baseline_context(config, data, any(kind.asks_segmenters for kind in classes))
-    device = build.device(config.trainer, first=True)
-    baselines: dict[str, Baseline] = {}
-    for name in names:
-        try:
-            baseline = build_baseline(name, context)
-            if not judged_sources(baseline, data.test_sources or ()):
-                raise RequestError(f"it can judge no mask of {', '.join(data.test_sources or ())}.")
-            fit_baseline(baseline, data, device)
-        except (ConfigError, CheckpointError):
-            raise
-        except RequestError as error:
-            log.warning("%s is left out: %s", name, error)
-            continue
-        baselines[baseline.name] = baseline
-    return baselines
-
-
-def _baseline_context(config: DictConfig, data: AssessmentData, asks_segmenters: bool) -> BaselineContext:
-    """What baselines may ask for; networks are loaded only if a baseline asks for them, and only those of sources that occur."""
-    try:
-        learned, tiles = data.train_sources, data.training_tiles()
-    except RequestError:
-        # Baselines that learn will say so themselves.
-        learned, tiles = [], []
-    networks = {}
-    if asks_segmenters:
-        found = sorted(path.parent for path in Path(config.networks).glob(f"*/{FULL}"))
-        occurring = {*learned, *(data.test_sources or ())}
-        networks = {path.name: FittedSegmenter.load(path, path.name) for path in found if path.name in occurring}
-    return BaselineContext(
-        networks=networks,
-        learned_sources=learned,
-        keys={tile.name: tile.key for tile in tiles},
-        judged_keys=[tile.key for tile in data.test_tiles()],
-        sam_checkpoint=None if config.sam.checkpoint is None else Path(config.sam.checkpoint),
-        sam_type=config.sam.type,
-    )
-
-
-def fit_baseline(baseline: Baseline, data: AssessmentData, device: torch.device) -> None:
-    """Fit a baseline on whole training tiles with the training sources; batches come on `device`.
-
-    Raises:
-        RequestError: if there is no train split to learn from.
-    """
-    if not baseline.learns:
-        return
-    dataset = data.evaluation_dataset(data.training_tiles(), data.train_sources)
-    for index in track(range(len(dataset)), description=f"Fitting {baseline.name}", transient=True):
-        baseline.fit_batch(collate_tiles([dataset[TileKey(index)]]).to(device))
-    baseline.finish_fit()
 
 
 def report(

@@ -1,24 +1,23 @@
-"""`segassess join FOLDER`: sum a sweep's folder up once more, and join its runs as its experiment said."""
+"""Join the results of a sweep again.
 
-import argparse
-import sys
+Usage: segassess join FOLDER
+
+Sums up the runs of a sweep once more, and joins them as its experiment does; FOLDER is that of the sweep, with its multirun.yaml.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 
-from segassess.cli.app import EXIT_WRONG_REQUEST
-from segassess.errors import SegAssessError
+from segassess.errors import ConfigError
 from segassess.experiments.sweep import join_again
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="segassess join", description=join_again.__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("folder", type=Path, help="folder of the sweep, with its multirun.yaml")
-    try:
-        join_again(parser.parse_args().folder)
-    except SegAssessError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(EXIT_WRONG_REQUEST)
+def main(arguments: Sequence[str]) -> None:
+    """The command line.
 
-
-if __name__ == "__main__":
-    main()
+    Raises:
+        SegAssessError: if it is not the folder of a sweep.
+    """
+    if len(arguments) != 1:
+        raise ConfigError(f"join takes the folder of one sweep, not {len(arguments)} arguments: segassess join FOLDER.")
+    join_again(Path(arguments[0]))

@@ -4,7 +4,7 @@ import logging
 import platform
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,22 +17,20 @@ from rich.console import Console
 from rich.table import Table
 
 from segassess.cli import build
-from segassess.cli.processes import Processes
-from segassess.cli.segmenter import draw
 from segassess.errors import InputError, RequestError, SegAssessError, SomeInputsFailed
-from segassess.evaluation.result_tables import number
 from segassess.files import only_one, remove_leftovers, write_json
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.outputs.review_record import write_page
-from segassess.outputs.tables import require_parquet, write_scores
+from segassess.outputs.tables import number, require_parquet, write_scores
 from segassess.predict.pair_job import RECORD, PairJob, mask_folder
+from segassess.predict.processes import Processes
 from segassess.predict.progress import SceneProgress, ScenesBar, scenes_progress
 from segassess.predict.scene import OutputSettings
 from segassess.predict.scene_job import SceneJudge
 from segassess.predict.sharing import share
 from segassess.predict.tiling import Tiling
 from segassess.raster import Rendering
-from segassess.raster.opening import reason
+from segassess.raster.library_errors import reason
 from segassess.raster.pairs import FailedInput, find_pairs
 from segassess.version import __version__
 
@@ -97,7 +95,7 @@ class Outcome:
             yield
         except InputError as error:
             self._fail(index, job, str(error))
-        except SegAssessError:
+        except (SegAssessError, BrokenPipeError):
             raise
         except MemoryError:
             self._fail(index, job, f"{image} does not fit into memory; set a smaller tiling.window.")
@@ -113,8 +111,13 @@ class Outcome:
 
 def run(config: DictConfig) -> None:
     """Do the task that the config names: judge masks, or draw a segmenter's."""
-    tasks: dict[str, Callable[[DictConfig], object]] = {"assessor": judge_masks, "segmenter": draw}
-    tasks[config.task](config)
+    if config.task == "segmenter":
+        # Lightning comes with it.
+        from segassess.cli.segmenter import draw
+
+        draw(config)
+    else:
+        judge_masks(config)
 
 
 def judge_masks(config: DictConfig) -> None:

@@ -12,9 +12,8 @@ from omegaconf import DictConfig
 
 from segassess.cli import build
 from segassess.files import atomic_path
+from segassess.training.resuming import RUN_RECORD
 from segassess.version import __version__
-
-RUN_RECORD = "run.json"
 
 
 def git_revision(file: Path = Path(__file__)) -> str | None:

@@ -1,56 +1,90 @@
-"""`segassess queue DIR`: a queue of the worst tiles for a labelling tool, from what predict.py left in DIR."""
+"""Make a queue of the worst tiles for a labelling tool.
 
-import argparse
+Usage: segassess queue input=DIR [to=label_studio|fiftyone] [key=value ...]
+
+Makes a queue of the worst tiles for a labelling tool, from what `segassess predict` left in a folder.
+
+  input=DIR        output_dir of `segassess predict`
+  to=TOOL          label_studio (default) or fiftyone
+  output=DIR       folder of the queue (default: <input>/<tool>)
+  image=PATH       image, folder or pattern, if the images have moved since they were judged
+  most=500         int >= 1: at most so many tiles
+  errors=100       int >= 1: at most so many errors in a tile
+  simplify=1.0     float >= 0: by how many pixels outlines may be simplified
+  image_url=URL    where Label Studio finds the folder of the queue (default: local files)
+"""
+
 import json
-import sys
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from segassess.errors import SegAssessError
+from segassess.errors import ConfigError
 
 FORMATS = ("label_studio", "fiftyone")
+DEFAULTS = {
+    "input": None,
+    "to": FORMATS[0],
+    "output": None,
+    "image": None,
+    "most": 500,
+    "errors": 100,
+    "simplify": 1.0,
+    "image_url": None,
+}
+# Keys with other values than any text: what is allowed, how it is read, and what holds then.
+_CHECKS: dict[str, tuple[str, Callable[[str], Any], Callable[[Any], bool]]] = {
+    "to": (" or ".join(FORMATS), str, lambda value: value in FORMATS),
+    "most": ("a whole number of 1 or more", int, lambda value: value >= 1),
+    "errors": ("a whole number of 1 or more", int, lambda value: value >= 1),
+    "simplify": ("a number of 0 or more", float, lambda value: 0 <= value < math.inf),
+}
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="segassess queue", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="output_dir of predict.py")
-    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="what is written (default: %(default)s)")
-    parser.add_argument("--to", type=Path, metavar="QUEUE", help="folder of the queue (default: DIR/<format>)")
-    parser.add_argument("--image", help="image, folder or pattern, as predict.py was given it (default: as its run.json says)")
-    parser.add_argument("--most", type=_number, default=500, metavar="N", help="at most N tiles (default: %(default)s)")
-    parser.add_argument("--errors", type=_number, default=100, metavar="N", help="at most N errors a tile (default: %(default)s)")
-    parser.add_argument(
-        "--simplify", type=float, default=1.0, metavar="PX", help="outlines may be off by so many pixels (default: %(default)s)"
-    )
-    parser.add_argument("--image-url", metavar="URL", help="where Label Studio finds the queue's folder (default: local files)")
-    options = parser.parse_args(arguments)
-    # After the options, so that --help answers at once.
+def read_keys(arguments: Sequence[str]) -> dict[str, Any]:
+    """The values of `key=value` arguments, each checked; what is not given has its default.
+
+    Raises:
+        ConfigError: if there is no such key, or a value is not allowed.
+    """
+    values: dict[str, Any] = dict(DEFAULTS)
+    for argument in arguments:
+        key, given, value = argument.partition("=")
+        if not given or key not in values:
+            raise ConfigError(f"{argument} is no key=value of queue, whose keys are {', '.join(values)}.")
+        if not value:
+            raise ConfigError(f"{key}= has no value; leave the key out for its default.")
+        allowed, read, holds = _CHECKS.get(key, ("", str, bool))
+        try:
+            values[key] = read(value)
+        except ValueError:
+            values[key] = math.nan  # lies in no range
+        if not holds(values[key]):
+            raise ConfigError(f"{key} must be {allowed}, not {value!r}.")
+    if values["input"] is None:
+        raise ConfigError("input is missing; give the output_dir of segassess predict as input=DIR.")
+    return values
+
+
+def main(arguments: Sequence[str]) -> None:
+    """The command line.
+
+    Raises:
+        SegAssessError: if a value is not allowed, or the folder holds nothing to make a queue of.
+    """
+    keys = read_keys(arguments)
+    # Slow to import.
     from segassess.outputs.review_queue.fiftyone import write_fiftyone
     from segassess.outputs.review_queue.label_studio import write_label_studio
     from segassess.outputs.review_queue.tasks import make_tasks
 
-    queue: Path = options.to or options.folder / options.format
-    try:
-        tasks = make_tasks(
-            options.folder, queue, options.image, most=options.most, errors=options.errors, simplify_px=options.simplify
-        )
-        model = f"segassess {json.loads((options.folder / 'run.json').read_text(encoding='utf-8'))['checkpoint_digest']}"
-        if options.format == "fiftyone":
-            written = write_fiftyone(queue, tasks, model)
-        else:
-            written = write_label_studio(queue, tasks, model, options.image_url)
-    except SegAssessError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(2)
+    folder = Path(keys["input"])
+    queue = Path(keys["output"] or folder / keys["to"])
+    tasks = make_tasks(folder, queue, keys["image"], most=keys["most"], errors=keys["errors"], simplify_px=keys["simplify"])
+    model = f"segassess {json.loads((folder / 'run.json').read_text(encoding='utf-8'))['checkpoint_digest']}"
+    if keys["to"] == "fiftyone":
+        written = write_fiftyone(queue, tasks, model)
+    else:
+        written = write_label_studio(queue, tasks, model, keys["image_url"])
     print(f"{len(tasks)} tiles, worst first: {', '.join(map(str, written))}")
-
-
-def _number(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return value
-
-
-if __name__ == "__main__":
-    main()

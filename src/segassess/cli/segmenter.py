@@ -16,20 +16,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from segassess.cli import build
+from segassess.cli import build, build_training
 from segassess.cli.provenance import record_run
 from segassess.data.folds import divide
 from segassess.data.module import SegmentationData
 from segassess.data.tiles import Tile, TileSet
 from segassess.errors import ConfigError, RequestError, SomeInputsFailed
-from segassess.evaluation.result_tables import number
 from segassess.experiments.dashboard.board import Board
 from segassess.models.segmenters.architectures import build_segmenter, resolved_spec
 from segassess.models.segmenters.fitted import FULL, FittedSegmenter, fold_file
 from segassess.models.segmenters.summary import SCORES, networks_table
 from segassess.models.segmenters.trained_segmenter import SegmenterDescription, read_description, save_segmenter
+from segassess.outputs.tables import number
 from segassess.predict.drawing import DrawnMasks, draw_masks
-from segassess.training.resuming import restore_best, resumable, resume_path, stored_description
+from segassess.training.finite import require_finite_weights
+from segassess.training.resuming import refuse_other_settings, restore_best, resumable, resume_path, stored_description
 from segassess.training.segmenter_module import SegmenterModule
 from segassess.version import __version__
 
@@ -43,7 +44,10 @@ def train_segmenter(config: DictConfig) -> float:
     resume = None if config.resume is None else resume_path(Path(config.resume))
     file = Path(config.networks) / FULL
     folder = Path(HydraConfig.get().runtime.output_dir)
-    with resumable(folder):
+    if resume is not None:
+        settings = {key: build.plain(config[key]) for key in ("segmenter", "optimizer", "loss", "threshold", "seed")}
+        refuse_other_settings(resume, settings, config.trainer.max_epochs)
+    with resumable(folder, resume):
         description = _fit(config, train, valid, folder, file, resume)
     Console(width=120).print(networks_table([(Path(FULL).stem, description)]))
     if not config.trainer.fast_dev_run:
@@ -144,7 +148,7 @@ def _fit(
     config: DictConfig, train: Sequence[Tile], valid: Sequence[Tile], folder: Path, file: Path, resume: Path | None
 ) -> SegmenterDescription:
     """Train a network in a folder of its own, and write it to `file`."""
-    with build.closing_loggers():
+    with build_training.closing_loggers():
         return _fit_logged(config, train, valid, folder, file, resume)
 
 
@@ -155,25 +159,29 @@ def _fit_logged(
     # For each network, so that those of a continued cross-fitting are the ones of an undisturbed one.
     L.seed_everything(config.seed, workers=True, verbose=False)
     data = SegmentationData(
-        train, valid, sampling=build.sampling(config.sampling), num_workers=config.sampling.num_workers, seed=config.seed
+        train, valid, sampling=build_training.sampling(config.sampling), num_workers=config.sampling.num_workers, seed=config.seed
     )
     spec = resolved_spec(build.plain(config.segmenter))
-    loss = build.segmentation_loss(config.loss)
-    optimizer, schedule = build.optimizer(config.optimizer)
+    loss = build_training.segmentation_loss(config.loss)
+    optimizer, schedule = build_training.optimizer(config.optimizer)
     about = {"segmenter": spec, "data": _data(train, valid)}
     if resume is not None and stored_description(resume) != about:
         raise RequestError(
             f"{resume} is of another segmenter or has learned from other tiles; resume with the settings it was started with."
         )
     module = SegmenterModule(build_segmenter(spec), loss, config.threshold, optimizer, schedule, about)
-    trainer = build.trainer(
-        config.trainer, callbacks=build.callbacks(config.callbacks), logger=build.loggers(config.logger), default_root_dir=folder
+    trainer = build_training.trainer(
+        config.trainer,
+        callbacks=build_training.callbacks(config.callbacks),
+        logger=build_training.loggers(config.logger),
+        default_root_dir=folder,
     )
     record_run(folder, config, trainer.loggers)
-    with build.interruptible(trainer):
+    with build_training.interruptible(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     restore_best(trainer, module.segmenter, "segmenter", resume)
-    with build.interruptible(trainer):
+    require_finite_weights(module.segmenter)
+    with build_training.interruptible(trainer):
         scores = next(iter(trainer.validate(module, datamodule=data, verbose=False)), {})
     description = SegmenterDescription(
         spec,

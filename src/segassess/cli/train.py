@@ -13,13 +13,14 @@ from omegaconf import DictConfig
 from rich.progress import track
 
 from segassess import quality
-from segassess.cli import build
-from segassess.cli.evaluate import Candidate, evaluate_methods, report
+from segassess.cli import build, build_training
+from segassess.cli.evaluate import report
 from segassess.cli.provenance import record_run
 from segassess.cli.segmenter import crossfit, train_segmenter
 from segassess.data.module import AssessmentData
 from segassess.data.sampling import TileKey, collate_tiles
 from segassess.errors import ConfigError, RequestError
+from segassess.evaluation.methods import Candidate
 from segassess.experiments.dashboard.board import Board
 from segassess.experiments.dashboard.sheet import write_sheet
 from segassess.metrics.evaluation import ALL
@@ -27,14 +28,13 @@ from segassess.models.assessor.base import Assessor
 from segassess.models.assessor.trained_assessor import Description, load_assessor, save_assessor
 from segassess.models.calibration import KINDS, Calibration, CalibrationFit
 from segassess.models.segmenters.fitted import FULL, FittedSegmenter
+from segassess.training.finite import require_finite_weights
 from segassess.training.module import MONITORED, AssessorModule, assess_batch
 from segassess.training.online_ams import OnlineAms
-from segassess.training.resuming import restore_best, resumable, resume_path, stored_description
+from segassess.training.resuming import refuse_other_settings, restore_best, resumable, resume_path, stored_description
 from segassess.version import __version__
 
 log = logging.getLogger(__name__)
-
-WEIGHTS_DTYPES = ("float32", "float16")
 
 
 def run(config: DictConfig) -> float | None:
@@ -49,36 +49,42 @@ def run(config: DictConfig) -> float | None:
 
 def train_assessor(config: DictConfig) -> float | None:
     """Train; returns the best FP/FN mIoU on the validation tiles of the training sources."""
-    with build.closing_loggers():
+    with build_training.closing_loggers():
         return _train_assessor(config)
 
 
 def _train_assessor(config: DictConfig) -> float | None:
-    if config.weights_dtype not in WEIGHTS_DTYPES:
-        raise ConfigError(f"weights_dtype must be one of {', '.join(WEIGHTS_DTYPES)}, not {config.weights_dtype!r}.")
     L.seed_everything(config.seed, workers=True, verbose=False)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    data = build.data(
+    data = build_training.data(
         config,
-        sampling=build.sampling(config.sampling),
+        sampling=build_training.sampling(config.sampling),
         num_workers=config.sampling.num_workers,
         train_sources=_wanted_sources(config),
         test_split=build.plain(config.split),
     )
     sources = data.train_sources
+    if config.evaluate:
+        _require_test_tiles(data)
     resume = None if config.resume is None else resume_path(Path(config.resume))
+    if resume is not None:
+        refuse_other_settings(resume, _settings(config), config.trainer.max_epochs)
     module, description = _module(config, data, sources, resume)
-    trainer = build.trainer(
-        config.trainer, callbacks=build.callbacks(config.callbacks), logger=build.loggers(config.logger), default_root_dir=folder
+    trainer = build_training.trainer(
+        config.trainer,
+        callbacks=build_training.callbacks(config.callbacks),
+        logger=build_training.loggers(config.logger),
+        default_root_dir=folder,
     )
     record_run(folder, config, trainer.loggers)
     board = Board(folder, trainer.loggers)
     log.info("Training on %d tiles with masks of %s.", len(data.train_dataset()), ", ".join(sources))
-    with resumable(folder), build.interruptible(trainer):
+    with resumable(folder, resume), build_training.interruptible(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     best = restore_best(trainer, module.assessor, "assessor", resume, _last_score(trainer, module, data))
     if best is None and MONITORED in trainer.callback_metrics:
         best = float(trainer.callback_metrics[MONITORED])
+    require_finite_weights(module.assessor)
     description = replace(description, calibration=_calibration(config, data, module.assessor))
     if trainer.is_global_zero:
         half = config.weights_dtype == "float16"
@@ -88,13 +94,36 @@ def _train_assessor(config: DictConfig) -> float | None:
     if config.evaluate:
         method = str(config.assessor.name)
         candidate = Candidate(module.assessor, config.decoding, description.calibration)
-        evaluation = evaluate_methods(config, data, {method: candidate}, build.as_list(config.baselines))
+        evaluator = build_training.evaluator(config, data)
+        evaluation = evaluator.evaluate({method: candidate}, build.as_list(config.baselines))
         about = {"version": __version__, "split": build.plain(config.split), "seed": config.seed, **description.as_dict()}
         report(evaluation, about, data, description.training["sources"], board)
         log.info("FP/FN mIoU on %s, all sources: %.3f", config.split, evaluation.results[method][ALL]["fp_fn_miou"])
     if trainer.is_global_zero and (sheet := write_sheet(folder)):
         log.info("Dashboard: %s", sheet)
     return best
+
+
+def _settings(config: DictConfig) -> dict[str, Any]:
+    """Settings that a resumed training must share with its first part."""
+    settings = {
+        key: build.plain(config[key]) for key in ("assessor", "encoder", "sampling", "loss", "optimizer", "decoding", "seed")
+    }
+    # How fast batches come does not change them.
+    settings["sampling"] = {key: value for key, value in settings["sampling"].items() if key not in ("num_workers", "cache")}
+    return settings
+
+
+def _require_test_tiles(data: AssessmentData) -> None:
+    """Say before the training that there is nothing to evaluate on.
+
+    Raises:
+        RequestError: if so.
+    """
+    try:
+        data.test_tiles()
+    except RequestError as error:
+        raise RequestError(f"{str(error).rstrip('.')}; or set evaluate=false to train without an evaluation.") from error
 
 
 def _last_score(trainer: L.Trainer, module: AssessorModule, data: AssessmentData) -> float | None:
@@ -104,7 +133,7 @@ def _last_score(trainer: L.Trainer, module: AssessorModule, data: AssessmentData
     """
     if module.validated_at == trainer.global_step or trainer.checkpoint_callback is None:
         return None
-    with build.interruptible(trainer):
+    with build_training.interruptible(trainer):
         scores = trainer.validate(module, datamodule=data, verbose=False)
     return next(iter(scores), {}).get(MONITORED)
 
@@ -223,7 +252,7 @@ def _module(
             "seed": config.seed,
         },
     )
-    optimizer, schedule = build.optimizer(config.optimizer)
-    loss = build.loss(config.loss, config.decoding)
+    optimizer, schedule = build_training.optimizer(config.optimizer)
+    loss = build_training.loss(config.loss, config.decoding)
     online = _online(config, data, sources)
     return AssessorModule(assessor, loss, optimizer, schedule, sources, description.as_dict(), online), description

@@ -1,20 +1,27 @@
-"""`segassess validate SCRIPT [key=value ...]`: check a command line of a script without doing its work."""
+"""Check a command line without doing its work.
+
+Usage: segassess validate SCRIPT [key=value ...]
+
+Checks a command line of a script (train, evaluate, predict, export or prepare) without doing its work.
+"""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from segassess.cli.app import find_configs, stop
+from segassess.cli.app import find_configs
 from segassess.errors import ConfigError, SegAssessError
+from segassess.experiments.exits import stop
 
 SCRIPTS = ("train", "evaluate", "predict", "export", "prepare")
 
 
-def main() -> None:
-    """The command line."""
-    script, *overrides = sys.argv[1:] or [""]
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line; None takes that of the process."""
+    script, *overrides = (sys.argv[1:] if arguments is None else arguments) or [""]
     try:
         if script not in SCRIPTS:
             raise ConfigError(f"Give one of {', '.join(SCRIPTS)} and its key=value arguments, not {script!r}.")

@@ -9,14 +9,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import get_args
+from typing import Literal, TypeAlias, get_args
 
 from segassess.data.tiles import Tile
 from segassess.errors import InputError, RequestError
 from segassess.files import atomic_path
-from segassess.models.segmenters.fitted import Seen
 
 RECORD_FILE = "masks.csv"
+
+# What a network had to do with an image: learned from it, chose its checkpoint on it, or never saw it.
+Seen: TypeAlias = Literal["trained", "selected", "no"]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segassess.errors import InputError, RequestError
 from segassess.raster import RASTER_SUFFIXES, read_image, read_mask
+from segassess.spreadsheets import read_rows
 
 RAW = "raw"
 # No group of tiles may lie in two of them.
@@ -168,15 +169,15 @@ class FolderTiles(TileSet):
         masks = _masks_by_source(folder / "seg_preds")
         if raw := _by_stem(folder / "label_uncheck"):
             masks[RAW] = raw
-        origins = self._origins(split)
+        origins = self._origins(split, images)
         return [
             Tile(
                 name=stem,
                 image=path,
                 truth=truths.get(stem),
                 masks={source: found[stem] for source, found in masks.items() if stem in found},
-                group=origins[stem]["group"] if stem in origins else f"{split}/{stem}",
-                region=origins[stem]["region"] if stem in origins else self.root.name,
+                group=origins[stem]["group"] if origins else f"{split}/{stem}",
+                region=origins[stem]["region"] if origins else self.root.name,
                 key=f"{Path(self.splits.get(split, split)).as_posix()}/{stem}",
             )
             for stem, path in images.items()
@@ -189,8 +190,12 @@ class FolderTiles(TileSet):
     def _folder(self, split: str) -> Path:
         return self.root / self.splits.get(split, split)
 
-    def _origins(self, split: str) -> dict[str, dict[str, str]]:
-        """Rows of the split's `tiles.csv` by name; empty if there is none."""
+    def _origins(self, split: str, images: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+        """Rows of the split's `tiles.csv` by stem; empty if there is none.
+
+        Raises:
+            RequestError: if a group lies in several splits, or rows and images do not match: tiles would lose their group.
+        """
         # Several splits may be one folder, by the user's choice.
         files = {self._folder(each) / "tiles.csv": each for each in (*SPLITS, split)}
         found = {file: _origins(file) for file in files}
@@ -198,7 +203,15 @@ class FolderTiles(TileSet):
             [(row["region"], row["group"], files[file]) for file, rows in found.items() for row in rows.values()],
             self._folder(split) / "tiles.csv",
         )
-        return found[self._folder(split) / "tiles.csv"]
+        file = self._folder(split) / "tiles.csv"
+        rows = found[file]
+        if rows and (lost := sorted(rows.keys() - images.keys())):
+            raise RequestError(
+                f"{len(lost)} rows of {file} (first: {lost[0]}) match no image of {file.parent / 'image'}; correct their names."
+            )
+        if rows and (lost := sorted(images.keys() - rows.keys())):
+            raise RequestError(f"{len(lost)} images (first: {images[lost[0]]}) have no row in {file}; add a row for each.")
+        return rows
 
 
 class SharedTiles(TileSet):
@@ -276,26 +289,35 @@ def _refuse_divided_groups(places: Iterable[tuple[str, str, str]], file: Path) -
 
 
 def _origins(file: Path) -> dict[str, dict[str, str]]:
-    """Rows of a `tiles.csv` by name; empty if it does not exist."""
+    """Rows of a `tiles.csv` by stem; empty if it does not exist."""
     if not file.is_file():
         return {}
-    with file.open(newline="", encoding="utf-8") as lines:
-        table = csv.DictReader(lines)
-        if not {"name", "group", "region"} <= set(table.fieldnames or ()):
-            raise RequestError(f"{file} must have the columns name, group and region.")
-        return {row["name"]: row for row in table}
+    rows: dict[str, dict[str, str]] = {}
+    for number, row in read_rows(file, ("name", "group", "region")):
+        name = Path(row["name"])
+        stem = name.stem if name.suffix.lower().lstrip(".") in RASTER_SUFFIXES else row["name"]
+        if stem in rows:
+            raise RequestError(f"Row {number} of {file} is the second one of {stem}; keep one.")
+        rows[stem] = row
+    return rows
 
 
 def _masks_by_source(folder: Path) -> dict[str, dict[str, Path]]:
-    """Masks by source and stem: each subfolder is a source."""
-    return {path.name: _by_stem(path) for path in sorted(folder.glob("*")) if path.is_dir()}
+    """Masks by source and stem: each subfolder is a source, but for hidden ones (`.ipynb_checkpoints`)."""
+    return {path.name: _by_stem(path) for path in sorted(folder.glob("*")) if path.is_dir() and not path.name.startswith(".")}
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    """Raster files of a folder by stem, sorted; empty if the folder does not exist."""
-    if not folder.is_dir():
-        return {}
-    files = (
-        path for path in folder.iterdir() if path.suffix.lower().lstrip(".") in RASTER_SUFFIXES and not path.name.startswith(".")
-    )
-    return {path.stem: path for path in sorted(files)}
+    """Raster files of a folder by stem, sorted; empty if the folder does not exist.
+
+    Raises:
+        RequestError: if two files have one stem.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix.lower().lstrip(".") not in RASTER_SUFFIXES or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise RequestError(f"{found[path.stem]} and {path.name} have the same name; remove one, or rename it.")
+        found[path.stem] = path
+    return found

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from segassess.files import atomic_path
 from segassess.metrics.evaluation import ALL
+from segassess.outputs.tables import number
 
 # Results by method, then by source ("all" pools them), then by metric.
 Results: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -30,11 +31,6 @@ COLUMNS = {
     "review_found_20": "found in 20 %",
     "ece": "ECE",
 }
-
-
-def number(value: float) -> str:
-    """Three decimals, or a dash for NaN."""
-    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def comparison_table(results: Results, title: str, unseen: Sequence[str] = ()) -> Table:

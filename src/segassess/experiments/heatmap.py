@@ -8,9 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from segassess.evaluation.result_tables import number
 from segassess.experiments.matrix import Grid
 from segassess.files import atomic_path
+from segassess.outputs.tables import number
 
 # Colour-blind safe, and its lightness rises with the value, so that it survives a grey print.
 _MAP = "viridis"

@@ -8,7 +8,7 @@ from statistics import fmean
 from rich.markup import escape
 from rich.table import Table
 
-from segassess.evaluation.result_tables import number
+from segassess.outputs.tables import number
 
 
 @dataclass(frozen=True)

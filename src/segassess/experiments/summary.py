@@ -14,11 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from segassess.errors import RequestError
-from segassess.evaluation.result_tables import COLUMNS, number, write_csv
+from segassess.evaluation.result_tables import COLUMNS, write_csv
 from segassess.experiments.parallel_coordinates import write_parallel_coordinates
 from segassess.experiments.runs import Run, read_runs, varied_keys
 from segassess.files import atomic_path
 from segassess.metrics.evaluation import ALL
+from segassess.outputs.tables import number
 
 # Of the table that is printed; summary.csv has every metric.
 _METRICS = ("fp_fn_miou", "error_f1", "iou_mae")

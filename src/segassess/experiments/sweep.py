@@ -15,8 +15,8 @@ from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segassess.cli.app import EXIT_SOME_FAILED, EXIT_WRONG_REQUEST, sentence, stop
 from segassess.errors import CheckpointError, RequestError, SegAssessError
+from segassess.experiments.exits import EXIT_SOME_FAILED, EXIT_WRONG_REQUEST, sentence, stop
 from segassess.experiments.sweep_check import check_sweep
 
 # In the folder of a run: that it is done, why it failed, or which data it did not find.

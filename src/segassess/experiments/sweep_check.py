@@ -27,9 +27,11 @@ def check_sweep(config: DictConfig, hydra_config: Any) -> None:
     if hydra_config.mode != RunMode.MULTIRUN:
         return
     for kind in ("launcher", "sweeper"):
-        _, name, *_ = str(hydra_config[kind]["_target_"]).split(".")
-        if hydra_config[kind]["_target_"].startswith(_PLUGINS) and not (find_spec(_PLUGINS) and find_spec(f"{_PLUGINS}.{name}")):
-            raise RequestError(f"hydra/{kind} needs the package {name}: pip install 'segassess[sweep]'.")
+        namespace, name, *_ = str(hydra_config[kind]["_target_"]).split(".")
+        module = "optuna" if name == "segassess_search" else f"{_PLUGINS}.{name}"
+        if namespace == _PLUGINS and not find_spec(module):
+            package = module.removeprefix(f"{_PLUGINS}.")
+            raise RequestError(f"hydra/{kind} needs the package {package}: pip install 'segassess[sweep]'.")
     trainer = config.get("trainer")
     # SLURM starts the processes of a run itself, each with the settings of that run.
     on_slurm = hydra_config.launcher["_target_"].endswith(".SlurmLauncher")

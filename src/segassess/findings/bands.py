@@ -100,7 +100,7 @@ def judge_band(
     for left in range(0, width, _CHUNK):
         part = np.s_[:, left : left + _CHUNK]
         raw = probabilities[:, :, left : left + _CHUNK]
-        known = ~np.isnan(raw).any(axis=0)
+        known = np.asarray(~np.isnan(raw).any(axis=0))
         calibrated = calibration.of_array(raw)
         codes[part] = np.where(known, calibration.decide(raw), NOT_ASSESSED)
         error[part] = probability_steps(calibrated[FP] + calibrated[FN], known)

@@ -94,7 +94,7 @@ class PolygonScores:
             "unassessed": area == 0,
         }
         # Those that were not assessed come last, also after those that are surely right.
-        table = ranked("polygon", [(columns, self._layer.polygons)], "expected_fp_px", "unassessed", "feature")
+        table = ranked("polygon", [(columns, list(self._layer.polygons))], "expected_fp_px", "unassessed", "feature")
         return FindingsTable({name: table.columns[name] for name in POLYGON_COLUMNS}, table.shapes)
 
 

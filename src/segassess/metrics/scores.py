@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torchmetrics.functional import mean_absolute_error, pearson_corrcoef, spearman_corrcoef
 
 
 def score_agreement(estimated: Sequence[float], true: Sequence[float]) -> dict[str, float]:
@@ -17,6 +16,9 @@ def score_agreement(estimated: Sequence[float], true: Sequence[float]) -> dict[s
     Returns:
         `mae`, `pearson`, `spearman` (NaN where undefined) and `number`, of those that were counted.
     """
+    # Slow to import, and needed only where the truth is known.
+    from torchmetrics.functional import mean_absolute_error, pearson_corrcoef, spearman_corrcoef
+
     pairs = torch.tensor([pair for pair in zip(estimated, true, strict=True) if not math.isnan(pair[1])])
     if len(pairs) == 0:
         return {"mae": math.nan, "pearson": math.nan, "spearman": math.nan, "number": 0.0}

@@ -15,7 +15,7 @@ from segassess.models.export.optional import optional
 from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES
 
 ONNX_SUFFIX = ".onnx"
-IMAGE, MASK, PROBABILITIES = "image", "mask", "quality_probabilities"
+IMAGE, MASK, PROBABILITIES, CODES = "image", "mask", "quality_probabilities", "quality_codes"
 # Keys of the file's metadata. The first holds the same description as that of a `.safetensors` file.
 DESCRIPTION_KEY, GRAPH_KEY = "segassess", "segassess_graph"
 

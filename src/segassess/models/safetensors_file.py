@@ -10,6 +10,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from segassess.errors import CheckpointError
+from segassess.files import atomic_path
 
 METADATA_KEY = "segassess"
 
@@ -18,18 +19,21 @@ def write_artifact(path: Path, tensors: Mapping[str, Tensor], description: Mappi
     """Write tensors and a description to a `.safetensors` file, whole or not at all.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file; missing folders are made.
         tensors: by name.
         description: nested dictionaries of primitives.
         half: store floating-point tensors as float16, which halves the file.
+
+    Raises:
+        RequestError: if the folder cannot be written to.
+        OutputError: if the disk is full.
     """
     stored = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
         for name, tensor in tensors.items()
     }
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(save(stored, metadata={METADATA_KEY: json.dumps(description, sort_keys=True)}))
-    temporary.replace(path)
+    with atomic_path(path) as beside:
+        beside.write_bytes(save(stored, metadata={METADATA_KEY: json.dumps(description, sort_keys=True)}))
 
 
 def read_metadata(path: Path) -> dict[str, Any] | None:

@@ -39,6 +39,7 @@ class RasterKind:
         resampling: of its overviews, a GDAL name.
         palette: RGBA by value, or None. TIFF palettes have no alpha, so what is transparent here is opaque to programs that show
             the file without a style of their own.
+        labels: of the values that a legend lists.
         scale: of the values, or None.
         nodata: None if all values are data.
         tags: metadata that every raster of the kind has.
@@ -47,6 +48,7 @@ class RasterKind:
     description: str
     resampling: str = "MODE"
     palette: Mapping[int, tuple[int, int, int, int]] | None = None
+    labels: Mapping[int, str] = field(default_factory=dict)
     scale: float | None = None
     nodata: int | None = NODATA
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -58,12 +60,26 @@ _CLASSES = [f"{code}={CLASS_NAMES[code]} ({CLASS_LABELS[code]})" for code in ran
 QUALITY = RasterKind(
     "quality",
     palette={**dict(enumerate(CLASS_COLOURS)), NODATA: (0, 0, 0, 0)},
+    labels={code: f"{name} {label}" for code, (name, label) in enumerate(zip(CLASS_NAMES, CLASS_LABELS, strict=True))},
     tags={"CLASSES": "; ".join([*_CLASSES, f"{NOT_ASSESSED}=not assessed"])},
 )
 # P(FP) + P(FN), see `probability_steps`.
 ERROR = RasterKind("P(error)", resampling="AVERAGE", scale=1 / PROBABILITY_STEPS)
 # 0 background, 1 foreground.
-REFINED = RasterKind("refined mask", palette={0: (0, 0, 0, 255), 1: (255, 255, 255, 255), NODATA: (0, 0, 0, 0)})
+REFINED = RasterKind(
+    "refined mask",
+    palette={0: (0, 0, 0, 255), 1: (255, 255, 255, 255), NODATA: (0, 0, 0, 0)},
+    labels={0: "background", 1: "object"},
+)
+_KINDS = {"quality.tif": QUALITY, "error.tif": ERROR, "refined.tif": REFINED}
+# Colours of P(error) in QGIS: ColorBrewer's YlOrRd (https://colorbrewer2.org), transparent where nothing is wrong.
+_RAMP = {
+    0.0: (255, 255, 178, 0),
+    0.25: (254, 204, 92, 255),
+    0.5: (253, 141, 60, 255),
+    0.75: (240, 59, 32, 255),
+    1.0: (189, 0, 38, 255),
+}
 # A segmenter's mask as masks lie beside data sets: 0 background, 255 foreground.
 MASK = RasterKind("mask", nodata=None)
 # A segmenter's probability, see `probability_steps`.
@@ -198,8 +214,7 @@ def open_maps(folder: Path, grid: Grid, tags: Mapping[str, str]) -> Iterator[Cal
     """
     with ExitStack() as stack:
         quality, error, refined = (
-            stack.enter_context(open_raster(folder / name, kind, grid, tags))
-            for name, kind in (("quality.tif", QUALITY), ("error.tif", ERROR), ("refined.tif", REFINED))
+            stack.enter_context(open_raster(folder / name, kind, grid, tags)) for name, kind in _KINDS.items()
         )
 
         def write(band: JudgedBand) -> None:
@@ -208,26 +223,37 @@ def open_maps(folder: Path, grid: Grid, tags: Mapping[str, str]) -> Iterator[Cal
             refined.write(band.refined)
 
         yield write
-    write_style(folder / "quality.qml")
+    for name, kind in _KINDS.items():
+        write_style((folder / name).with_suffix(".qml"), kind)
 
 
-def write_style(path: str | Path) -> None:
-    """Write a QGIS style for a quality map: names of the classes, and a transparent TN, which a TIFF's palette cannot have.
+def write_style(path: str | Path, kind: RasterKind) -> None:
+    """Write a QGIS style: a short legend, and transparency, which a TIFF's palette cannot have.
 
     Args:
         path: the .qml file to write; QGIS finds it if it has the name of the raster.
+        kind: of the raster, with labels or a scale.
 
     Raises:
         RequestError: if the folder cannot be written to.
     """
     root = ElementTree.Element("qgis", version="3.22")
-    renderer = ElementTree.SubElement(
-        ElementTree.SubElement(root, "pipe"), "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1"
-    )
-    palette = ElementTree.SubElement(renderer, "colorPalette")
-    for code, (name, label, (red, green, blue, alpha)) in enumerate(zip(CLASS_NAMES, CLASS_LABELS, CLASS_COLOURS, strict=True)):
-        colour = f"#{red:02x}{green:02x}{blue:02x}"
-        entry = {"value": str(code), "color": colour, "alpha": str(alpha), "label": f"{name} {label}"}
-        ElementTree.SubElement(palette, "paletteEntry", entry)
+    common = {"band": "1", "opacity": "1", "alphaBand": "-1"}
+    pipe = ElementTree.SubElement(root, "pipe")
+    if kind.palette is not None:
+        renderer = ElementTree.SubElement(pipe, "rasterrenderer", {"type": "paletted", **common})
+        parent, tag = ElementTree.SubElement(renderer, "colorPalette"), "paletteEntry"
+        entries = {str(value): (kind.palette[value], label) for value, label in kind.labels.items()}
+    else:
+        span = {"classificationMin": "0", "classificationMax": "1"}
+        renderer = ElementTree.SubElement(pipe, "rasterrenderer", {"type": "singlebandpseudocolor", **common, **span})
+        options = {"colorRampType": "INTERPOLATED", "classificationMode": "1", "minimumValue": "0", "maximumValue": "1"}
+        shader = ElementTree.SubElement(renderer, "rastershader")
+        parent, tag = ElementTree.SubElement(shader, "colorrampshader", {**options, "clip": "0"}), "item"
+        # QGIS applies the scale of the band itself.
+        entries = {f"{value:g}": (colour, f"{value:g}") for value, colour in _RAMP.items()}
+    for value, ((red, green, blue, alpha), label) in entries.items():
+        entry = {"value": value, "color": f"#{red:02x}{green:02x}{blue:02x}", "alpha": str(alpha), "label": label}
+        ElementTree.SubElement(parent, tag, entry)
     with atomic_path(path) as beside:
         ElementTree.ElementTree(root).write(beside, encoding="utf-8", xml_declaration=True)

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import rasterio.warp
-from rasterio.errors import RasterioError
+import numpy as np
 
 from segassess.files import atomic_path
 from segassess.outputs.review_page import ReviewedMask, TilePicture, render_review_page
@@ -74,12 +73,9 @@ def _add_degrees(rows: list[dict[str, Any]], grid: Grid) -> None:
     """Longitude and latitude of the centres, where they are known."""
     if grid.georeference is None or grid.georeference.crs is None or not rows:
         return
-    try:
-        lon, lat = rasterio.warp.transform(
-            grid.georeference.crs, "EPSG:4326", [row["x"] for row in rows], [row["y"] for row in rows]
-        )
-    except (RasterioError, ValueError):
+    places = grid.georeference.degrees(np.array([(row["x"], row["y"]) for row in rows]))
+    if places is None:
         return
-    for row, east, north in zip(rows, lon, lat, strict=True):
+    for row, (east, north) in zip(rows, places.tolist(), strict=True):
         if math.isfinite(east) and math.isfinite(north):
             row["lon"], row["lat"] = east, north

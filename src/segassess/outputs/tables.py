@@ -14,6 +14,11 @@ from segassess.findings.scores import SCORE_COLUMNS
 _DIGITS = {"x": 12, "y": 12}
 
 
+def number(value: float) -> str:
+    """Three decimals, or a dash for NaN."""
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
 def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, parquet: bool = False) -> None:
     """Write rows as CSV.
 

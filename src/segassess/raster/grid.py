@@ -8,7 +8,8 @@ import numpy as np
 import rasterio.warp
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
+
+from segassess.raster.library_errors import LIBRARY_ERRORS
 
 # Half a pixel: a mask that lies further off its image is on another grid.
 _SAME_GRID = 0.5
@@ -35,14 +36,21 @@ class Georeference:
 
     @property
     def crs_name(self) -> str:
-        """Such as EPSG:32736, or the start of its description."""
-        return str(self.crs.to_string()) if self.crs.to_epsg() else f"{self.crs.to_wkt()[:60]}..."
+        """See `name_of`."""
+        return name_of(self.crs)
 
     @property
     def grid_name(self) -> str:
         """Origin and pixel size."""
         t = self.transform
         return f"({t.c:.9g}, {t.f:.9g}) and ({t.a:.6g}, {t.e:.6g})"
+
+    def degrees(self, points: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Longitude and latitude (N, 2) in WGS 84 of points (N, 2) of the CRS; None if it cannot be related to the ground."""
+        try:
+            return transformed(points, self.crs, "EPSG:4326")
+        except (*LIBRARY_ERRORS, ValueError):
+            return None
 
     def pixel_area_m2(self, height: int, width: int) -> float | None:
         """Area on the ground of the raster's central pixel, in square metres.
@@ -60,13 +68,10 @@ class Georeference:
         if self.crs is None:
             return None
         column, row = width / 2, height / 2
-        corners = [apply(self.transform, point) for point in ((column, row), (column + 1, row), (column, row + 1))]
-        try:
-            lon, lat = rasterio.warp.transform(self.crs, "EPSG:4326", [x for x, _ in corners], [y for _, y in corners])
-        except (RasterioError, ValueError):
+        places = self.degrees(apply_to_all(self.transform, np.array([(column, row), (column + 1, row), (column, row + 1)])))
+        if places is None or not np.isfinite(places).all():
             return None
-        if not all(map(math.isfinite, (*lon, *lat))):
-            return None
+        lon, lat = places.T.tolist()
         # Radii of curvature of the ellipsoid along the meridian and across it (Snyder 1987, eq. 4-18 to 4-21), in metres.
         semi_major, eccentricity2 = 6378137.0, 0.00669437999014
         sine, cosine = math.sin(math.radians(lat[0])), math.cos(math.radians(lat[0]))
@@ -120,6 +125,16 @@ class Grid:
             names = f"{other.georeference.grid_name} instead of {self.georeference.grid_name}"
             return f"lies up to {shift:.1f} pixels off (origin and pixel size {names})"
         return None
+
+
+def name_of(crs: Any) -> str:
+    """Of a rasterio CRS: such as EPSG:32736, or the start of its description."""
+    return str(crs.to_string()) if crs.to_epsg() else f"{crs.to_wkt()[:60]}..."
+
+
+def transformed(points: NDArray[np.float64], crs: Any, to: Any) -> NDArray[np.float64]:
+    """Points (N, 2) of a CRS in another one; raises one of `LIBRARY_ERRORS` if one of them has no place there."""
+    return np.column_stack(rasterio.warp.transform(crs, to, points[:, 0], points[:, 1])) if len(points) else points
 
 
 def apply_to_all(transform: Affine, points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,52 +16,20 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
 
-from segassess.errors import InputError, RequestError
+from segassess.errors import InputError
+from segassess.options.rendering import Rendering as Rendering
 from segassess.raster.grid import Georeference, Grid
-from segassess.raster.opening import RasterPath, opened
+from segassess.raster.opening import RasterPath, opened, reading
 from segassess.raster.unreadable import UnreadableCells
 
 # Guesses are made from at most about this many pixels, read at a coarser resolution: more do not change them visibly.
 SAMPLE_PIXELS = 2_000_000
-STRETCH_PERCENTILES = (2.0, 98.0)
 
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _WHOLE = slice(None)
 
 # RGBA by index.
 _Palette: TypeAlias = dict[int, tuple[int, int, int, int]]
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """How the values of an image become RGB in [0, 1]; what is None is found out from the file.
-
-    Attributes:
-        bands: numbers, from 1, of the bands that are used as red, green and blue, or of one that is repeated.
-        value_range: values that become 0 and 1; others are cut off.
-        percentiles: of data of unknown range, that become 0 and 1.
-        skip_unreadable: take what cannot be read for nodata, instead of refusing the image.
-
-    Raises:
-        RequestError: if a number is not allowed.
-    """
-
-    bands: tuple[int, ...] | None = None
-    value_range: tuple[float, float] | None = None
-    percentiles: tuple[float, float] = STRETCH_PERCENTILES
-    skip_unreadable: bool = False
-
-    def __post_init__(self) -> None:
-        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
-            raise RequestError(f"bands must be one or three numbers from 1 on, not {list(self.bands)}.")
-        if self.value_range is not None and not (
-            len(self.value_range) == 2 and all(map(math.isfinite, self.value_range)) and self.value_range[0] < self.value_range[1]
-        ):
-            raise RequestError(f"value_range must be two numbers, the smaller one first, not {list(self.value_range)}.")
-        if not (len(self.percentiles) == 2 and 0 <= self.percentiles[0] < self.percentiles[1] <= 100):
-            raise RequestError(
-                f"percentiles must be two numbers in [0, 100], the smaller one first, not {list(self.percentiles)}."
-            )
 
 
 @dataclass(frozen=True)
@@ -104,7 +72,7 @@ class ImageFile:
         self._range: tuple[float, float] | None = rendering.value_range
         if self._range is None:
             self._range = self._find_range(rendering.percentiles, notes)
-        self.notes = tuple(notes)
+        self.notes = (*dataset.notes, *_unplaced(dataset), *notes)
 
     def read(self, rows: slice = _WHOLE, columns: slice = _WHOLE) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read a window.
@@ -117,7 +85,8 @@ class ImageFile:
             float32 (h, w, 3) in [0, 1], 0 where not valid, and bool (h, w), where there are data.
         """
         window = slice(*rows.indices(self.grid.height)[:2]), slice(*columns.indices(self.grid.width)[:2])
-        return self._read(*window) if self._unreadable is None else self._unreadable.read(self._read, *window)
+        with reading(self.path):
+            return self._read(*window) if self._unreadable is None else self._unreadable.read(self._read, *window)
 
     def unreadable_pixels(self, rows: slice) -> int:
         """Number of pixels of some rows that could not be read and were taken for nodata; known once they were read."""
@@ -282,6 +251,15 @@ def _scaled(data: NDArray[Any], value_range: tuple[float, float] | None) -> NDAr
     with np.errstate(invalid="ignore", over="ignore"):
         scaled: NDArray[np.float32] = (data.astype(np.float32) - np.float32(low)) / np.float32(high - low)
     return scaled.clip(0, 1)
+
+
+def _unplaced(dataset: Any) -> list[str]:
+    """A note on a georeference that says where points lie, but not where each pixel does."""
+    if Georeference.of(dataset) is None and dataset.gcps[0]:
+        return [
+            "ground control points alone do not place its pixels, so results are in pixel coordinates; warp it with gdalwarp."
+        ]
+    return []
 
 
 def _ordinal(number: float) -> str:

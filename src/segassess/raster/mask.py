@@ -1,7 +1,7 @@
 """Read binary masks from rasters, whole or window by window, on their own grid or on that of an image."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,15 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
 from segassess.errors import InputError
-from segassess.raster.grid import Georeference, Grid
+from segassess.raster.grid import Georeference, Grid, apply_to_all, transformed
 from segassess.raster.image import alpha_band, sample_size, valid_pixels, window_of
-from segassess.raster.opening import RasterPath, opened
+from segassess.raster.library_errors import LIBRARY_ERRORS
+from segassess.raster.opening import RasterPath, opened, reading
+from segassess.raster.shown import inverted
 
 _WHOLE = slice(None)
+# Points of an image, along each side, that are looked for in the CRS of its mask.
+_POINTS = 9
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,9 @@ class RasterMask:
         notes: sentences about what had to be guessed.
     """
 
-    def __init__(self, dataset: Any, path: RasterPath, label: int | None) -> None:
+    def __init__(self, dataset: Any, path: RasterPath, label: int | None, white: int | None = None) -> None:
         self.path = str(path)
+        self._white = white
         self.grid = Grid.of(dataset)
         self._dataset = dataset
         self._label = label
@@ -87,12 +92,15 @@ class RasterMask:
         Raises:
             InputError: if the bands differ.
         """
-        _, pixels, valid = self._values(window=window_of(self.grid, rows, columns))
+        with reading(self.path):
+            _, pixels, valid = self._values(window=window_of(self.grid, rows, columns))
         return pixels, valid
 
     def _values(self, **options: Any) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
         """Values (bands, h, w), foreground and validity (h, w); `options` are of rasterio's `read`."""
         data = self._dataset.read(list(self._bands), **options)
+        if self._white is not None:
+            data = inverted(data, self._white)
         if self._nodata_is_background:
             valid: NDArray[np.bool_] = np.isfinite(data).all(axis=0)
         else:
@@ -130,27 +138,51 @@ def open_raster_mask(path: RasterPath, grid: Grid | None = None, label: int | No
     with opened(path, "a mask") as dataset:
         difference = None if grid is None else grid.difference(Grid.of(dataset))
         if grid is None or difference is None:
-            yield RasterMask(dataset, path, label)
+            mask = RasterMask(dataset, path, label)
+            mask.notes = (*dataset.notes, *mask.notes)
+            yield mask
             return
         own = Georeference.of(dataset)
         if own is None or own.crs is None or grid.georeference is None or grid.georeference.crs is None:
             raise InputError(
                 f"{path} {difference}, and without a CRS of both it cannot be resampled; give a mask on the grid of the image."
             )
+        _require_sight(dataset, own, grid, grid.georeference, path)
         # NaN is what no mask holds, and so tells apart what the mask does not cover.
-        source_nodata = None if dataset.nodata == 0 else dataset.nodata
+        source_nodata = None if dataset.nodata == 0 else dataset.stored.nodata
         layout = {
             "crs": grid.georeference.crs,
             "transform": grid.georeference.transform,
             "height": grid.height,
             "width": grid.width,
+            # Numbers of classes or objects beyond 2^24 are no float32.
+            "dtype": np.result_type(dataset.dtypes[0], np.float32).name,
         }
         with WarpedVRT(
-            dataset, resampling=Resampling.nearest, src_nodata=source_nodata, nodata=np.nan, dtype="float32", **layout
+            dataset.stored, resampling=Resampling.nearest, src_nodata=source_nodata, nodata=np.nan, **layout
         ) as warped:
-            mask = RasterMask(warped, path, label)
-            mask.notes = (f"the mask {difference}; it is resampled to the grid of the image by nearest neighbour.", *mask.notes)
+            mask = RasterMask(warped, path, label, dataset.white)
+            resampled = f"the mask {difference}; it is resampled to the grid of the image by nearest neighbour."
+            mask.notes = (*dataset.notes, resampled, *mask.notes)
             yield mask
+
+
+def _require_sight(dataset: Any, own: Georeference, grid: Grid, image: Georeference, path: RasterPath) -> None:
+    """Refuse a mask in whose CRS no point of the image can be told; GDAL would leave its pixels as the memory happens to be.
+
+    Raises:
+        InputError: naming both.
+    """
+    rows, columns = (np.linspace(0, size, _POINTS) for size in (grid.height, grid.width))
+    points = apply_to_all(image.transform, np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2))
+    for point in points[:, None]:
+        with suppress(*LIBRARY_ERRORS):
+            if np.isfinite(transformed(point, image.crs, own.crs)).all():
+                return
+    raise InputError(
+        f"{path} is in {own.crs_name}, in which no point of its image in {image.crs_name} can be told; "
+        "give a mask in the CRS of the image."
+    )
 
 
 def read_mask(path: RasterPath) -> MaskRaster:

@@ -2,14 +2,16 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 
 from segassess.errors import InputError
+from segassess.raster.library_errors import as_input_error
+from segassess.raster.shown import ShownDataset
 
 # Suffixes, without the dot, that count as rasters when a folder is searched. A file that is named itself may have any suffix.
 RASTER_SUFFIXES = frozenset({"tif", "tiff", "png", "jpg", "jpeg", "jp2", "webp", "bmp", "vrt", "gif", "img"})
@@ -30,7 +32,7 @@ def is_remote(path: RasterPath) -> bool:
 
 @contextmanager
 def opened(path: RasterPath, what: str = "an image") -> Iterator[Any]:
-    """A rasterio dataset that has bands of real numbers; whatever GDAL complains of while it is open becomes an InputError.
+    """A dataset of real numbers as a viewer shows it (`ShownDataset`); what GDAL complains of while it is open is an InputError.
 
     Args:
         path: a file, one of GDAL's `/vsi...` paths, or a URL.
@@ -47,11 +49,9 @@ def opened(path: RasterPath, what: str = "an image") -> Iterator[Any]:
             raise InputError(f"{path} is a folder; give the path of {what} that GDAL can read.")
     with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=_CACHE, **_STRICT_READING):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
+        mend = "check the address" if is_remote(path) else "save it as GeoTIFF or PNG"
+        with as_input_error(f"{path} cannot be opened as {what} ({{reason}}); {mend}.", OSError, ValueError):
             dataset = rasterio.open(str(path))
-        except (RasterioError, OSError, ValueError) as error:
-            mend = "check the address" if is_remote(path) else "save it as GeoTIFF or PNG"
-            raise InputError(f"{path} cannot be opened as {what} ({reason(error)}); {mend}.") from error
         with dataset:
             if dataset.count == 0:
                 raise InputError(f"{path} has no bands of its own; give one of its subdatasets, or save it as GeoTIFF or PNG.")
@@ -59,14 +59,10 @@ def opened(path: RasterPath, what: str = "an image") -> Iterator[Any]:
                 raise InputError(f"{path} has {dataset.width} x {dataset.height} pixels; {what} must have some.")
             if any("complex" in dtype for dtype in dataset.dtypes):
                 raise InputError(f"{path} holds complex numbers ({dataset.dtypes[0]}); give real numbers, such as the amplitude.")
-            try:
-                yield dataset
-            except RasterioError as error:
-                raise InputError(f"{path} is damaged or truncated ({reason(error)}); get or save it anew.") from error
+            with reading(path):
+                yield ShownDataset(dataset, path)
 
 
-def reason(error: BaseException) -> str:
-    """What GDAL says, in one line; rasterio keeps it in the cause of an error that says nothing itself."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+def reading(path: RasterPath) -> AbstractContextManager[None]:
+    """What the libraries raise in the block is a damage of this file."""
+    return as_input_error(f"{path} is damaged or truncated ({{reason}}); get or save it again.")

@@ -1,8 +1,8 @@
 """Find out which mask belongs to which image: files, folders, glob patterns, or a CSV of pairs."""
 
-import csv
 import glob
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from segassess.errors import RequestError
 from segassess.raster import RASTER_SUFFIXES, VECTOR_SUFFIXES, RasterPath, is_remote
+from segassess.raster.passed_over import passed_over
 from segassess.raster.vectors import LAYER
+from segassess.spreadsheets import read_rows
 
 # Where a CSV names none.
 DEFAULT_SOURCE = "mask"
@@ -77,7 +79,9 @@ def find_pairs(image: RasterPath | None, mask: RasterPath | Sequence[RasterPath]
     - A CSV (`,` or `;`) has the columns image and mask, and optionally name and source ("mask" where it is not said), and
       paths relative to itself. Rows of the same image and name are one pair with several sources.
 
-    Hidden files and sidecars are passed over when a folder or a pattern is searched.
+    Hidden files, sidecars (also a `.json` that holds no polygons) and what an earlier run left behind are passed over when a
+    folder or a pattern is searched; a pattern that names such files, as `out/*/refined.tif` does, finds them. The two ways to
+    write an accent in Unicode are one name.
 
     Args:
         image: file, folder, glob pattern, CSV of pairs, `/vsi...` path or URL.
@@ -91,7 +95,7 @@ def find_pairs(image: RasterPath | None, mask: RasterPath | Sequence[RasterPath]
     if _suffix(str(image)) == "csv" and not is_remote(image):
         if mask is not None and str(mask):
             raise RequestError(f"image={image} is a CSV of pairs and names the masks itself; leave out mask={mask}.")
-        return _pairs_of_csv(Path(image))
+        return _pairs_of_csv(Path(on_disk(str(image))))
     if mask is None or not str(mask):
         raise RequestError(f"mask= is not set; {_ALLOWED}.")
     if not isinstance(mask, str | Path):
@@ -103,7 +107,8 @@ def _several_masks(images: _Found, masks: list[str], request: str) -> FoundPairs
     """One image and a list of its masks."""
     if not images.single:
         raise RequestError(f"{request} must be one file where mask= is a list; for many images give a CSV of pairs, or folders.")
-    absent = [mask for mask in masks if not is_remote(mask) and not Path(mask.split(LAYER)[0]).is_file()]
+    masks = [on_disk(mask) for mask in masks]
+    absent = [mask for mask in masks if not _exists(mask)]
     if absent or not masks:
         raise RequestError(
             f"mask={absent[0] if absent else '[]'} does not exist; give the files that were drawn over the image, each in quotes "
@@ -118,7 +123,8 @@ def _several_masks(images: _Found, masks: list[str], request: str) -> FoundPairs
 
 def _find(key: str, path: str) -> _Found:
     """Rasters of one side, and layers of polygons as masks, sorted by path."""
-    if is_remote(path) or Path(path.split(LAYER)[0]).is_file():
+    path = on_disk(path)
+    if _exists(path):
         return _Found([path], single=True)
     suffixes = RASTER_SUFFIXES | VECTOR_SUFFIXES if key == "mask" else RASTER_SUFFIXES
     if Path(path).is_dir():
@@ -128,7 +134,8 @@ def _find(key: str, path: str) -> _Found:
     elif glob.has_magic(path):
         # Path.glob takes no absolute patterns.
         matches = glob.glob(path, recursive=True)  # noqa: PTH207
-        found = _Found(_files(map(Path, matches), suffixes), PurePosixPath(path).stem)
+        named = not glob.has_magic(PurePosixPath(path).name)
+        found = _Found(_files(map(Path, matches), suffixes, named), PurePosixPath(path).stem)
     else:
         raise RequestError(f"{key}={path} does not exist; {_ALLOWED}.")
     if not found.paths:
@@ -136,8 +143,27 @@ def _find(key: str, path: str) -> _Found:
     return found
 
 
-def _files(paths: Iterable[Path], suffixes: frozenset[str]) -> list[str]:
-    return sorted(str(path) for path in paths if _suffix(str(path)) in suffixes and path.name[0] != "." and path.is_file())
+def _files(paths: Iterable[Path], suffixes: frozenset[str], named: bool = False) -> list[str]:
+    rasters = (path for path in paths if _suffix(str(path)) in suffixes and path.name[0] != "." and path.is_file())
+    return sorted(str(path) for path in rasters if named or not passed_over(path))
+
+
+def _exists(path: str) -> bool:
+    """Whether the file is there, of `file.gpkg|layername=NAME` the one before the bar; of a remote one only GDAL knows."""
+    return is_remote(path) or Path(path.split(LAYER)[0]).is_file()
+
+
+def on_disk(path: str) -> str:
+    """The path as it is on the disk, where accents may be written as one sign or as two (NFC, NFD); itself where it is not."""
+    file, bar, layer = path.partition(LAYER)
+    if is_remote(path) or Path(file).exists():
+        return path
+    folder, name = Path(file).parent, Path(file).name
+    for form in ("NFC", "NFD"):
+        for other in (str(folder / unicodedata.normalize(form, name)), unicodedata.normalize(form, file)):
+            if Path(other).exists():
+                return f"{other}{bar}{layer}"
+    return path
 
 
 def _match(images: _Found, masks: _Found, request: str) -> FoundPairs:
@@ -221,7 +247,7 @@ def _pairs_of_csv(path: Path) -> FoundPairs:
         image, mask = (_resolved(row[column], path.parent) for column in ("image", "mask"))
         label = row["name"] or (_stem(image) if image else f"row {number}")
         missing = [column for column, value in (("image", image), ("mask", mask)) if not value]
-        absent = [value for value in (image, mask) if value and not is_remote(value) and not Path(value).is_file()]
+        absent = [value for value in (image, mask) if value and not _exists(value)]
         if missing:
             failures.append(FailedInput(label, f"Row {number} of {path} has no {' and no '.join(missing)}."))
         elif absent:
@@ -251,29 +277,14 @@ def _pairs_of_csv(path: Path) -> FoundPairs:
 
 def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Line numbers and cells (image, mask, name, source; "" where empty) of a CSV of pairs."""
-    try:
-        # Spreadsheets put a byte order mark before the first column's name, and semicolons between columns in many languages.
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise RequestError(f"image={path} does not exist; {_ALLOWED}.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path} cannot be read as text in UTF-8 ({error}); save it as a CSV in UTF-8.") from error
-    header = lines[0] if lines else ""
-    table = csv.DictReader(lines, delimiter=";" if ";" in header and "," not in header else ",")
-    columns = {(name or "").strip().lower(): name for name in table.fieldnames or ()}
-    if not {"image", "mask"} <= set(columns):
-        found = ", ".join(columns) or "none"
-        raise RequestError(f"{path} has the columns {found}; it needs image and mask, and may have name and source.")
-
-    def cell(row: Mapping[str | None, str | None], column: str) -> str:
-        return (row[columns[column]] or "").strip() if column in columns else ""
-
+    if not path.is_file():
+        raise RequestError(f"image={path} does not exist; {_ALLOWED}.")
     wanted = ("image", "mask", "name", "source")
-    return [(table.line_num, {column: cell(row, column) for column in wanted}) for row in table]
+    return [(line, {column: row.get(column, "") for column in wanted}) for line, row in read_rows(path, ("image", "mask"))]
 
 
 def _resolved(path: str, folder: Path) -> str:
-    return path if not path or is_remote(path) else str(folder / path)
+    return path if not path or is_remote(path) else on_disk(str(folder / path))
 
 
 def _unique_names(paths: Sequence[str], taken: set[str] | None = None) -> dict[str, str]:
@@ -298,7 +309,7 @@ def _unique_names(paths: Sequence[str], taken: set[str] | None = None) -> dict[s
 
 def safe_name(name: str) -> str:
     """The name with everything but letters, digits, `.`, `-` and `_` replaced, and not hidden."""
-    return re.sub(r"[^\w.-]+", "_", name).strip(".") or "image"
+    return re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name)).strip(".") or "image"
 
 
 def _pure(path: str) -> PurePosixPath:
@@ -309,7 +320,7 @@ def _pure(path: str) -> PurePosixPath:
 
 
 def _stem(path: str) -> str:
-    return _pure(path).stem
+    return unicodedata.normalize("NFC", _pure(path).stem)
 
 
 def _suffix(path: str) -> str:

@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
+
+from segassess.raster.library_errors import LIBRARY_ERRORS
 
 # Pixels and validity of a window.
 _Read: TypeAlias = Callable[[slice, slice], tuple[NDArray[np.float32], NDArray[np.bool_]]]
@@ -30,13 +31,13 @@ class UnreadableCells:
         """Read a window; squares of it that cannot be read are 0 and not valid.
 
         Args:
-            read: gives pixels float32 (h, w, 3) and bool (h, w) of a window, or raises a RasterioError.
+            read: gives pixels float32 (h, w, 3) and bool (h, w) of a window, or raises one of `LIBRARY_ERRORS`.
             rows: from and to (exclusive), both given.
             columns: likewise.
         """
         try:
             return read(rows, columns)
-        except RasterioError:
+        except LIBRARY_ERRORS:
             pixels = np.zeros((rows.stop - rows.start, columns.stop - columns.start, 3), np.float32)
             valid = np.zeros(pixels.shape[:2], bool)
         for top in range(rows.start // CELL, -(-rows.stop // CELL)):
@@ -48,7 +49,7 @@ class UnreadableCells:
                 cell = slice(top * CELL, min((top + 1) * CELL, height)), slice(left * CELL, min((left + 1) * CELL, width))
                 try:
                     part, known = read(*cell)
-                except RasterioError:
+                except LIBRARY_ERRORS:
                     self._cells.add((top, left))
                     continue
                 there = [slice(max(c.start, a.start), min(c.stop, a.stop)) for c, a in zip(cell, (rows, columns), strict=True)]

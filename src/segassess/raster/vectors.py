@@ -1,5 +1,6 @@
 """Read polygons as a mask: GeoPackage, GeoJSON, Shapefile, FlatGeobuf, rasterised on the grid of an image."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,24 +9,25 @@ from typing import Any
 
 import numpy as np
 import pyogrio
-import pyogrio.errors
 import rasterio.features
-import rasterio.warp
 import shapely
 from affine import Affine
 from numpy.typing import ArrayLike, NDArray
-from rasterio.errors import RasterioError
 
 from segassess.errors import InputError
-from segassess.raster.grid import Grid, apply_to_all
-from segassess.raster.opening import RasterPath, is_remote, reason
+from segassess.raster.grid import Grid
+from segassess.raster.library_errors import as_input_error
+from segassess.raster.opening import RasterPath, is_remote
+from segassess.raster.outlines import areas
+from segassess.raster.placing import require_meeting, to_pixels
 
 # Suffixes, without the dot, of what is read as polygons.
 VECTOR_SUFFIXES = frozenset({"gpkg", "geojson", "json", "shp", "fgb"})
 # As QGIS writes it: file.gpkg|layername=buildings.
 LAYER = "|layername="
 
-_POLYGON_TYPES = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+# Integers up to this size are exact as float64.
+_EXACT = 2**53
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class VectorMask:
         self.path = path
         self.grid = grid
         polygons, features, notes = read_polygons(path, grid)
+        require_meeting(polygons, grid, path)
         here = np.sort(shapely.STRtree(polygons).query(shapely.box(0, 0, grid.width, grid.height)))
         notes.append(f"{len(here)} of {len(polygons)} polygons lie on the image and are rasterised on its grid (pixel centres).")
         self.polygons, self.features = polygons[here], features[here]
@@ -143,14 +146,17 @@ def read_polygons(path: str, grid: Grid) -> tuple[NDArray[Any], NDArray[np.int64
     Returns:
         (N,) shapely polygons and multipolygons, int64 (N,) ids of their features, and sentences about what had to be guessed.
     """
-    geometries, features, crs = _read_geometries(path)
+    about, features, stored, _ = _read(path, columns=[], force_2d=True)
+    if stored is None:
+        raise InputError(f"{path} has no geometries; give a layer of polygons.")
     notes: list[str] = []
-    areal = np.isin(shapely.get_type_id(geometries), _POLYGON_TYPES)
-    if len(geometries) and not areal.any():
-        raise InputError(f"{path} holds no polygons; a mask needs areas, so buffer its lines or points.")
-    if not areal.all():
-        notes.append(f"{int((~areal).sum())} of {len(areal)} features are no polygons and are left out.")
-    return _to_pixels(geometries[areal], crs, grid, path, notes), features[areal], notes
+    geometries = areas(list(stored), notes)
+    there = ~shapely.is_missing(geometries)
+    if len(stored) and not there.any():
+        raise InputError(f"{path} holds no polygons; a mask needs areas, so buffer its lines or points ({' '.join(notes)})")
+    polygons = to_pixels(geometries[there], about["crs"], grid, path, notes)
+    placed = ~shapely.is_missing(polygons)
+    return polygons[placed], features[there][placed], notes
 
 
 def is_vector(path: RasterPath) -> bool:
@@ -163,18 +169,9 @@ def _burn(polygons: NDArray[Any], left: int, top: int, right: int, bottom: int) 
     """Whether the centre of each pixel of a window lies in one of the polygons, bool (bottom - top, right - left)."""
     pixels = np.zeros((bottom - top, right - left), np.uint8)
     if len(polygons):
-        rasterio.features.rasterize(polygons, out=pixels, transform=Affine.translation(left, top))
+        # Parts of one multipolygon that overlap would cancel out.
+        rasterio.features.rasterize(shapely.get_parts(polygons), out=pixels, transform=Affine.translation(left, top))
     return pixels > 0
-
-
-def _read_geometries(path: str) -> tuple[NDArray[Any], NDArray[np.int64], str | None]:
-    """Geometries, none of them empty, the ids of their features, and the CRS of a layer."""
-    about, features, stored, _ = _read(path, columns=[], force_2d=True)
-    if stored is None:
-        raise InputError(f"{path} has no geometries; give a layer of polygons.")
-    geometries = shapely.from_wkb(stored, on_invalid="ignore")
-    there = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
-    return geometries[there], features[there], about["crs"]
 
 
 def _read_attributes(path: str, features: NDArray[np.int64]) -> dict[str, "np.ma.MaskedArray[Any, Any]"]:
@@ -192,10 +189,22 @@ def _read_attributes(path: str, features: NDArray[np.int64]) -> dict[str, "np.ma
                 attributes[str(name)] = np.ma.array(chosen, mask=[value is None for value in chosen])
         else:
             absent = np.isnan(chosen) if chosen.dtype.kind == "f" else np.zeros(len(chosen), bool)
+            if absent.any() and declared[name] == "int64" and (np.abs(chosen[~absent]) >= _EXACT).any():
+                chosen = _exact(path, str(name), features, absent)
             # Integers and booleans are read as floats where some are absent.
             kind = declared[name] if declared[name].startswith(("int", "uint", "bool")) else chosen.dtype
             attributes[str(name)] = np.ma.array(np.where(absent, 0, chosen).astype(kind), mask=absent)
     return attributes
+
+
+def _exact(path: str, name: str, features: NDArray[np.int64], absent: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Integers of a column that are too large for the floats as which they are read where some are absent."""
+    quoted = name.replace('"', '""')
+    _, ids, _, (values,) = _read(path, read_geometry=False, columns=[name], where=f'"{quoted}" IS NOT NULL')
+    order = np.argsort(ids)
+    exact = np.zeros(len(features), np.int64)
+    exact[~absent] = values[order[np.searchsorted(ids, features[~absent], sorter=order)]]
+    return exact
 
 
 def _read(path: str, **options: Any) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[Any] | None, list[NDArray[Any]]]:
@@ -203,35 +212,15 @@ def _read(path: str, **options: Any) -> tuple[dict[str, Any], NDArray[np.int64],
     file, _, layer = path.partition(LAYER)
     if not is_remote(file) and not Path(file).is_file():
         raise InputError(f"{file} does not exist; give the path of a layer of polygons.")
-    try:
+    unreadable = as_input_error(f"{path} cannot be read as a layer of polygons ({{reason}}); save it as GeoPackage.", ValueError)
+    with warnings.catch_warnings(), unreadable:
+        # They are closed, with a note.
+        warnings.filterwarnings("ignore", "Non closed ring", RuntimeWarning)
         if not layer:
-            layers = [str(name) for name in pyogrio.list_layers(file)[:, 0]]
+            # QGIS leaves its styles as a layer without geometries.
+            layers = [str(name) for name, kind in pyogrio.list_layers(file) if kind is not None]
             if len(layers) > 1:
                 raise InputError(f"{file} has the layers {', '.join(layers)}; name one, as in {file}{LAYER}{layers[0]}.")
+            layer = layers[0] if layers else ""
         about, features, stored, columns = pyogrio.raw.read(file, layer=layer or None, return_fids=True, **options)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a layer of polygons ({reason(error)}); save it as GeoPackage.") from error
     return about, features, stored, columns
-
-
-def _to_pixels(geometries: NDArray[Any], crs: str | None, grid: Grid, path: str, notes: list[str]) -> NDArray[Any]:
-    """Geometries in pixel coordinates of the grid."""
-    georeference = grid.georeference
-    if georeference is None:
-        notes.append("the image has no georeference, so coordinates are taken as pixels from its upper left corner, downwards.")
-        return geometries
-    if crs is None and georeference.crs is not None:
-        notes.append("the layer has no CRS; that of the image is assumed.")
-    if crs is not None and georeference.crs is None:
-        raise InputError(f"{path} is in {crs} and its image has no CRS; assign one to the image.")
-    to_pixels = ~georeference.transform
-
-    def convert(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        if crs is not None and len(points):
-            points = np.column_stack(rasterio.warp.transform(crs, georeference.crs, points[:, 0], points[:, 1]))
-        return apply_to_all(to_pixels, points)
-
-    try:
-        return np.asarray(shapely.transform(geometries, convert))
-    except (RasterioError, ValueError) as error:
-        raise InputError(f"{path} cannot be brought from {crs} to {georeference.crs_name} ({reason(error)}).") from error

@@ -1,13 +1,15 @@
 """Where an interrupted training goes on, and which of its weights are kept."""
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 
@@ -15,6 +17,10 @@ from segassess.errors import RequestError
 from segassess.models.assessor.checkpoint import load_weights, read_tensors
 
 log = logging.getLogger(__name__)
+
+# In a run's folder: version, git revision and the whole config, see `cli.provenance`.
+RUN_RECORD = "run.json"
+_ABSENT = object()
 
 
 def resume_path(path: Path) -> Path:
@@ -39,11 +45,56 @@ def stored_description(checkpoint: Path) -> dict[str, Any]:
     return description
 
 
+def refuse_other_settings(checkpoint: Path, settings: Mapping[str, Any], max_epochs: int | None) -> None:
+    """Refuse to resume a run with settings that it was not started with; `run.json` beside its checkpoints records them.
+
+    Args:
+        checkpoint: of the run.
+        settings: nested primitives that must be as they were, by key of the config.
+        max_epochs: of the resumed training; None or -1 is without end.
+
+    Raises:
+        RequestError: names the first key that differs and both values, or how many epochs are done already.
+    """
+    record = checkpoint.parents[1] / RUN_RECORD
+    before: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    run = record.parent if before else checkpoint
+    for key, value in _flat(settings):
+        old = before
+        for part in key.split("."):
+            old = old.get(part, _ABSENT) if isinstance(old, dict) else _ABSENT
+        if old is not _ABSENT and old != value:
+            raise RequestError(
+                f"{run} was trained with {key}={old}, not {value}; resume with the settings that it was started with."
+            )
+    epochs = int(torch.load(checkpoint, map_location="cpu", weights_only=True).get("epoch", -1)) + 1
+    if max_epochs not in (None, -1) and epochs > max_epochs:
+        raise RequestError(f"{run} has done {epochs} epochs already; trainer.max_epochs must be at least that, not {max_epochs}.")
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 @contextmanager
-def resumable(folder: Path) -> Iterator[None]:
-    """Say how to go on when a training in `folder` is interrupted."""
+def resumable(folder: Path, resumed: Path | None = None) -> Iterator[None]:
+    """Say how to go on when a training in `folder` is interrupted, and what is wrong with a run that cannot be resumed.
+
+    Raises:
+        RequestError: if the checkpoint `resumed` does not fit the network, or Lightning refuses it.
+    """
     try:
         yield
+    except (RuntimeError, MisconfigurationException) as error:
+        foreign = isinstance(error, MisconfigurationException) or "loading state_dict" in str(error)
+        if resumed is None or not foreign:
+            raise
+        reason = str(error).strip().splitlines()[0].rstrip(":. ")
+        raise RequestError(f"{resumed} cannot be resumed ({reason}); give the settings that it was started with.") from error
     except KeyboardInterrupt:
         if (folder / "checkpoints" / "last.ckpt").is_file():
             log.warning("Interrupted; the same command with resume=%s continues after the last validated epoch.", folder)

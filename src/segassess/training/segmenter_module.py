@@ -12,6 +12,7 @@ from segassess.data.batch import Batch
 from segassess.errors import ConfigError
 from segassess.metrics.segmentation import SegmentationMetrics
 from segassess.models.segmenters.base import Segmenter
+from segassess.training.finite import require_finite
 from segassess.training.losses import dice_loss
 from segassess.training.module import OptimizerFactory, Schedule
 
@@ -88,6 +89,7 @@ class SegmenterModule(L.LightningModule):
         self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch), sync_dist=True)
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.log("train/learning_rate", rate, on_step=True, on_epoch=False, batch_size=len(batch))
+        require_finite(loss, self.trainer.global_step)
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from segassess.cli import build
-from segassess.cli.evaluate import Candidate, evaluate_methods
+from segassess.cli import build, build_training
 from segassess.errors import CheckpointError
+from segassess.evaluation.methods import Candidate
 from segassess.evaluation.result_tables import comparison_table, region_table
 from segassess.models.baselines import build_baseline
 from segassess.models.segmenters.architectures import build_segmenter, resolved_spec
@@ -43,8 +43,9 @@ def evaluate(folder, monkeypatch):
     def run(*baselines: str, split: str = "test"):
         places = ["dataset=folder", f"dataset.root={folder / 'data'}", f"paths.output_root={folder}"]
         config = composed("evaluate", *places, "trainer.enable_progress_bar=false")
-        data = build.data(config, test_split=split)
-        evaluation = evaluate_methods(config, data, {"sure": Candidate(build_baseline("always_right"))}, baselines)
+        data = build_training.data(config, test_split=split)
+        evaluator = build_training.evaluator(config, data)
+        evaluation = evaluator.evaluate({"sure": Candidate(build_baseline("always_right"))}, baselines)
         assert data.test_sources == ["beta", "ocrnet", "unetformer"]
         return evaluation
 

@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
+import segassess
 from segassess import quality
 from segassess.errors import CheckpointError, ConfigError, InputError, RequestError
 from segassess.models.assessor.trained_assessor import Description
@@ -39,6 +41,21 @@ def test_any_batch_and_any_size(compact, graph_file):
     other = graph(images, np.roll(masks, 8, axis=3))
     same = inside & (np.roll(masks, 8, axis=3)[:, 0] > 0)
     assert np.abs(other - probabilities).max(axis=1)[same].max() > 1e-4
+
+
+def test_the_codes_are_the_decisions_of_quality_tif(compact, graph_file, tmp_path):
+    """Of an image that is one window of a size that needs no padding."""
+    images, masks = generated_batch((1, 128, 160))
+    session = onnxruntime.InferenceSession(str(graph_file), providers=["CPUExecutionProvider"])
+    probabilities, codes = session.run(None, {"image": images, "mask": masks})
+    assert codes.dtype == np.uint8 and codes.shape == (1, 128, 160)
+    judged = segassess.load(graph_file).assess(images[0].transpose(1, 2, 0), masks[0, 0] > 0)
+    assert np.array_equal(codes[0], judged.quality)
+    assert (probabilities.argmax(axis=1) != codes).mean() > 0.01, "the cuts matter"
+    # The same graph decides each image of a batch of another size.
+    images, masks = generated_batch((2, 64, 96))
+    probabilities, codes = session.run(None, {"image": images, "mask": masks})
+    assert np.array_equal(codes, np.stack([compact.description.calibration.decide(each) for each in probabilities]))
 
 
 @pytest.mark.parametrize(

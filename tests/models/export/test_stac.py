@@ -1,13 +1,15 @@
-"""The item has what the specifications of STAC items and of the Machine Learning Model extension require.
+"""The item fits the core schema of STAC 1.1, which pystac brings, and has what the Machine Learning Model extension requires.
 
-Their schemas are not here, so the requirements are written down below.
+The schema of the extension is in no package, so its requirements are written down below.
 """
 
 import hashlib
 import json
 import re
 
+import pystac
 import pytest
+from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
 from segassess.models.export.stac import ModelFile, model_name, stac_item
 from segassess.quality import CLASS_NAMES
@@ -28,6 +30,22 @@ def test_required_of_an_item(item):
     assert prefixes == {"mlm"} and any("/mlm/v1." in address for address in item["stac_extensions"])
 
 
+def test_fits_the_core_schema(item, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("no network in tests")
+
+    monkeypatch.setattr("pystac.stac_io.DefaultStacIO.read_text_from_href", refuse)
+    validator = JsonSchemaSTACValidator()
+    addresses = validator.validate_core(item, pystac.STACObjectType.ITEM, "1.1.0")
+    assert addresses and "item.json" in addresses
+    # Bands of the item that no asset has are refused.
+    for asset in item["assets"].values():
+        del asset["bands"]
+    item["properties"]["bands"] = [{"name": "red"}]
+    with pytest.raises(pystac.errors.STACValidationError):
+        validator.validate_core(item, pystac.STACObjectType.ITEM, "1.1.0")
+
+
 def test_required_of_a_model(item, compact):
     about = item["properties"]
     assert re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_.-]+[a-zA-Z0-9]", about["mlm:name"])
@@ -37,7 +55,8 @@ def test_required_of_a_model(item, compact):
     assert all(re.fullmatch(r"[0-9a-zA-Z_.-]+", key) for key in about["mlm:hyperparameters"])
     assert about["mlm:hyperparameters"]["calibration.cuts"] == [-1.1, -1.0]
     image, mask = about["mlm:input"]
-    assert image["bands"] == [band["name"] for band in about["bands"]] == ["red", "green", "blue"]
+    assert image["bands"] == ["red", "green", "blue"]
+    assert all([band["name"] for band in asset["bands"]] == image["bands"] for asset in item["assets"].values())
     assert image["value_scaling"] == [{"type": "min-max", "minimum": 0, "maximum": 255}] and mask["bands"] == []
     (output,) = about["mlm:output"]
     for structure, channels in ((image["input"], 3), (mask["input"], 1), (output["result"], 4)):

@@ -109,11 +109,11 @@ def generated_batch(shape: tuple[int, int, int]) -> Batch:
 
 
 def _network(loaded: LoadedAssessor) -> Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]:
-    network = QualityGraph(loaded.assessor, loaded.description.decoding).eval()
+    network = QualityGraph(loaded.assessor, loaded.description.decoding, loaded.description.calibration).eval()
 
     def run(images: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            result: NDArray[np.float32] = network(torch.from_numpy(images), torch.from_numpy(masks)).numpy()
+            result: NDArray[np.float32] = network(torch.from_numpy(images), torch.from_numpy(masks))[0].numpy()
         return result
 
     return run

@@ -1,4 +1,4 @@
-"""Write an assessor as an ONNX file: image and mask in, quality probabilities out."""
+"""Write an assessor as an ONNX file: image and mask in, quality probabilities and decided classes out."""
 
 import warnings
 from pathlib import Path
@@ -12,9 +12,10 @@ from segassess.files import atomic_path
 from segassess.models.assessor.base import Assessor
 from segassess.models.assessor.encoders.base import ImageEncoder
 from segassess.models.assessor.trained_assessor import LoadedAssessor
+from segassess.models.calibration import Calibration
 from segassess.models.export.antialiasing import antialiased_resizing
 from segassess.models.export.optional import optional
-from segassess.models.onnx_graph import IMAGE, MASK, PROBABILITIES, GraphMetadata
+from segassess.models.onnx_graph import CODES, IMAGE, MASK, PROBABILITIES, GraphMetadata
 from segassess.quality import Decoding
 from segassess.version import __version__
 
@@ -27,21 +28,32 @@ MAX_BYTES = 2**31
 
 
 class QualityGraph(nn.Module):
-    """An assessor from pixels to quality probabilities, with a fixed decoding.
+    """An assessor from pixels to quality probabilities and to the classes decided from them, with a fixed decoding.
 
     Args:
         assessor: the network.
         decoding: "consistent" or "free".
+        calibration: whose cuts decide.
     """
 
-    def __init__(self, assessor: Assessor, decoding: Decoding) -> None:
+    def __init__(self, assessor: Assessor, decoding: Decoding, calibration: Calibration) -> None:
         super().__init__()
         self.assessor = assessor
         self.decoding = decoding
+        self.calibration = calibration
 
-    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Images float32 (B, 3, H, W) in [0, 1], masks float32 (B, 1, H, W) in {0, 1} -> probabilities float32 (B, 4, H, W)."""
-        return quality.probabilities(self.assessor(image, mask).quality_logits, mask, self.decoding)
+    def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge a batch.
+
+        Args:
+            image: float32 (B, 3, H, W) in [0, 1].
+            mask: float32 (B, 1, H, W) in {0, 1}.
+
+        Returns:
+            Probabilities float32 (B, 4, H, W), not calibrated, and quality codes uint8 (B, H, W).
+        """
+        probabilities = quality.probabilities(self.assessor(image, mask).quality_logits, mask, self.decoding)
+        return probabilities, quality.decode(self.calibration.for_decisions(probabilities)).to(torch.uint8)
 
 
 def write_onnx(path: Path, loaded: LoadedAssessor, *, size: int | None = None, opset: int = OPSETS[0]) -> GraphMetadata:
@@ -81,7 +93,8 @@ def write_onnx(path: Path, loaded: LoadedAssessor, *, size: int | None = None, o
 
     metadata = GraphMetadata(loaded.description.as_dict(), loaded.digest, __version__, multiple, size)
     with atomic_path(path) as beside:
-        _trace(QualityGraph(assessor, loaded.description.decoding).eval(), beside, metadata, opset)
+        graph = QualityGraph(assessor, loaded.description.decoding, loaded.description.calibration)
+        _trace(graph.eval(), beside, metadata, opset)
         model = onnx.load(beside)
         onnx.helper.set_model_props(model, metadata.as_properties())
         onnx.save(model, beside)
@@ -93,6 +106,7 @@ def _trace(graph: QualityGraph, path: Path, metadata: GraphMetadata, opset: int)
     height, width = (metadata.size,) * 2 if metadata.size else (5 * metadata.pad_multiple, 7 * metadata.pad_multiple)
     image, mask = torch.rand(2, 3, height, width), (torch.rand(2, 1, height, width) > 0.5).float()
     axes = {0: "batch"} if metadata.size else {0: "batch", 2: "height", 3: "width"}
+    codes = {max(0, axis - 1): name for axis, name in axes.items()}
     with warnings.catch_warnings(), torch.no_grad(), antialiased_resizing():
         # What does not hold for all inputs is found by comparing (see `agreement`), not by reading warnings.
         warnings.simplefilter("ignore")
@@ -101,8 +115,8 @@ def _trace(graph: QualityGraph, path: Path, metadata: GraphMetadata, opset: int)
             (image, mask),
             path,
             input_names=[IMAGE, MASK],
-            output_names=[PROBABILITIES],
-            dynamic_axes=dict.fromkeys((IMAGE, MASK, PROBABILITIES), axes),
+            output_names=[PROBABILITIES, CODES],
+            dynamic_axes={**dict.fromkeys((IMAGE, MASK, PROBABILITIES), axes), CODES: codes},
             opset_version=opset,
             # Why not the exporter by torch.export: docs/export.md.
             dynamo=False,

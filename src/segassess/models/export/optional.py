@@ -7,7 +7,7 @@ from segassess.errors import RequestError
 
 
 def optional(package: str) -> Any:
-    """Import a package of the extra `export`.
+    """Import a package of the extra `export`; `huggingface_hub` comes with the extra `hub`.
 
     Raises:
         RequestError: if it is not installed.
@@ -15,4 +15,5 @@ def optional(package: str) -> Any:
     try:
         return import_module(package)
     except ModuleNotFoundError as error:
-        raise RequestError(f"The package {error.name} is not installed; pip install 'segassess[export]'.") from error
+        extra = "hub" if package == "huggingface_hub" else "export"
+        raise RequestError(f"The package {error.name} is not installed; pip install 'segassess[{extra}]'.") from error

@@ -85,7 +85,6 @@ def stac_item(
         "description": "Judges a segmentation mask: for every pixel the probabilities that the mask is a true positive, false "
         "positive, true negative or false negative there.",
         "license": licence or "other",
-        "bands": [{"name": band} for band in BANDS],
         "mlm:name": model_name(name),
         "mlm:architecture": f"{description.assessor['name']} on {description.encoder['name']}",
         "mlm:tasks": ["semantic-segmentation"],
@@ -178,6 +177,8 @@ def _asset(file: ModelFile, folder: Path) -> dict[str, Any]:
         "title": file.title,
         "type": file.media_type,
         "roles": ["mlm:model", *file.roles],
+        # Those of the imagery that the model takes; the core schema has them in assets only.
+        "bands": [{"name": band} for band in BANDS],
         "mlm:artifact_type": file.artifact_type,
         "file:size": file.path.stat().st_size,
         "file:checksum": _SHA256 + digest,

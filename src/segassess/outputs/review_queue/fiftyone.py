@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segassess.files import atomic_path
-from segassess.outputs.review_queue.tasks import ReviewTask, TaskError
+from segassess.outputs.review_queue.tasks import ReviewTask, Ring, TaskError
 
 METADATA, SAMPLES = "metadata.json", "samples.json"
 
@@ -55,15 +55,19 @@ def fiftyone_sample(task: ReviewTask, rank: int) -> dict[str, Any]:
         "x": task.x,
         "y": task.y,
         **task.scores,
-        "errors": {"_cls": "Polylines", "polylines": [_polyline(task, error) for error in task.errors]},
+        "errors": {
+            "_cls": "Polylines",
+            "polylines": [_polyline(task, error, ring) for error in task.errors for ring in error.rings],
+        },
     }
 
 
-def _polyline(task: ReviewTask, error: TaskError) -> dict[str, Any]:
+def _polyline(task: ReviewTask, error: TaskError, ring: Ring) -> dict[str, Any]:
+    """One piece of an error: pieces that a cut through a hole made share an edge, which rings of one filled polyline may not."""
     return {
         "_cls": "Polyline",
         "label": error.quality,
-        "points": [[[x / task.width, y / task.height] for x, y in ring] for ring in error.rings],
+        "points": [[[x / task.width, y / task.height] for x, y in ring]],
         "closed": True,
         "filled": True,
         "confidence": error.mean_error,

@@ -2,22 +2,37 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from omegaconf import DictConfig
+import torch
 from torch import distributed
 
-from segassess.cli import build
-from segassess.errors import ConfigError
+from segassess.errors import ConfigError, RequestError
 
 Result = TypeVar("Result")
 
 # Processes wait for the slowest one, whose last scene may take long. Gloo counts milliseconds in 32 bits.
 _PATIENCE = timedelta(days=20)
 STRATEGIES = ("auto", "ddp")
+
+
+def torch_device(accelerator: str) -> torch.device:
+    """Where to compute, by Lightning's name for it.
+
+    Args:
+        accelerator: "auto", "cpu" or "gpu"; all others compute on the CPU.
+
+    Raises:
+        RequestError: if it is not there.
+    """
+    there = torch.cuda.is_available()
+    if accelerator == "gpu" and not there:
+        raise RequestError("trainer.accelerator=gpu, but PyTorch finds no GPU; use trainer=cpu.")
+    return torch.device("cuda" if there and accelerator in ("auto", "gpu") else "cpu")
 
 
 class Processes(AbstractContextManager["Processes"]):
@@ -32,25 +47,23 @@ class Processes(AbstractContextManager["Processes"]):
         device: where this one computes.
 
     Args:
-        trainer: the node; keys accelerator, devices, num_nodes, strategy.
+        trainer: of the configuration; keys accelerator, devices, num_nodes, strategy.
 
     Raises:
         ConfigError: if it shares models and not scenes.
         RequestError: if its devices are not there.
     """
 
-    def __init__(self, trainer: DictConfig) -> None:
+    def __init__(self, trainer: Mapping[str, Any]) -> None:
         self.count, self.rank = 1, 0
-        self._trainer = trainer
-        self._alone = trainer.strategy == "auto" and trainer.devices in (1, "auto", "1") and trainer.num_nodes == 1
-        if self._alone:
-            self.device = build.device(trainer)
-        elif trainer.strategy not in STRATEGIES:
+        self._accelerator, self._devices, self._nodes = str(trainer["accelerator"]), trainer["devices"], trainer["num_nodes"]
+        strategy = trainer["strategy"]
+        self._alone = strategy == "auto" and self._devices in (1, "auto", "1") and self._nodes == 1
+        if not self._alone and strategy not in STRATEGIES:
             raise ConfigError(
-                f"Scenes are shared by trainer.strategy={' or '.join(STRATEGIES)}, not {trainer.strategy}; choose trainer=ddp."
+                f"Scenes are shared by trainer.strategy={' or '.join(STRATEGIES)}, not {strategy}; choose trainer=ddp."
             )
-        else:
-            build.device(trainer, first=True)
+        self.device = torch_device(self._accelerator)
 
     def __enter__(self) -> Self:
         if self._alone:
@@ -60,9 +73,9 @@ class Processes(AbstractContextManager["Processes"]):
 
         # Scenes are shared, and not tensors: the group only carries words, which gloo does with any device.
         fabric = Fabric(
-            accelerator=str(self._trainer.accelerator),
-            devices=build.plain(self._trainer.devices),
-            num_nodes=self._trainer.num_nodes,
+            accelerator=self._accelerator,
+            devices=self._devices if isinstance(self._devices, int | str) else list(self._devices),
+            num_nodes=self._nodes,
             strategy=DDPStrategy(process_group_backend="gloo", timeout=_PATIENCE),
         )
         fabric.launch()

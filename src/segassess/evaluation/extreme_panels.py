@@ -8,9 +8,9 @@ from statistics import median
 import torch
 
 from segassess import quality
-from segassess.cli.evaluate import Candidate
 from segassess.data.module import AssessmentData
 from segassess.data.sampling import TileKey, collate_tiles
+from segassess.evaluation.methods import Candidate
 from segassess.files import atomic_path
 from segassess.metrics.evaluation import MaskRow
 from segassess.outputs.panel import render_panel

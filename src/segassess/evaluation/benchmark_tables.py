@@ -12,9 +12,10 @@ from rich.table import Table
 
 from segassess.evaluation.curves import write_reliability_plot, write_review_plot
 from segassess.evaluation.result_tables import COLUMNS as RESULT_COLUMNS
-from segassess.evaluation.result_tables import MAIN_METRIC, number, write_csv
+from segassess.evaluation.result_tables import MAIN_METRIC, write_csv
 from segassess.files import atomic_path
 from segassess.metrics.evaluation import MaskRow, pooled_metrics
+from segassess.outputs.tables import number
 
 COLUMNS = {**RESULT_COLUMNS, "refined_iou_gain": "refined IoU gain"}
 

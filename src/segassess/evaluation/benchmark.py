@@ -1,0 +1,114 @@
+"""The trainings of a benchmark, each by `train.py` in a process of its own, and what they must not have seen."""
+
+import json
+import logging
+import os
+import subprocess
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segassess.data.module import AssessmentData
+from segassess.errors import ConfigError, RequestError
+from segassess.evaluation.benchmark_tables import Part
+from segassess.evaluation.commands import command_of
+from segassess.files import atomic_path
+from segassess.models.assessor.trained_assessor import LoadedAssessor, load_assessor
+from segassess.version import __version__
+
+log = logging.getLogger(__name__)
+
+ASSESSOR = "assessor.safetensors"
+# In the folder of a training: what it was asked to do.
+RECIPE = "recipe.json"
+# What it printed, where several run side by side.
+LOG = "training.log"
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training of the benchmark: `train.py` with these overrides, into this folder."""
+
+    method: str
+    seed: int
+    overrides: tuple[str, ...]
+    folder: Path
+
+    def run(self, threads: int | None = None) -> LoadedAssessor:
+        """Train, or go on, or take what is complete.
+
+        Args:
+            threads: of the process, which then has company and prints into its folder; None has the terminal to itself.
+
+        Raises:
+            RequestError: if the folder holds another training, or training fails.
+        """
+        recipe, file = self.folder / RECIPE, self.folder / ASSESSOR
+        wanted = {"version": __version__, "overrides": list(self.overrides)}
+        if recipe.is_file() and json.loads(recipe.read_text(encoding="utf-8")) != wanted:
+            raise RequestError(
+                f"{self.folder} holds a training with other settings; move it away, or set benchmark.folder to another folder."
+            )
+        if file.is_file():
+            log.info("%s, seed %d: complete from an earlier run (%s).", self.method, self.seed, file)
+            return load_assessor(file)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with atomic_path(recipe) as temporary:
+            temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        last = self.folder / "checkpoints" / "last.ckpt"
+        resume = [f"resume={last}"] if last.is_file() else []
+        log.info("%s, seed %d: training%s.", self.method, self.seed, " goes on" if resume else "")
+        command = [*command_of("train"), *self.overrides, *resume, f"hydra.run.dir={self.folder}"]
+        with ExitStack() as stack:
+            options: dict[str, Any] = {}
+            if threads is not None:
+                output = stack.enter_context((self.folder / LOG).open("a", encoding="utf-8"))
+                options = {"stdout": output, "stderr": output, "env": {**os.environ, "OMP_NUM_THREADS": str(threads)}}
+            code = subprocess.run(command, check=False, **options).returncode
+        if code:
+            where = "above" if threads is None else str(self.folder / LOG)
+            raise RequestError(f"The training of {self.method} with seed {self.seed} ended with exit code {code}; see {where}.")
+        log.info("%s, seed %d: done.", self.method, self.seed)
+        return load_assessor(file)
+
+
+def train_all(trainings: Sequence[Training], jobs: int) -> list[LoadedAssessor]:
+    """Run all trainings, `jobs` of them side by side, which share the cores; gives the assessors in their order.
+
+    Raises:
+        ConfigError: if `jobs` is not at least 1.
+        RequestError: see `Training.run`; those that are under way end first, no further one is begun.
+    """
+    if jobs < 1:
+        raise ConfigError(f"benchmark.jobs must be at least 1, not {jobs}.")
+    if jobs == 1:
+        return [training.run() for training in trainings]
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        return list(pool.map(lambda training: training.run(threads), trainings))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def refuse_leaks(loaded: LoadedAssessor, data: AssessmentData, parts: Iterable[Part]) -> None:
+    """See that nothing an assessor has learned from, was chosen or calibrated on, is about to be reported as unseen.
+
+    Raises:
+        RequestError: names the first tile or source.
+    """
+    training = loaded.description.training
+    if "trained_on" not in training:
+        raise RequestError("The assessor does not say which tiles it has seen; train it anew.")
+    seen = {*training["trained_on"], *training["selected_on"]}
+    groups = {tile.group for tile in data.tileset.tiles("train") if tile.key in seen}
+    for tile in data.test_tiles():
+        if tile.key in seen or tile.group in groups:
+            raise RequestError(f"The tile {tile.name} took part in training and must not be reported; choose another split.")
+    learned = {*training["sources"], *training["calibration_sources"]}
+    for part in parts:
+        if part.unseen_sources and (both := sorted(learned & set(part.sources))):
+            raise RequestError(f"Masks of {both[0]} took part in training and must not be reported as unseen.")

@@ -1,0 +1,95 @@
+"""Areas out of whatever geometries a layer holds: rings that were left open, collections, surfaces in 3D."""
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+_AREAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+# Codes in well-known binary: what is unknown to shapely, and of the same layout, what is known.
+_SURFACES = {15: 6, 16: 6, 17: 3}
+
+
+def areas(stored: Sequence[bytes | None], notes: list[str]) -> NDArray[Any]:
+    """Polygons and multipolygons (N,) of 2-D geometries in well-known binary; None where there is no area.
+
+    Args:
+        stored: of each feature.
+        notes: to which is added what was mended or left out, and how often.
+    """
+    count = len(stored)
+    geometries = np.asarray(shapely.from_wkb(np.array(stored, object), on_invalid="ignore"))
+
+    def mend(chosen: NDArray[np.bool_], way: Callable[[int], Any], note: str) -> None:
+        for index in np.flatnonzero(chosen):
+            geometries[index] = way(int(index))
+        mended = int((chosen & ~shapely.is_missing(geometries)).sum())
+        if mended:
+            notes.append(f"{mended} of {count} features {note}")
+
+    unread = np.array([binary is not None for binary in stored], bool) & shapely.is_missing(geometries)
+    surfaces = unread & np.array([binary is not None and _code(binary) in _SURFACES for binary in stored], bool)
+    mend(surfaces, lambda index: _from_above(bytes(stored[index] or b"")), "are surfaces in 3D, used as they look from above.")
+    open_rings = unread & shapely.is_missing(geometries)
+    mend(
+        open_rings,
+        lambda index: shapely.from_wkb(stored[index], on_invalid="fix"),
+        "have rings that were left open, and are closed.",
+    )
+    collections = shapely.get_type_id(geometries) == shapely.GeometryType.GEOMETRYCOLLECTION
+    mend(collections, lambda index: _polygons_of(geometries[index]), "are collections, whose polygons are used.")
+    here = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
+    finite = here & np.isfinite(shapely.bounds(geometries)).all(axis=1)
+    finite[finite] = [bool(np.isfinite(shapely.get_coordinates(each)).all()) for each in geometries[finite]]
+    areal = np.isin(shapely.get_type_id(geometries), _AREAL)
+    for lost, note in (
+        (~here, "have no geometry, or none that can be read, and are left out."),
+        (here & ~finite, "have coordinates that are no numbers, and are left out."),
+        (finite & ~areal, "are no polygons and are left out."),
+    ):
+        if lost.any():
+            notes.append(f"{int(lost.sum())} of {count} features {note}")
+    geometries[~(finite & areal)] = None
+    return geometries
+
+
+def _polygons_of(collection: Any) -> Any:
+    """The polygons of a collection, also of those in it, as one geometry; None without."""
+    parts = shapely.get_parts(np.array([collection], object))
+    while (shapely.get_type_id(parts) >= shapely.GeometryType.MULTIPOINT).any():
+        parts = shapely.get_parts(parts)
+    polygons = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
+    if len(polygons) < 2:
+        return polygons[0] if len(polygons) else collection
+    return shapely.MultiPolygon(list(polygons))
+
+
+def _from_above(binary: bytes) -> Any:
+    """A polyhedral surface, TIN or triangle as the area that its faces cover; None if it cannot be read."""
+    known = bytearray(binary)
+    _rename(known, 0)
+    surface: Any = shapely.from_wkb(bytes(known), on_invalid="fix")
+    if surface is None:
+        return None
+    # Walls have no area from above.
+    faces = [face for face in shapely.make_valid(shapely.get_parts(surface)) if face.area > 0]
+    return shapely.union_all(faces) if faces else None
+
+
+def _code(binary: bytes) -> int:
+    return int(struct.unpack_from("<I" if binary[0] else ">I", binary, 1)[0])
+
+
+def _rename(binary: bytearray, start: int) -> int:
+    """Replace the codes of a surface and of its faces from a byte on; gives where it ends."""
+    order = "<" if binary[start] else ">"
+    code, parts = struct.unpack_from(f"{order}II", binary, start + 1)
+    struct.pack_into(f"{order}I", binary, start + 1, _SURFACES.get(code, code))
+    at = start + 9
+    for _ in range(parts):
+        # A part is a face, or a ring of one.
+        at = _rename(binary, at) if code in (15, 16) else at + 4 + 16 * struct.unpack_from(f"{order}I", binary, at)[0]
+    return at

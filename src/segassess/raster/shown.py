@@ -1,0 +1,135 @@
+"""Rasters as a viewer shows them: turned as EXIF says, and black where "min is white" stores white."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rasterio.enums import ColorInterp
+from rasterio.windows import Window
+
+# Formats whose readers in GDAL leave the picture as the camera stored it.
+_TURNED = ("JPEG", "PNG", "WEBP")
+_ORIENTATION = 0x0112
+
+
+class ShownDataset:
+    """A rasterio dataset whose `read` gives what a viewer shows; what is not defined here is the dataset's own.
+
+    Args:
+        stored: the dataset as stored.
+        path: where it is, since GDAL reads the orientation of JPEG only.
+
+    Attributes:
+        stored: the dataset as stored.
+        orientation: 1 to 8 as EXIF numbers them; 1 is as stored, which a picture with a georeference always is.
+        white: the largest value, where values are stored as "min is white"; else None.
+        notes: sentences about the two.
+    """
+
+    def __init__(self, stored: Any, path: str | Path) -> None:
+        self.stored = stored
+        self.orientation = _orientation(stored, path)
+        self.white = _white(stored)
+        self.notes: list[str] = []
+        if self.orientation != 1:
+            self.notes.append(f"it is turned as its EXIF orientation {self.orientation} says.")
+        if self.white is not None:
+            self.notes.append("its values are stored as min-is-white and are inverted.")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stored, name)
+
+    @property
+    def _transposed(self) -> bool:
+        return self.orientation >= 5
+
+    @property
+    def height(self) -> int:
+        """Number of rows as shown."""
+        return int(self.stored.width if self._transposed else self.stored.height)
+
+    @property
+    def width(self) -> int:
+        """Number of columns as shown."""
+        return int(self.stored.height if self._transposed else self.stored.width)
+
+    @property
+    def colorinterp(self) -> tuple[ColorInterp, ...]:
+        """Of the bands; a palette of "min is white" has done its work."""
+        stored: tuple[ColorInterp, ...] = self.stored.colorinterp
+        return stored if self.white is None else (ColorInterp.gray, *stored[1:])
+
+    @property
+    def nodatavals(self) -> tuple[float | None, ...]:
+        """Of the bands, among the values that `read` gives."""
+        return tuple(value if None in (value, self.white) else self.white - value for value in self.stored.nodatavals)
+
+    @property
+    def nodata(self) -> float | None:
+        """Of the first band."""
+        return self.nodatavals[0]
+
+    def read(self, bands: int | list[int], **options: Any) -> NDArray[Any]:
+        """As rasterio's, of the options `window` and `out_shape`."""
+        data: NDArray[Any] = self._turned(self.stored.read(bands, **self._as_stored(options)))
+        return data if self.white is None else inverted(data, self.white)
+
+    def read_masks(self, bands: int | list[int], **options: Any) -> NDArray[np.uint8]:
+        """As rasterio's, of the options `window` and `out_shape`."""
+        return self._turned(self.stored.read_masks(bands, **self._as_stored(options)))
+
+    def _as_stored(self, options: dict[str, Any]) -> dict[str, Any]:
+        if self.orientation == 1:
+            return options
+        stored = dict(options)
+        if self._transposed and "out_shape" in stored:
+            *bands, rows, columns = stored["out_shape"]
+            stored["out_shape"] = (*bands, columns, rows)
+        if "window" in stored:
+            window = stored["window"]
+            top, left, rows, columns = window.row_off, window.col_off, window.height, window.width
+            # Undo what `_turned` does, in the opposite order.
+            if self.orientation in (3, 4, 7, 8):
+                top = self.height - top - rows
+            if self.orientation in (2, 3, 6, 7):
+                left = self.width - left - columns
+            stored["window"] = Window(top, left, rows, columns) if self._transposed else Window(left, top, columns, rows)
+        return stored
+
+    def _turned(self, data: NDArray[Any]) -> NDArray[Any]:
+        """Stored values (..., h, w) as shown."""
+        if self._transposed:
+            data = np.swapaxes(data, -1, -2)
+        if self.orientation in (3, 4, 7, 8):
+            data = data[..., ::-1, :]
+        return data[..., ::-1] if self.orientation in (2, 3, 6, 7) else data
+
+
+def inverted(data: NDArray[Any], white: int) -> NDArray[Any]:
+    """Values of "min is white" as of "min is black", in the same dtype; NaN stays."""
+    return np.asarray(white - data, data.dtype)
+
+
+def _white(dataset: Any) -> int | None:
+    if dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") != "YES" or np.dtype(dataset.dtypes[0]).kind != "u":
+        return None
+    bits = dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8 * np.dtype(dataset.dtypes[0]).itemsize)
+    return int(2 ** int(bits) - 1)
+
+
+def _orientation(dataset: Any, path: str | Path) -> int:
+    if dataset.driver not in _TURNED or dataset.crs is not None or not dataset.transform.is_identity:
+        return 1
+    said = dataset.tags().get("EXIF_Orientation")
+    if said is None and Path(path).is_file():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                with Image.open(path) as picture:
+                    said = picture.getexif().get(_ORIENTATION)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return 1  # GDAL says what is wrong with it
+    return int(said) if str(said) in "12345678" else 1
