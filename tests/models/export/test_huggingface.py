@@ -85,7 +85,7 @@ def test_the_card_of_the_box_is_its_own(tmp_path):
     card = card_of(checkpoint, loaded, "twin_lite0")
     text = card.markdown(loaded, "somebody/assessor")
     matter = front_matter(text)
-    assert matter["license"] == "apache-2.0" and matter["datasets"] == ["all_real", "shared_tiles", "real_networks"]
+    assert matter["license"] == "apache-2.0" and matter["datasets"] == ["all_real", "real_networks", "shared_tiles"]
     assert {"library_name", "tags", "metrics", "pipeline_tag"} <= matter.keys()
     for words in ("OpenAerialMap contributors", "## Limits", 'from_pretrained("somebody/assessor")'):
         assert words in text
