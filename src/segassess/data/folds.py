@@ -20,7 +20,7 @@ def divide(tiles: Sequence[Tile], folds: int, seed: int) -> list[list[Tile]]:
     if folds < 2:
         raise RequestError(f"folds must be at least 2, not {folds}.")
     if len(groups) < folds:
-        raise RequestError(f"{len(groups)} groups of tiles do not make {folds} folds; set folds={len(groups)} or less.")
+        raise RequestError(f"{len(groups)} groups of tiles are too few for {folds} folds; set folds={len(groups)} or fewer.")
     names = sorted(groups)
     np.random.default_rng(seed).shuffle(names)
     # A stable sort keeps the shuffled order among groups of one size.

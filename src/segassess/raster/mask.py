@@ -112,7 +112,7 @@ def open_raster_mask(path: RasterPath, grid: Grid | None = None, label: int | No
         own = Georeference.of(dataset)
         if own is None or own.crs is None or grid.georeference is None or grid.georeference.crs is None:
             raise InputError(
-                f"{path} {difference}, and without a CRS of both it cannot be resampled; give a mask on the grid of the image."
+                f"{path} {difference} and can only be resampled if both have a CRS; give a mask on the grid of the image."
             )
         _require_sight(dataset, own, grid, grid.georeference, path)
         # No mask holds NaN, so NaN marks what the mask does not cover.

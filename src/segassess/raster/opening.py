@@ -49,7 +49,7 @@ def opened(path: RasterPath, what: str = "an image") -> Iterator[Any]:
             if dataset.count == 0:
                 raise InputError(f"{path} has no bands of its own; give one of its subdatasets, or save it as GeoTIFF or PNG.")
             if dataset.width == 0 or dataset.height == 0:
-                raise InputError(f"{path} has {dataset.width} x {dataset.height} pixels; {what} must have some.")
+                raise InputError(f"{path} has {dataset.width} x {dataset.height} pixels; {what} needs at least one.")
             if any("complex" in dtype for dtype in dataset.dtypes):
                 raise InputError(f"{path} holds complex numbers ({dataset.dtypes[0]}); give real numbers, such as the amplitude.")
             with reading(path):

@@ -85,7 +85,7 @@ def find_pairs(image: RasterPath | None, mask: RasterPath | Sequence[RasterPath]
 def _several_masks(images: _Found, masks: list[str], request: str) -> FoundPairs:
     """Match one image with a list of masks."""
     if not images.single:
-        raise RequestError(f"{request} must be one file where mask= is a list; for many images give a CSV of pairs, or folders.")
+        raise RequestError(f"{request} must be one file if mask= is a list; for many images give a CSV of pairs, or folders.")
     masks = [on_disk(mask) for mask in masks]
     absent = [mask for mask in masks if not _exists(mask)]
     if absent or not masks:
@@ -154,7 +154,7 @@ def _match(images: _Found, masks: _Found, request: str) -> FoundPairs:
     # A wide pattern for the images may find the masks as well.
     images.paths = [path for path in images.paths if path not in set(masks.paths)]
     if not images.paths:
-        raise RequestError(f"{request} hold the same files; keep images and masks apart by folder or by pattern.")
+        raise RequestError(f"{request} match the same files; separate images and masks by folder or pattern.")
     by_folder = max(Counter(map(_stem, images.paths)).values()) > 1
     keys: list[Callable[[str, _Found], str]] = [_folder_and_stem] if by_folder else [_stem_key, _wildcard_key]
     for key in keys:
@@ -242,11 +242,11 @@ def _pairs_of_csv(path: Path) -> FoundPairs:
             sources[source] = mask
     if not images:
         reasons = f" (such as: {failures[0].reason[:-1]})" if failures else ""
-        raise RequestError(f"{path} names no pair of files that exist{reasons}; its paths are relative to its own folder.")
+        raise RequestError(f"{path} lists no pair of existing files{reasons}; paths are relative to the CSV's folder.")
     given = Counter(safe_name(name).casefold() for _, name in images if name)
     for _, name in images:
         if name and given[safe_name(name).casefold()] > 1:
-            raise RequestError(f"{path} gives the name {name} to several images; names must differ, also in other than case.")
+            raise RequestError(f"{path} gives the name {name} to several images; names must differ in more than case.")
     automatic = _unique_names([image for image, name in images if not name], taken=set(given))
     pairs = tuple(
         Pair(safe_name(name) if name else automatic[image], image, sources) for (image, name), sources in images.items()

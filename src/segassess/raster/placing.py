@@ -29,7 +29,7 @@ def to_pixels(geometries: NDArray[Any], crs: str | None, grid: Grid, path: str, 
         raise InputError(f"{path} is in {crs} and its image has no CRS; assign one to the image.")
     placed = geometries.copy()
     if crs is not None and len(placed):
-        with as_input_error(f"{path} cannot be read in its CRS ({{reason}}); assign one that is known.", ValueError):
+        with as_input_error(f"{path} cannot be read in its CRS ({{reason}}); assign a known CRS.", ValueError):
             layer = CRS.from_user_input(crs)
         if layer != image.crs:
             placed = _in_crs(placed, layer, image, path, notes)
@@ -62,9 +62,7 @@ def require_meeting(polygons: NDArray[Any], grid: Grid, path: str) -> None:
 
 def _require_pixels(geometries: NDArray[Any], crs: str | None, path: str) -> None:
     """Refuse a layer with a CRS over an image without one. GeoJSON always has a CRS but may hold pixels: large numbers."""
-    mend = (
-        "give the image a CRS and a transform (ground control points are not enough; gdalwarp makes them), or a layer in pixels"
-    )
+    mend = "give the image a CRS and a transform (gdalwarp derives them from ground control points), or give a layer in pixels"
     if crs is None or not len(geometries):
         return
     geojson = path.lower().endswith(_GEOJSON)
@@ -86,7 +84,7 @@ def _in_crs(geometries: NDArray[Any], layer: CRS, image: Georeference, path: str
             swapped = bool((np.abs(boxes[:, [0, 2]]) <= 90).all() and (np.abs(boxes[:, [1, 3]]) <= 180).all())
             hint = " (x and y may be swapped)" if swapped else ""
             raise InputError(
-                f"{path} counts as {name_of(layer)}, but its coordinates, such as {boxes[0, 0]:.9g}, {boxes[0, 1]:.9g}, are not "
+                f"{path} is read as {name_of(layer)}, but its coordinates, such as {boxes[0, 0]:.9g}, {boxes[0, 1]:.9g}, are not "
                 f"degrees of longitude and latitude{hint}; save it with its CRS, as GeoPackage."
             )
         geometries = geometries.copy()
