@@ -84,7 +84,7 @@ class TestGeometries:
         floor, roof = ([(x, y, z) for x, y in flat] for z in (0, 5))
         wall = [(west, south, 0), (east, south, 0), (east, south, 5), (west, south, 5), (west, south, 0)]
         pixels, notes = burnt(layer(tmp_path / "a.gpkg", [self.surface([floor, wall, roof])]), grid)
-        assert is_the_square(pixels) and "1 of 1 features are surfaces" in notes
+        assert is_the_square(pixels) and "1 of 1 features are 3D surfaces" in notes
 
     def test_triangles(self, tmp_path, grid):
         west, south, east, north = SQUARE.bounds

@@ -202,7 +202,7 @@ class TestCsv:
     def test_refusals(self):
         refuses("image=none.csv does not exist", "none.csv")
         refuses("leave out mask=m.tif", self.write("image,mask\nb.tif,m/a.tif\n"), "m.tif")
-        refuses("has the columns picture, mask; it needs image and mask", self.write("picture,mask\nb.tif,m/a.tif\n"))
+        refuses("has the columns picture, mask; it needs image, mask", self.write("picture,mask\nb.tif,m/a.tif\n"))
         refuses("has the columns none", self.write(""))
         refuses("no pair of existing files", self.write("image,mask\n"))
         refuses(r"no pair of existing files \(such as: data/x.tif", self.write("image,mask\nx.tif,m/a.tif\n"))

@@ -110,7 +110,7 @@ def name_of(crs: Any) -> str:
 
 
 def transformed(points: NDArray[np.float64], crs: Any, to: Any) -> NDArray[np.float64]:
-    """Transform points (N, 2) to another CRS; raises one of `LIBRARY_ERRORS` if a point has no image there."""
+    """Transform points (N, 2) to another CRS; raises one of `LIBRARY_ERRORS` if that fails for a point."""
     return np.column_stack(rasterio.warp.transform(crs, to, points[:, 0], points[:, 1])) if len(points) else points
 
 

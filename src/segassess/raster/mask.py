@@ -135,7 +135,7 @@ def open_raster_mask(path: RasterPath, grid: Grid | None = None, label: int | No
 
 
 def _require_sight(dataset: Any, own: Georeference, grid: Grid, image: Georeference, path: RasterPath) -> None:
-    """Refuse a mask whose CRS contains no point of the image; GDAL would leave its pixels uninitialised."""
+    """Refuse a mask to whose CRS no point of the image can be transformed; GDAL would leave its pixels uninitialised."""
     rows, columns = (np.linspace(0, size, _POINTS) for size in (grid.height, grid.width))
     points = apply_to_all(image.transform, np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2))
     for point in points[:, None]:

@@ -42,7 +42,7 @@ class OnlineAms:
     def __call__(self, batch: Batch) -> Batch:
         """Make B x (number of segmenters) shuffled views of B images with truth; `source` names each view's segmenter.
 
-        The masks of the batch are ignored. Images are padded to squares with pixels that do not count.
+        The masks of the batch are ignored. Images that are not square are padded with pixels that do not count.
         """
         if batch.truth is None:
             raise ValueError("A training batch needs truth.")
