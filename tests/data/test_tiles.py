@@ -102,7 +102,7 @@ def test_a_group_in_two_folders_is_refused(tmp_path):
         save(tmp_path / split / "image" / f"{split}.png", np.zeros((8, 8, 3), np.uint8))
         (tmp_path / split / "tiles.csv").write_text(f"name,group,region\n{split},{group},here\n")
     assert FolderTiles(tmp_path).tiles("train"), "val is not one of its splits"
-    with pytest.raises(RequestError, match=r"group g1 of here lies in several splits \(train, valid\); mend .*val.tiles\.csv"):
+    with pytest.raises(RequestError, match=r"group g1 of here lies .*\(train, valid\).* .*val.tiles\.csv"):
         FolderTiles(tmp_path, {"valid": "val"}).tiles("valid")
 
 
@@ -141,5 +141,5 @@ def test_sources_on_disk_and_made(tiny_folder):
         masks[source.name] = source.mask(tile, pixels, np.random.default_rng(0))
         assert masks[source.name].shape == (96, 96) and masks[source.name].dtype == np.bool_
     assert np.array_equal(masks["alpha"], tile.read_mask("alpha"))
-    with pytest.raises(RequestError, match=r"source 'gamma'; there are alpha, beta, ocrnet, perturbed"):
+    with pytest.raises(RequestError, match=r"'gamma'.* alpha, beta, ocrnet, perturbed"):
         data.sources(["gamma"], tileset.tiles("test"))

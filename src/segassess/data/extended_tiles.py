@@ -9,14 +9,10 @@ from segassess.errors import RequestError
 
 
 class ExtendedTiles(TileSet):
-    """One data set, and others that are only learned from: their training tiles join its training tiles.
+    """Adds the training tiles of other data sets, called `<data set>_<tile>`, to those of `base`.
 
-    Everything else is the first data set's alone: what selects, what calibrates and what is reported. Its tiles keep name and
-    key, so that what a network remembers to have seen means the same with and without the additions.
-
-    Args:
-        base: the data set that is extended.
-        added: data sets to learn from as well, by name; their tiles are called `<name of the addition>_<their name>`.
+    Selection, calibration and results use `base` alone. Its tiles keep name and key, so that a network's record of seen tiles
+    means the same with and without additions.
     """
 
     def __init__(self, base: TileSet, added: Mapping[str, TileSet]) -> None:
@@ -29,7 +25,7 @@ class ExtendedTiles(TileSet):
         return self._extended(split, self.base.tiles(split))
 
     def learning_tiles(self, split: str) -> list[Tile]:
-        """See `TileSet.learning_tiles`; `train_regions` is the first data set's."""
+        """See `TileSet.learning_tiles`; `train_regions` is that of `base`."""
         return self._extended(split, self.base.learning_tiles(split))
 
     def selectable_tiles(self) -> list[Tile]:
@@ -37,7 +33,7 @@ class ExtendedTiles(TileSet):
         return self.base.selectable_tiles()
 
     def mask_folder(self, split: str, source: str) -> Path:
-        """See `TileSet.mask_folder`; the masks of additions lie beside their own tiles."""
+        """See `TileSet.mask_folder`; masks of additions lie beside their own tiles."""
         return self.base.mask_folder(split, source)
 
     def _extended(self, split: str, tiles: list[Tile]) -> list[Tile]:

@@ -1,7 +1,6 @@
-"""Which masks of which tiles are seen when: training views by AMS, evaluation by tile, both reproducible and divisible.
+"""Training views by AMS and evaluation by tile.
 
-Every random choice is drawn from a generator seeded by (seed, epoch, tile), never from global state. So an epoch is the same
-whatever the number of workers, ranks or resumptions.
+Generators are seeded by (seed, epoch, tile), never from global state, so an epoch does not depend on workers, ranks or resuming.
 """
 
 import zlib
@@ -24,7 +23,7 @@ from segassess.errors import RequestError
 
 @dataclass(frozen=True)
 class TileKey:
-    """What a sampler asks of a dataset: a tile, in an epoch; `filler` marks repeats that keep ranks in step and never count."""
+    """A tile in an epoch; a `filler` repeats a tile to keep ranks in step and never counts."""
 
     index: int
     epoch: int = 0
@@ -32,22 +31,15 @@ class TileKey:
 
 
 def _as_key(key: TileKey | int) -> TileKey:
-    """A plain index, as Lightning's own sampler deals with `trainer.overfit_batches`, means epoch 0: always the same views."""
+    """Convert a plain index, as Lightning uses for `trainer.overfit_batches`, to epoch 0: always the same views."""
     return key if isinstance(key, TileKey) else TileKey(key)
 
 
 class TileSampler(Sampler[TileKey]):
     """Deals tiles to ranks.
 
-    Shuffled (training): a permutation by (seed, epoch); what does not fill all ranks evenly is left out of this epoch.
-    Not shuffled (evaluation): every tile exactly once; short ranks get fillers, so that all make the same number of steps.
-
-    Args:
-        count: number of tiles.
-        shuffle: training order.
-        seed: of the permutation.
-        rank: this process.
-        world: number of processes.
+    For training (`shuffle`), it permutes tiles by (seed, epoch) and leaves out what does not fill all ranks evenly. For
+    evaluation, it deals every tile exactly once and adds fillers, so that all ranks make the same number of steps.
     """
 
     def __init__(self, count: int, *, shuffle: bool, seed: int = 0, rank: int = 0, world: int = 1) -> None:
@@ -57,7 +49,7 @@ class TileSampler(Sampler[TileKey]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch, also after resuming."""
+        """Set the epoch; Lightning calls this before each epoch, also after resuming."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -72,7 +64,7 @@ class TileSampler(Sampler[TileKey]):
 
 
 def _assessable(tiles: Sequence[Tile], sources: Sequence[MaskSource]) -> list[Tile]:
-    """Tiles with truth and a mask of at least one of the sources."""
+    """Tiles with truth and a mask of at least one source."""
     found = [tile for tile in tiles if tile.truth is not None and any(source.covers(tile) for source in sources)]
     if not found:
         names = ", ".join(source.name for source in sources) or "none"
@@ -83,8 +75,6 @@ def _assessable(tiles: Sequence[Tile], sources: Sequence[MaskSource]) -> list[Ti
 
 
 class _TileReader:
-    """Reads tiles, and keeps them in memory if asked to."""
-
     def __init__(self, tiles: Sequence[Tile], cache: bool) -> None:
         self.tiles = list(tiles)
         self._cache: dict[int, TilePixels] | None = {} if cache else None
@@ -98,21 +88,14 @@ class _TileReader:
 
 
 class AmsDataset(Dataset[list[Sample]]):
-    """Training views: for each tile one independently augmented view per source.
+    """Training views: for each tile one independently augmented view per source that covers it.
 
-    Args:
-        tiles: training tiles with truth.
-        sources: training sources; a tile uses those that cover it.
-        views: views per image; None is one per source, fewer draws that many sources without replacement, more goes round the
-            sources again.
-        crop: side of the square views in pixels; None keeps whole tiles (which then must all have one size).
-        object_crops: share in [0, 1] of crops that are centred on an object of mask or truth; the rest is uniform.
-        scale: probability in [0, 1] of a view at another ground resolution; see `_rescaled`. Needs a crop.
-        gsd: finest and coarsest of these, in metres per pixel; tiles that do not say theirs take any.
-        augmentation: photometric and geometric augmentation, or None.
-        turn: turn and mirror each view; off where that happens later (`training.online_ams`).
-        seed: of all random choices.
-        cache: keep tiles in memory.
+    If there are fewer `views` than sources, they are drawn without replacement; if more, sources repeat. `crop` is the side of
+    the square views in pixels; None keeps whole tiles, which must then have one size. The share `object_crops` in [0, 1] of
+    crops is centred on an object of mask or truth. `turn=False` leaves turning and mirroring to `training.online_ams`. `cache`
+    keeps tiles in memory.
+    The share `scale` of views is at another ground resolution within `gsd` (finest, coarsest; metres per pixel), see `_rescaled`;
+    it needs a crop.
     """
 
     def __init__(
@@ -220,7 +203,6 @@ def _resized(planes: Mapping[str, NDArray[np.uint8]], side: int) -> dict[str, ND
 
 
 def _padded(plane: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Pad a crop of a tile that is smaller than `side`; padding is 0 and so not valid."""
     padding = [(0, side - plane.shape[0]), (0, side - plane.shape[1])] + [(0, 0)] * (plane.ndim - 2)
     return np.pad(plane, padding)
 
@@ -236,10 +218,7 @@ def _turned(planes: Mapping[str, NDArray[np.uint8]], dihedral: Dihedral) -> dict
 
 
 class MixedCollate:
-    """Flattens the views of several images, image by image, and shuffles them within the batch.
-
-    The shuffle is drawn from the batch's own content, so it does not depend on workers or resumption.
-    """
+    """Flattens the views of several images and shuffles them by the batch's content, whatever the workers or resuming."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -253,14 +232,7 @@ class MixedCollate:
 
 
 class EvaluationDataset(Dataset[list[Sample]]):
-    """Whole tiles, each with its mask of every source; made masks are the same at every evaluation.
-
-    Args:
-        tiles: tiles with truth.
-        sources: sources to evaluate; a tile uses those that cover it.
-        seed: of made masks.
-        cache: keep tiles in memory.
-    """
+    """Whole tiles, each with its masks of all sources that cover it; generated masks are always the same."""
 
     def __init__(self, tiles: Sequence[Tile], sources: Sequence[MaskSource], *, seed: int = 0, cache: bool = True) -> None:
         self.tiles = _assessable(tiles, sources)
@@ -286,5 +258,5 @@ class EvaluationDataset(Dataset[list[Sample]]):
 
 
 def collate_tiles(items: Sequence[Sequence[Sample]]) -> Batch:
-    """Stack all masks of a few tiles in their order."""
+    """Stack all masks of a few tiles in order."""
     return collate([sample for samples in items for sample in samples])
