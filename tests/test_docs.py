@@ -29,7 +29,7 @@ PAGES = [ROOT / "README.md", ROOT / "checkpoints" / "README.md", *sorted((ROOT /
 # What needs GPUs, public weights or data that are not here, or trains several times.
 COMPOSED_ONLY = (
     r"trainer=ddp|trainer=gpu|experiment=paper|sam_vit_b|best\.pkl|train\.py experiment=(matrix|transfer|ams_)|experiment=matrix$"
-    r"|experiment=shared_tiles_(ams|segmenters)|experiment=(benchmark|ablation|compact_lite0)|shared_tiles_in_sample|output_dir=outputs/(damage|scaling)"
+    r"|experiment=shared_tiles_(ams|segmenters)|experiment=(benchmark|ablation|compact_lite0|twin_lite0)|shared_tiles_in_sample|output_dir=outputs/(damage|scaling)"
     r"|experiment=quick|hparams_search=|debug="
 )
 

@@ -218,9 +218,9 @@ def test_an_exported_graph_judges_as_its_checkpoint(judge, scene, tmp_path):
 
 def test_a_box_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setattr("segassess.api.loading._PACKAGE", tmp_path / "site" / "segassess")
-    with pytest.raises(CheckpointError, match=r"installation has no compact_lite0\.safetensors; give load\(\)"):
+    with pytest.raises(CheckpointError, match=r"installation has no twin_lite0\.safetensors; give load\(\)"):
         segassess.load()
-    packaged = tmp_path / "site" / "segassess" / "checkpoints" / "compact_lite0.safetensors"
+    packaged = tmp_path / "site" / "segassess" / "checkpoints" / "twin_lite0.safetensors"
     with atomic_path(packaged) as beside:
         beside.write_bytes((ROOT / "checkpoints" / packaged.name).read_bytes())
     assert segassess.load().description.decoding == "consistent"

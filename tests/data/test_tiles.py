@@ -75,6 +75,22 @@ def test_manifest(tmp_path):
         SharedTiles(tmp_path / "nowhere", tmp_path).tiles("train")
 
 
+def test_a_manifest_names_the_network_that_drew_a_mask(tmp_path):
+    lines = [
+        "source,name,split,group,pred,producer,image,gsd_m",
+        "nz,a,train,g1,drawn.png,UNet,b.png,0.075",
+        "nz,c,train,g2,,,c.png,",
+    ]
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
+    save(tmp_path / "nz" / "image" / "b.png", np.full((8, 8, 3), 7, np.uint8))
+    save(tmp_path / "nz" / "mask" / "a.png", np.eye(8, dtype=bool))
+    save(tmp_path / "nz" / "pred" / "drawn.png", ~np.eye(8, dtype=bool))
+    first, second = SharedTiles(tmp_path, tmp_path / "drawn").tiles("train")
+    pixels = first.read()
+    assert pixels.image.max() == 7 and pixels.truth.sum() == 8 and first.read_mask("UNet").sum() == 56
+    assert (first.gsd, second.gsd, dict(second.masks)) == (0.075, None, {})
+
+
 def test_a_group_in_two_splits_is_refused(tmp_path):
     manifest(tmp_path, ["north,a,train,g1,", "north,b,test,g1,"])
     with pytest.raises(RequestError, match="group g1 of north lies in several splits"):

@@ -16,7 +16,7 @@ from segassess.quality import Decoding
 from segassess.raster import Rendering
 
 _PACKAGE = Path(__file__).parents[1]
-_BOX = Path("checkpoints") / "compact_lite0.safetensors"
+_BOX = Path("checkpoints") / "twin_lite0.safetensors"
 
 
 def load(

@@ -1,10 +1,11 @@
-"""A data set extended by the training tiles of others."""
+"""Data sets made of others: one with the training tiles of others added to its own, and several as one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from segassess.data.tiles import Tile, TileSet
+from segassess.data.tiles import SPLITS, Tile, TileSet
+from segassess.errors import RequestError
 
 
 class ExtendedTiles(TileSet):
@@ -49,3 +50,48 @@ class ExtendedTiles(TileSet):
             for name, other in self.added.items()
             for tile in other.learning_tiles("train")
         ]
+
+
+class JoinedTiles(TileSet):
+    """Several data sets as one: each split holds the tiles of all that have it.
+
+    Tiles keep name and key, so that what a network remembers to have seen means the same in each part; so these must differ.
+
+    Args:
+        parts: the data sets by name; masks of segmenters are drawn in the folders of the first.
+    """
+
+    def __init__(self, parts: Mapping[str, TileSet]) -> None:
+        self.parts = dict(parts)
+        super().__init__(next(iter(self.parts.values())).root)
+
+    def tiles(self, split: str) -> list[Tile]:
+        """See `TileSet.tiles`."""
+        return self._joined(split, [part.tiles for part in self.parts.values()])
+
+    def learning_tiles(self, split: str) -> list[Tile]:
+        """See `TileSet.learning_tiles`; each part has its own `train_regions`."""
+        return self._joined(split, [part.learning_tiles for part in self.parts.values()])
+
+    def mask_folder(self, split: str, source: str) -> Path:
+        """See `TileSet.mask_folder`."""
+        return next(iter(self.parts.values())).mask_folder(split, source)
+
+    @staticmethod
+    def _joined(split: str, readers: Sequence[Callable[[str], list[Tile]]]) -> list[Tile]:
+        tiles: list[Tile] = []
+        refusals: list[RequestError] = []
+        for read in readers:
+            try:
+                tiles += read(split)
+            except RequestError as refusal:
+                if split in SPLITS:
+                    raise
+                # Not every part has a split beyond these three.
+                refusals.append(refusal)
+        if len(refusals) == len(readers):
+            raise refusals[0]
+        keys = [tile.key for tile in tiles]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise RequestError(f"The tile {twice} lies in several parts of the joined data set; leave one out.")
+        return tiles

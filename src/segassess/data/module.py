@@ -33,6 +33,8 @@ class TileData(L.LightningDataModule):
             views=views,
             crop=settings.crop,
             object_crops=settings.object_crops,
+            scale=settings.scale,
+            gsd=(settings.gsd[0], settings.gsd[1]),
             augmentation=build_augmentation(settings.photometric, settings.geometric),
             turn=turn,
             seed=self.seed,

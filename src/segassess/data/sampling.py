@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -93,6 +94,8 @@ class AmsDataset(Dataset[list[Sample]]):
     the square views in pixels; None keeps whole tiles, which must then have one size. The share `object_crops` in [0, 1] of
     crops is centred on an object of mask or truth. `turn=False` leaves turning and mirroring to `training.online_ams`. `cache`
     keeps tiles in memory.
+    The share `scale` of views is at another ground resolution within `gsd` (finest, coarsest; metres per pixel), see `_rescaled`;
+    it needs a crop.
     """
 
     def __init__(
@@ -103,6 +106,8 @@ class AmsDataset(Dataset[list[Sample]]):
         views: int | None = None,
         crop: int | None = None,
         object_crops: float = 0.5,
+        scale: float = 0.0,
+        gsd: tuple[float, float] = (0.05, 1.0),
         augmentation: Augmentation | None = None,
         turn: bool = True,
         seed: int = 0,
@@ -111,6 +116,7 @@ class AmsDataset(Dataset[list[Sample]]):
         self.tiles = _assessable(tiles, sources)
         self.sources = list(sources)
         self.views, self.crop, self.object_crops = views, crop, object_crops
+        self.scale, self.gsd = scale, gsd
         self.augmentation = augmentation
         self.turn = turn
         self.seed = seed
@@ -141,6 +147,9 @@ class AmsDataset(Dataset[list[Sample]]):
             "truth": pixels.truth.astype(np.uint8),
             "valid": pixels.valid.astype(np.uint8),
         }
+        if self.crop is not None and self.scale and rng.random() < self.scale:
+            side = _rescaled(self.crop, min(mask.shape), tile.gsd, self.gsd, rng)
+            planes = _resized(self._cropped(planes, side, rng), self.crop)
         if self.augmentation is not None:
             planes = self.augmentation(planes, int(rng.integers(2**31)))
         if self.crop is not None:
@@ -161,6 +170,36 @@ class AmsDataset(Dataset[list[Sample]]):
                 top = int(np.clip(y - side // 2, 0, max(height - side, 0)))
                 left = int(np.clip(x - side // 2, 0, max(width - side, 0)))
         return {name: _padded(plane[top : top + side, left : left + side], side) for name, plane in planes.items()}
+
+
+def _rescaled(crop: int, tile: int, own: float | None, gsd: tuple[float, float], rng: np.random.Generator) -> int:
+    """Side in a tile's pixels of the square that becomes a view of `crop` pixels at another ground resolution, log-uniform.
+
+    It lies in the tile, is at least half of `crop` (from finer views nothing could be learned), and gives a resolution within
+    `gsd` if the tile says its own; if all that cannot be, it is the nearest to `crop`.
+
+    Args:
+        crop: side of the view, pixels.
+        tile: smaller side of the tile, pixels.
+        own: resolution of the tile, metres per pixel.
+        gsd: finest and coarsest resolution of views, metres per pixel.
+        rng: source of randomness.
+    """
+    low, high = (0.0, float("inf")) if own is None else (gsd[0] / own, gsd[1] / own)
+    low, high = max(low, 0.5), min(high, tile / crop)
+    factor = float(np.exp(rng.uniform(np.log(low), np.log(high)))) if low < high else min(1.0, tile / crop)
+    return max(1, round(crop * factor))
+
+
+def _resized(planes: Mapping[str, NDArray[np.uint8]], side: int) -> dict[str, NDArray[np.uint8]]:
+    """Square planes at another side in pixels: averages where they shrink; of mask, truth and valid what holds for most."""
+    resized = {}
+    for name, plane in planes.items():
+        way = cv2.INTER_AREA if plane.shape[0] > side else cv2.INTER_LINEAR
+        many = plane if plane.ndim == 3 else plane * np.uint8(255)
+        result = cv2.resize(many, (side, side), interpolation=way)
+        resized[name] = np.asarray(result if plane.ndim == 3 else result > 127, np.uint8)
+    return resized
 
 
 def _padded(plane: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -37,6 +37,7 @@ class Tile:
     group: str = ""  # parent tile or scene, never divided between splits
     region: str = ""  # results are also reported per region
     key: str = ""  # unique in the data set, for a network's record of seen tiles; default: name
+    gsd: float | None = None  # metres per pixel
 
     def __post_init__(self) -> None:
         if not self.key:
@@ -184,6 +185,9 @@ class SharedTiles(TileSet):
     The read-only folder holds `<source>/image/<name>.png`, `mask/<name>.png` (truth) and `pred/<name>.png` (the source "pred").
     Segmenters' masks lie at `<masks_root>/<split>/seg_preds/<source>/<tile name>.*`. Only tiles of `regions` (None: all) are
     kept.
+
+    Optional columns: `image` and `pred` (file names), `producer` (the network that drew `pred`, and so the name of its
+    source) and `gsd_m`.
     """
 
     def __init__(
@@ -222,15 +226,16 @@ class SharedTiles(TileSet):
         folder, file = self.root / row["source"], f"{row['name']}.png"
         name = f"{row['source']}_{row['name']}"
         masks = {source: found[name] for source, found in drawn.items() if name in found}
-        if row.get("pred"):
-            masks["pred"] = folder / "pred" / file
+        if pred := row.get("pred"):
+            masks[row.get("producer") or "pred"] = folder / "pred" / (pred if Path(pred).suffix else file)
         return Tile(
             name=name,
-            image=folder / "image" / file,
+            image=folder / "image" / (row.get("image") or file),
             truth=folder / "mask" / file,
             masks=masks,
             group=f"{row['source']}/{row['group']}",
             region=row["source"],
+            gsd=float(row["gsd_m"]) if row.get("gsd_m") else None,
         )
 
 
