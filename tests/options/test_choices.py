@@ -11,7 +11,12 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 # Every option of the other groups occurs in so many command lines; of the data sets a sample does.
 LINES = 6
 # Experiments that set keys of one choice of a group.
-ONLY = {"quick": ("dataset=synthetic",), "twin_lite0": ("encoder=efficientnet_lite0", "callbacks=averaged")}
+ONLY = {
+    "quick": ("dataset=synthetic",),
+    "paper": ("callbacks=default",),
+    "paper_segmenters": ("callbacks=default",),
+    "twin_lite0": ("encoder=efficientnet_lite0", "callbacks=averaged"),
+}
 
 
 def fault(script, line, loader):
