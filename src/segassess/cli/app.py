@@ -16,7 +16,7 @@ import hydra
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -95,6 +95,8 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
 
 def _explained(error: Exception, name: str, configs: Path) -> Exception:
     """An error of composition; where two choices do not go together, one that says so."""
+    if isinstance(error, OverrideParseException):
+        return error
     overrides = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
     with ExitStack() as stack:
         if not GlobalHydra.instance().is_initialized():

@@ -5,7 +5,7 @@ pixels, and takes in the image's features at strides 4, 8 and 16. A U-Net decode
 stride 2, from where four logits per pixel are shuffled to full resolution. Why: docs/decisions/0007.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -72,11 +72,6 @@ class TwinFeatures(ImageFeatures):
     image: Tensor
     pixels: Tensor
     object_logits: Tensor
-
-    def expand(self, masks: int) -> "TwinFeatures":
-        """Repeat the features of ONE image (B=1) as views for `masks` masks, without copying memory."""
-        views = {name: getattr(self, name).expand(masks, -1, -1, -1) for name in ("image", "pixels", "object_logits")}
-        return replace(cast(TwinFeatures, super().expand(masks)), **views)
 
 
 class TwinAssessor(Assessor):
