@@ -17,7 +17,7 @@ PACKAGE = ROOT / "src" / "segassess"
 # File in the repository: page of the site.
 ELSEWHERE = {"checkpoints/README.md": "model-card.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 # What is no page of its own on the site.
-INSTEAD = {"README.md": "index.md", "docs/decisions/": "decisions/0001-yaml-is-the-schema.md"}
+INSTEAD = {"README.md": "index.md", "docs/decisions/": "decisions/0001-options-are-dataclasses.md"}
 LINK = re.compile(r"(\]\()([^)#\s]+)")
 SECTION = re.compile(r"^<!-- (\S+): (.+) -->$", re.M)
 

@@ -380,7 +380,7 @@ def test_wrong_requests_are_refused(scene, checkpoint, tmp_path):
         ({"output_dir": ""}, "output_dir is empty"),
         ({"checkpoint": tmp_path / "none.ckpt"}, "does not exist"),
         ({"checkpoint": tmp_path / "broken.safetensors"}, "cannot be read"),
-        ({"checkpoint": tmp_path / "other.pth"}, "does not say what it is"),
+        ({"checkpoint": tmp_path / "other.pth"}, "assessor= and encoder="),
         ({"checkpoint": tmp_path / "other.pth", "assessor": "segassess", "encoder": "sam_vit_tiny"}, "first: image_encoder"),
         ({"assessor": "segassess"}, "does not fit"),
         ({"trainer.devices": 2, "trainer.strategy": "fsdp"}, "trainer.strategy=auto or ddp, not fsdp"),

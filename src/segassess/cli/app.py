@@ -7,11 +7,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
 import hydra
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -19,7 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from segassess.cli.config_check import check_keys
+from segassess.cli.config_check import check_config, clash
 from segassess.errors import ConfigError, InputError, RequestError, SegAssessError, SomeInputsFailed
 from segassess.experiments.exits import EXIT_INTERRUPTED, EXIT_UNREAD, stop
 from segassess.experiments.sweep_check import check_sweep
@@ -43,10 +45,11 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
     sweeps = bool({"-m", "--multirun"} & set(given))
     sys.argv = [typed[0], *(given if sweeps else map(_several_masks, given))]
     configs = find_configs(script)
+    name = config_name(task, configs, sys.argv[1:])
     # Lets Hydra raise its errors instead of printing them and exiting with 1, so that one place decides.
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
-    @hydra.main(version_base="1.3", config_path=str(configs), config_name=config_name(task, configs, sys.argv[1:]))
+    @hydra.main(version_base="1.3", config_path=str(configs), config_name=name)
     def main(config: DictConfig) -> float | None:
         # GDAL's own words about bad files; ours follow.
         logging.getLogger("rasterio").setLevel(logging.CRITICAL)
@@ -54,7 +57,10 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
         # Lightning starts further processes of a run with the command line as it was typed.
         sys.argv = typed
         try:
-            check_keys(config, HydraConfig.get(), GlobalHydra.instance().config_loader())
+            try:
+                check_config(name, config)
+            except ConfigError as error:
+                raise _explained(error, name, configs) from None
             check_sweep(config, HydraConfig.get())
             run: Callable[[DictConfig], float | None] = import_module(f"segassess.cli.{task}").run
             return run(config)
@@ -72,7 +78,9 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
         if not _nobody_reads("\n"):
             raise
         sys.exit(EXIT_UNREAD)
-    except (HydraException, OmegaConfBaseException, RequestError, InputError) as error:
+    except (HydraException, OmegaConfBaseException) as error:
+        stop(_explained(error, name, configs))
+    except (RequestError, InputError) as error:
         stop(error)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
@@ -85,6 +93,16 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
     finally:
         _nobody_reads()
     sys.exit(0)
+
+
+def _explained(error: Exception, name: str, configs: Path) -> Exception:
+    """An error of composition; where two choices do not go together, one that says so."""
+    overrides = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
+    with ExitStack() as stack:
+        if not GlobalHydra.instance().is_initialized():
+            stack.enter_context(initialize_config_dir(str(configs.resolve()), version_base="1.3"))
+        words = clash(name, overrides, GlobalHydra.instance().config_loader())
+    return ConfigError(words) if words else error
 
 
 def _nobody_reads(rest: str = "") -> bool:

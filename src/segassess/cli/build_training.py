@@ -137,17 +137,12 @@ def trainer(node: DictConfig, *, callbacks: list[L.Callback], **options: Any) ->
     return result
 
 
-PROTOCOLS = ("ours", "reference")
-
-
 def evaluator(config: DictConfig, data: AssessmentData) -> Evaluator:
     """What evaluates methods on a data module, from a config with the keys protocol, trainer, networks and sam.
 
     Raises:
         ConfigError: if there is no such protocol.
     """
-    if config.protocol not in PROTOCOLS:
-        raise ConfigError(f"protocol must be one of {', '.join(PROTOCOLS)}, not {config.protocol!r}.")
 
     def test(module: EvaluationModule) -> None:
         tester = trainer(config.trainer, logger=False, enable_checkpointing=False, callbacks=[])

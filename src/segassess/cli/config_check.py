@@ -1,104 +1,124 @@
-"""Refuses keys that no config file knows, so that a typo in YAML fails like one on the command line.
+"""Gives Hydra the defaults in `options/`, checks composed configs by them, and says which choices go together."""
 
-Hydra checks overrides on the command line against the composed config, but merges an experiment file silently. Here the
-run's config is compared with the one that its group choices alone compose; the YAML files stay the only schema.
-"""
-
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from segassess.errors import ConfigError
+from segassess.options.checking import faults
+from segassess.options.option import defaults
+from segassess.options.scripts import GROUPS, SCRIPTS
 
-# Groups whose files override other groups' keys instead of defining their own.
+# Groups whose files override other groups' keys.
 OVERRIDING_GROUPS = ("experiment", "debug", "hparams_search")
 
+# As plain values: of typed ones OmegaConf would make what it can (of 2 `true`), and refuse the rest in several lines.
+for _name, _schema in (SCRIPTS | GROUPS).items():
+    if _name not in SCRIPTS or _schema is SCRIPTS[_name]:
+        ConfigStore.instance().store(name=f"options_{_name}", node=defaults(_schema))
 
-def check_keys(config: DictConfig, hydra_config: Any, loader: ConfigLoader) -> None:
-    """Compare a composed config with what its groups define.
+
+def check_config(name: str, config: DictConfig) -> None:
+    """Check every key and value of a composed config.
 
     Args:
-        config: the run's config.
-        hydra_config: Hydra's own, for the choices made.
-        loader: Hydra's config loader.
+        name: of the script's file in `conf/`, without suffix.
+        config: without Hydra's own part.
 
     Raises:
-        ConfigError: if a required key is not set, a key is unknown, or a value has another type than its default; names the
-            key and a near match.
+        ConfigError: for the first thing that is wrong; names the key.
+        OmegaConfBaseException: if an interpolation leads nowhere.
     """
     if missing := sorted(OmegaConf.missing_keys(config)):
-        raise ConfigError(f"{missing[0]} is not set; give {missing[0]}=VALUE (conf/ says what it means).")
-    choices = hydra_config.runtime.choices
-    overrides = [
-        f"{group}={choice}"
-        for group, choice in choices.items()
-        if choice is not None and not group.startswith("hydra") and group not in OVERRIDING_GROUPS
-    ]
-    known = loader.load_configuration(hydra_config.job.config_name, overrides, run_mode=RunMode.RUN)
-    _compare(
-        OmegaConf.to_container(config, resolve=False),
-        {key: value for key, value in OmegaConf.to_container(known, resolve=False).items() if key != "hydra"},  # type: ignore[union-attr]
-        "",
-    )
+        raise ConfigError(f"{missing[0]} is not set; give {missing[0]}=VALUE (docs/configuration.md says what it means).")
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    found = list(faults(values, SCRIPTS[name]))
+    if found:
+        # Of a key and one that takes its value from there, the former is to be mended.
+        origins = [sentence for key, sentence in found if not _taken_over(config, key)]
+        raise ConfigError((origins or [sentence for _, sentence in found])[0])
 
 
-def _compare(given: Any, known: Any, prefix: str) -> None:
-    for key, value in given.items():
-        name = f"{prefix}{key}"
-        if key not in known:
-            # A new node that says what it is (a further callback, a logger) is checked by its own constructor.
-            if isinstance(value, dict) and "_target_" in value:
-                continue
-            raise ConfigError(f"{name} is not a key of this configuration{_suggestion(key, known, prefix)}.")
-        default = known[key]
-        if isinstance(value, dict) and isinstance(default, dict):
-            other_target = value.get("_target_") != default.get("_target_")
-            if not other_target and default:
-                _compare(value, default, f"{name}.")
-        elif not _compatible(value, default):
-            raise ConfigError(f"{name} must be {_kind(default)}, not {value!r}.")
+def _taken_over(config: DictConfig, key: str) -> bool:
+    """Whether a key has its value from another one."""
+    above, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, above) if above else config
+    return isinstance(node, DictConfig) and name in node and OmegaConf.is_interpolation(node, name)
 
 
-def _compatible(value: Any, default: Any) -> bool:
-    if default is None or value is None or _interpolated(value) or _interpolated(default):
-        return True
-    if isinstance(default, bool):
-        # Some of Lightning's switches also take a number or a word (fast_dev_run: 3, deterministic: warn).
-        return isinstance(value, bool | int) or value == "warn"
-    if isinstance(default, int | float):
-        # Numbers of Lightning's trainer may be words or lists as well (devices: auto, limit_val_batches: 0.5).
-        return isinstance(value, int | float | list) or value == "auto"
-    if isinstance(default, dict) or isinstance(value, dict):
-        return isinstance(default, dict) and isinstance(value, dict)
+def clash(name: str, overrides: Sequence[str], loader: ConfigLoader) -> str | None:
+    """Which choices of a command line that is refused do not go together, in one sentence; None if it is wrong otherwise.
+
+    Every choice of an experiment is tried; this takes a second or two.
+
+    Args:
+        name: of the script's file in `conf/`.
+        overrides: `key=value`, of one run.
+        loader: of the configs.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    chosen = {each.key_or_group: each for each in parsed if isinstance(each.value(), str) and _is_group(each, loader)}
+    experiment = chosen.pop("experiment", None)
+    if experiment is None or experiment.value() not in loader.get_group_options("experiment"):
+        return None
+    given = [str(each.input_line) for each in parsed if not _is_group(each, loader) and each.key_or_group != "task"]
+    needed = [line for line in given if _composes(name, [line, *(str(each.input_line) for each in chosen.values())], loader)]
+    alone = f"experiment={experiment.value()}"
+    if not _composes(name, [alone, *needed], loader):
+        scripts = [other for other in SCRIPTS if _composes(other, [alone], loader)]
+        if name in scripts or not scripts:
+            return None
+        return f"{alone} does not go with {command(name)}; it goes with {', '.join(map(command, scripts))}."
+    for group, each in chosen.items():
+        if _composes(name, [alone, *needed, str(each.input_line)], loader):
+            continue
+        others = loader.get_group_options(group)
+        fits = [other for other in others if _composes(name, [alone, *needed, f"{group}={other}"], loader)]
+        if fits and each.value() in others:
+            return f"{group}={each.value()} does not go with {alone}; choose one of {', '.join(fits)}."
+    return None
+
+
+def command(name: str) -> str:
+    """How the command line of a script's file begins."""
+    script, _, task = name.partition("_")
+    return f"{script}.py task={task}" if task else f"{script}.py"
+
+
+def _is_group(override: Override, loader: ConfigLoader) -> bool:
+    return bool(loader.get_group_options(override.key_or_group))
+
+
+def _composes(name: str, overrides: Sequence[str], loader: ConfigLoader) -> bool:
+    """Whether overrides compose and are allowed, whatever must still be set."""
+    before = HydraConfig.instance().cfg
+    try:
+        config, _ = compose_run(name, overrides, loader)
+        for key in OmegaConf.missing_keys(config):
+            OmegaConf.update(config, key, "unset")
+        check_config(name, config)
+    except (ConfigError, HydraException, OmegaConfBaseException):
+        return False
+    finally:
+        HydraConfig.instance().cfg = before
     return True
 
 
-def _interpolated(value: Any) -> bool:
-    return isinstance(value, str) and ("${" in value or value == "???")
-
-
-def _kind(default: Any) -> str:
-    if isinstance(default, dict):
-        return "a group of keys"
-    return "true or false" if isinstance(default, bool) else "a number"
-
-
-def _suggestion(key: str, known: dict[str, Any], prefix: str) -> str:
-    near = (
-        get_close_matches(str(key), [str(name) for name in known], n=1)
-        or [path for path in _paths(known, prefix) if path.endswith(f".{key}")][:1]
-    )
-    if near:
-        return f"; did you mean {near[0] if '.' in near[0] else prefix + near[0]}?"
-    return f"; here {', '.join(map(str, known)) or 'nothing'} may be set"
-
-
-def _paths(node: dict[str, Any], prefix: str) -> Iterator[str]:
-    for key, value in node.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _paths(value, f"{prefix}{key}.")
+def compose_run(name: str, overrides: Sequence[str], loader: ConfigLoader) -> tuple[DictConfig, DictConfig]:
+    """Compose the config of one run as Hydra does before it starts it; gives it, and Hydra's own part."""
+    in_run = ("hydra.runtime.output_dir=outputs", "hydra.job.num=0")
+    config = loader.load_configuration(name, [*overrides, *in_run], run_mode=RunMode.RUN)
+    HydraConfig.instance().set_config(config)
+    OmegaConf.set_struct(config, False)
+    hydra = config.pop("hydra")
+    OmegaConf.set_struct(config, True)
+    return config, hydra

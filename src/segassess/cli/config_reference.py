@@ -1,22 +1,27 @@
-"""`python -m segassess.cli.config_reference`: write docs/configuration.md from the files in `conf/`."""
+"""`python -m segassess.cli.config_reference`: write docs/configuration.md from `options/` and `conf/`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING
 from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from segassess.cli.app import find_configs
-from segassess.cli.config_files import ConfigFile, Key, read_configs
+from segassess.cli.config_check import OVERRIDING_GROUPS, command
 from segassess.files import atomic_path
+from segassess.options.option import Option, options_of
+from segassess.options.scripts import SCRIPTS
 
 PAGE = Path("docs") / "configuration.md"
 _HEAD = """# Configuration
 
-Every group, option and key, as the files in `conf/` say it. `python -m segassess.cli.config_reference` writes this page
-from those files; a test keeps both the same.
+Every group, option and key. `python -m segassess.cli.config_reference` writes this page from `src/segassess/options`, which says
+what each key means and may be, and from the files in `conf/`, which say what the options of a group choose.
 
-Choose an option of a group with `group=option`, set a key with `key=value`. `segassess validate SCRIPT key=value ...`
-checks a command line without doing its work ([command-lines.md](command-lines.md)). Where options differ in a default, the table
-names them. Groups whose files only set keys of others (`experiment`, `debug`, `hparams_search`) list the keys of their own."""
-# From this number of different defaults on, a table would not be readable.
+Choose an option of a group with `group=option`, set a key with `key=value`. A value that is not allowed ends with exit code 2.
+`segassess validate SCRIPT key=value ...` checks a command line without doing its work ([command-lines.md](command-lines.md))."""
+# From this number of different values on, a table would not be readable.
 _MANY = 4
 
 
@@ -26,51 +31,107 @@ def reference(configs: Path) -> str:
     Args:
         configs: folder of the configs.
     """
-    files = read_configs(configs)
-    known = {key.name for file in files for key in file.keys if file.group in ("", "hydra") or not file.inherits}
-    parts = [_HEAD, "## Scripts"]
-    for file in files:
-        if not file.group:
-            parts += [f"### `conf/{file.option}.yaml`", file.description, *_key_table([file])]
-    groups: dict[str, list[ConfigFile]] = {}
-    for file in files:
-        if file.group:
-            groups.setdefault(file.group, []).append(file)
+    parts, groups = [_HEAD, "## Scripts"], dict[str, Option]()
+    for name, schema in SCRIPTS.items():
+        options = options_of(schema)
+        inherited = options_of(schema.__bases__[0]) if schema.__bases__[0] in SCRIPTS.values() else {}
+        own = {key: each for key, each in options.items() if key not in inherited or each != inherited[key]}
+        of_group = {key: each for key, each in own.items() if (configs / key).is_dir()}
+        for key, each in of_group.items():
+            groups.setdefault(f"{key} of {command(name)}" if key in groups and each.groups != groups[key].groups else key, each)
+        parts += [f"### `conf/{name}.yaml`", _description(configs / f"{name}.yaml")]
+        parts.append(_table({key: each for key, each in own.items() if key not in of_group}, {}))
     parts.append("## Groups")
-    for group, options in groups.items():
-        lines = ["| option | |", "| --- | --- |", *(f"| `{file.option}` | {_cell(file.description)} |" for file in options)]
-        parts += [f"### `{group}`", "\n".join(lines), *_key_table(options, known)]
+    for folder in sorted({path.parent for path in configs.rglob("*/*.yaml")}):
+        group = folder.relative_to(configs).as_posix()
+        files = sorted(folder.glob("*.yaml"))
+        lines = ["| option | |", "| --- | --- |", *(f"| `{file.stem}` | {_cell(_description(file))} |" for file in files)]
+        parts += [f"### `{group}`", "\n".join(lines)]
+        if group not in OVERRIDING_GROUPS:
+            values = {file.stem: _values(OmegaConf.load(file), f"{group}.") for file in files}
+            parts += [_table({group: each}, values) for key, each in groups.items() if key.partition(" ")[0] == group]
     return "\n\n".join(parts) + "\n"
 
 
-def _key_table(files: Sequence[ConfigFile], known: set[str] | None = None) -> Iterator[str]:
-    """The commented keys of the options of a group, those of several options with the same meaning in one row."""
-    rows: dict[tuple[str, str], dict[str, Key]] = {}
-    all_options = {file.option for file in files if not file.inherits}
-    for file in files:
-        for key in file.keys:
-            elsewhere = file.inherits and known is not None and key.name in known
-            if key.comment and not elsewhere:
-                rows.setdefault((key.name, key.comment), {})[file.option] = key
-    if not rows:
-        return
-    lines = ["| key | default | meaning |", "| --- | --- | --- |"]
-    for (name, comment), by_option in rows.items():
-        only = "" if len(files) == 1 or (all_options and all_options <= set(by_option)) else f" ({', '.join(by_option)})"
-        lines.append(f"| `{name}` | {_default(by_option)} | {_cell(comment)}{only} |")
-    yield "\n".join(lines)
+def _description(file: Path) -> str:
+    """The comment that a file begins with, in one line."""
+    lines: list[str] = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        if "@package" not in line:
+            lines.append(line.lstrip("# "))
+    return " ".join(lines)
 
 
-def _default(by_option: dict[str, Key]) -> str:
-    values: dict[str, list[str]] = {}
-    for option, key in by_option.items():
-        values.setdefault(key.default, []).append(option)
-    if len(values) == 1:
-        value = next(iter(values))
-        return f"`{_cell(value)}`" if value else ""
-    if len(values) >= _MANY:
+def _values(node: Any, prefix: str) -> dict[str, Any]:
+    """What a file sets, by key."""
+    found: dict[str, Any] = {}
+    for key in node:
+        if key != "defaults":
+            child = node._get_node(key)
+            name = f"{prefix}{key}"
+            found |= _values(child, f"{name}.") if isinstance(child, DictConfig) and child else {name: child}
+    return found
+
+
+def _table(options: Mapping[str, Option], values: Mapping[str, Mapping[str, Any]]) -> str:
+    """Keys with default, what is allowed and what they mean; several groups of keys that share a key have one row."""
+    rows: dict[tuple[str, str, str], tuple[Option, list[str]]] = {}
+    for key, each in _keys(options, ""):
+        rows.setdefault((key, each.allowed, each.help), (each, []))
+    lines = ["| key | default | allowed | meaning |", "| --- | --- | --- | --- |"]
+    for (key, allowed, help_), (each, _) in rows.items():
+        lines.append(f"| `{key}` | {_default(key, each, values)} | {_cell(allowed)} | {_cell(help_)} |")
+    return "\n".join(lines)
+
+
+def _keys(options: Mapping[str, Option], prefix: str) -> Iterator[tuple[str, Option]]:
+    for name, each in options.items():
+        if name.startswith("_"):
+            continue
+        yield f"{prefix}{name}", each
+        for schema in each.groups:
+            yield from _keys(options_of(schema), f"{prefix}{name}.")
+        of_map = each.of_map
+        for schema in of_map.groups if of_map is not None else ():
+            yield from _keys(options_of(schema), f"{prefix}{name}.NAME.")
+
+
+def _default(key: str, each: Option, values: Mapping[str, Mapping[str, Any]]) -> str:
+    """What a key is unless it is set; where files of a group differ, the value of each."""
+    by_value: dict[str, list[str]] = {}
+    for option, found in values.items():
+        for name in found:
+            if name == key or _same(name, key):
+                by_value.setdefault(_written(found[name]), []).append(option)
+    setting = sum(map(len, by_value.values()))
+    if each.default is not MISSING and not each.groups and (not by_value or setting < len(values)):
+        by_value.setdefault(_written(each.default), [])
+    if len(by_value) >= _MANY:
         return "by option"
-    return ", ".join(f"`{_cell(value)}` ({', '.join(options)})" for value, options in values.items())
+    words = [
+        f"`{_cell(value)}`" + (f" ({', '.join(options)})" if len(by_value) > 1 and options else "")
+        for value, options in by_value.items()
+    ]
+    return ", ".join(words)
+
+
+def _same(name: str, key: str) -> bool:
+    """Whether a key of a file is one of a map whose names are free."""
+    parts, wanted = name.split("."), key.split(".")
+    return "NAME" in wanted and len(parts) == len(wanted) and all(b in ("NAME", a) for a, b in zip(parts, wanted, strict=True))
+
+
+def _written(value: Any) -> str:
+    plain = value._value() if hasattr(value, "_value") else value
+    if hasattr(value, "_is_none") and isinstance(plain, list | dict):
+        plain = OmegaConf.to_container(value, resolve=False)
+    if isinstance(plain, tuple | list):
+        return f"[{', '.join(map(_written, plain))}]"
+    if plain == "":
+        return '""'
+    return "null" if plain is None else str(plain).lower() if isinstance(plain, bool) else str(plain)
 
 
 def _cell(text: str) -> str:

@@ -15,7 +15,7 @@ from rich.console import Console
 from segassess.cli import build, build_training
 from segassess.data.module import AssessmentData
 from segassess.data.sources import available_sources
-from segassess.errors import ConfigError, RequestError
+from segassess.errors import RequestError
 from segassess.evaluation.methods import Candidate, Evaluation
 from segassess.evaluation.result_tables import COLUMNS, MAIN_METRIC, comparison_table, region_table, write_results
 from segassess.experiments.dashboard.board import Board
@@ -26,7 +26,6 @@ from segassess.metrics.evaluation import ALL
 from segassess.version import __version__
 
 log = logging.getLogger(__name__)
-ON_MISSING = ("error", "list")
 
 
 def run(config: DictConfig) -> float:
@@ -35,8 +34,6 @@ def run(config: DictConfig) -> float:
     if name != "assessor":
         task: float = import_module(f"segassess.cli.{name}").run(config)
         return task
-    if config.on_missing not in ON_MISSING:
-        raise ConfigError(f"on_missing must be one of {', '.join(ON_MISSING)}, not {config.on_missing!r}.")
     data = build_training.data(config, num_workers=config.num_workers, test_split=build.plain(config.split))
     if config.source is not None:
         data.test_sources = build.as_list(config.source)

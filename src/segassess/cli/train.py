@@ -36,8 +36,6 @@ from segassess.version import __version__
 
 log = logging.getLogger(__name__)
 
-WEIGHTS_DTYPES = ("float32", "float16")
-
 
 def run(config: DictConfig) -> float | None:
     """Do the task that the config names; returns the objective of sweeps (higher is better)."""
@@ -56,8 +54,6 @@ def train_assessor(config: DictConfig) -> float | None:
 
 
 def _train_assessor(config: DictConfig) -> float | None:
-    if config.weights_dtype not in WEIGHTS_DTYPES:
-        raise ConfigError(f"weights_dtype must be one of {', '.join(WEIGHTS_DTYPES)}, not {config.weights_dtype!r}.")
     L.seed_everything(config.seed, workers=True, verbose=False)
     folder = Path(HydraConfig.get().runtime.output_dir)
     data = build_training.data(

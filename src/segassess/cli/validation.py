@@ -9,38 +9,22 @@ import lightning as L
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.errors import HydraException
 from lightning.fabric.accelerators import ACCELERATOR_REGISTRY
 from lightning.pytorch.strategies import StrategyRegistry
 from omegaconf import DictConfig, OmegaConf
 
 from segassess.cli import build, build_training
 from segassess.cli.app import config_name
-from segassess.cli.build_training import PROTOCOLS
-from segassess.cli.config_check import check_keys
-from segassess.cli.evaluate import ON_MISSING
-from segassess.cli.train import WEIGHTS_DTYPES
+from segassess.cli.config_check import check_config, clash, compose_run
 from segassess.errors import ConfigError
 from segassess.experiments.sweep_check import check_sweep
 from segassess.files import atomic_path
 from segassess.models.assessor.compositions import build_assessor
 from segassess.models.baselines import baseline_class
-from segassess.models.calibration import KINDS
 from segassess.models.segmenters.architectures import build_segmenter, resolved_spec
-from segassess.predict.tiling import Tiling
-
-_PRECISIONS = ("32-true", "32", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
-# Keys with a fixed choice of words; None where null is one of them.
-_CHOICES: Mapping[str, tuple[str | None, ...]] = {
-    "decoding": ("consistent", "free", None),
-    "weights_dtype": WEIGHTS_DTYPES,
-    "calibration.kind": ("none", *KINDS),
-    "protocol": PROTOCOLS,
-    "on_missing": ON_MISSING,
-    "trainer.precision": _PRECISIONS,
-}
 
 
 def validate(script: str, overrides: Sequence[str], configs: Path) -> Path:
@@ -85,16 +69,17 @@ def composed(name: str, overrides: Sequence[str], configs: Path) -> DictConfig:
         configs: folder of the configs.
 
     Raises:
-        ConfigError: see `check_keys`.
+        ConfigError: see `check_config`.
     """
     with initialize_config_dir(str(configs.resolve()), version_base="1.3"):
-        config = compose(name, [*overrides, "hydra.runtime.output_dir=outputs", "hydra.job.num=0"], return_hydra_config=True)
-        HydraConfig.instance().set_config(config)
-        hydra_config = config.hydra
-        OmegaConf.set_struct(config, False)
-        config.pop("hydra")
-        OmegaConf.set_struct(config, True)
-        check_keys(config, hydra_config, GlobalHydra.instance().config_loader())
+        loader = GlobalHydra.instance().config_loader()
+        try:
+            config, hydra_config = compose_run(name, overrides, loader)
+            check_config(name, config)
+        except (ConfigError, HydraException) as error:
+            if words := clash(name, overrides, loader):
+                raise ConfigError(words) from error
+            raise
         check_sweep(config, hydra_config)
     return config
 
@@ -127,16 +112,11 @@ def _values(override: Override, end: int) -> list[str]:
 
 
 def check_values(config: DictConfig) -> None:
-    """Set up what needs neither data nor a GPU, and look at keys with a fixed choice of words.
+    """Set up what needs neither data nor a GPU.
 
     Raises:
         SegAssessError: for the first value that is wrong; names the key.
     """
-    for key, allowed in _CHOICES.items():
-        value = OmegaConf.select(config, key)
-        if value not in (None, *allowed):
-            words = ", ".join(str(word) for word in allowed if word)
-            raise ConfigError(f"{key} must be one of {words}, not {value!r}.")
     for key, check in _CHECKS.items():
         if config.get(key) is not None:
             check(config[key])
@@ -150,9 +130,6 @@ def check_values(config: DictConfig) -> None:
         without = {"pretrained": False} if "pretrained" in encoder else {}
         with torch.device("meta"):
             build_assessor(assessor, {**encoder, **without})
-    threshold = config.get("threshold")
-    if threshold is not None and not 0 < threshold < 1:
-        raise ConfigError(f"threshold must lie in (0, 1), not {threshold}.")
 
 
 def _segmenter(node: DictConfig) -> None:
@@ -174,12 +151,10 @@ def _trainer(node: DictConfig) -> None:
 
 _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "dataset": lambda node: build.tileset(node) if "_target_" in node else None,
-    "sampling": build_training.sampling,
     "optimizer": build_training.optimizer,
     "callbacks": build_training.callbacks,
     "logger": build_training.loggers,
     "segmenter": _segmenter,
     "trainer": _trainer,
     "baselines": lambda names: [baseline_class(name) for name in build.as_list(names)],
-    "tiling": lambda node: Tiling(**build.plain(node)),
 }

@@ -1,7 +1,6 @@
 """The LightningDataModules: which tiles, which sources, in which batches."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import lightning as L
 from torch.utils.data import DataLoader
@@ -14,33 +13,7 @@ from segassess.data.sources import DISCRIMINANT, FileSource, MaskSource, TruthSo
 from segassess.data.tiles import Tile, TileSet, sources_on_disk
 from segassess.data.transforms import build_augmentation
 from segassess.errors import RequestError
-
-
-@dataclass(frozen=True)
-class SamplingSettings:
-    """How training views are drawn; see `conf/sampling` for the meaning of each key."""
-
-    images_per_batch: int = 4
-    views: int | None = None
-    crop: int | None = None
-    object_crops: float = 0.5
-    photometric: float = 0.0
-    geometric: float = 0.0
-    cross_fit: bool = True
-    online: bool = False
-    cache: bool = True
-    selection_share: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("images_per_batch", "views", "crop"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise RequestError(f"sampling.{name} must be at least 1, not {value}.")
-        for name in ("object_crops", "photometric", "geometric"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise RequestError(f"sampling.{name} must lie in [0, 1], not {getattr(self, name)}.")
-        if not 0 <= self.selection_share <= 0.5:
-            raise RequestError(f"sampling.selection_share must lie in [0, 0.5], not {self.selection_share}.")
+from segassess.options.sampling import SamplingSettings as SamplingSettings
 
 
 class TileData(L.LightningDataModule):

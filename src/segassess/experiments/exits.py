@@ -26,7 +26,11 @@ def sentence(error: BaseException) -> str:
         return str(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and "object_type" not in line]
     if lines and (match := re.match(r"Could not override '([^']+)'", lines[0])):
-        return f"{match[1]} is not a key of this configuration; see --cfg job for all keys."
+        inner = re.match(r"Key '([^']+)' is not in struct", lines[1]) if len(lines) > 1 else None
+        name = match[1] if inner is None or match[1].endswith(inner[1]) else f"{match[1]}.{inner[1]}"
+        return f"{name} is not a key of this configuration; see --cfg job for all keys."
+    if lines and (match := re.match(r"Error merging override '?([^=]+)=", lines[0])):
+        return f"{match[1]} must be another kind of value; docs/configuration.md says which values are allowed."
     if "Config search path:" in lines:
         options = ", ".join(lines[2 : lines.index("Config search path:")])
         return f"{lines[0].rpartition(': ')[2].rstrip('.')}; choose one of {options}."

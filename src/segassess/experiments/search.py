@@ -84,6 +84,7 @@ class Search(Sweeper):
         """
         import optuna
 
+        assert self.hydra_context is not None and self.config is not None, "setup comes first"
         # The callbacks of `sweep` report runs, failures and the best run.
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
@@ -103,11 +104,15 @@ class Search(Sweeper):
     def _study(self, folder: Path, settings: Sequence[str]) -> "Study":
         """Open or begin the study, and close trials whose process was killed."""
         import optuna
+        from optuna.study import StudyDirection
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
             study = optuna.create_study(
-                study_name=self.study_name, storage=self.storage, direction=self.direction, load_if_exists=True
+                study_name=self.study_name,
+                storage=self.storage,
+                direction=StudyDirection[self.direction.upper()],
+                load_if_exists=True,
             )
         except (SQLAlchemyError, ValueError, RuntimeError) as error:
             # RuntimeError: of a data base that another release of Optuna wrote.
@@ -149,6 +154,7 @@ class Search(Sweeper):
             raise ConfigError(f"hydra.sweeper.sampler does not fit {self.sampler.func.__name__}: {error}.") from error
         if trials:
             print(f"The search {self.study_name} goes on: {done} of {self.n_trials} runs are done, {left} are left.")
+        assert self.launcher is not None, "setup comes first"
         while left > 0:
             batch = [study.ask(space) for _ in range(min(left, self.n_jobs))]
             for trial in batch:
@@ -179,15 +185,17 @@ def _distribution(override: Override) -> "BaseDistribution":
     """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+    def between(low: Any, high: Any, **options: Any) -> BaseDistribution:
+        whole = all(isinstance(value, int) for value in (low, high, *options.values()))
+        return (IntDistribution if whole else FloatDistribution)(low, high, **options)
+
     sweep: Any = override.value()
     try:
         if isinstance(sweep, IntervalSweep):
-            whole = isinstance(sweep.start, int) and isinstance(sweep.end, int)
-            return (IntDistribution if whole else FloatDistribution)(sweep.start, sweep.end, log="log" in sweep.tags)
+            return between(sweep.start, sweep.end, log="log" in sweep.tags)
         values = _values(override)
         if isinstance(sweep, RangeSweep):
-            whole = all(isinstance(value, int) for value in values)
-            return (IntDistribution if whole else FloatDistribution)(min(values), max(values), step=abs(sweep.step))
+            return between(min(values), max(values), step=abs(sweep.step))
         return CategoricalDistribution(values)
     except ValueError as error:
         raise ConfigError(f"{override.input_line} cannot be searched: {str(error).rstrip('.')}.") from error

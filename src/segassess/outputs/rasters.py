@@ -241,15 +241,15 @@ def write_style(path: str | Path, kind: RasterKind) -> None:
     common = {"band": "1", "opacity": "1", "alphaBand": "-1"}
     pipe = ElementTree.SubElement(root, "pipe")
     if kind.palette is not None:
-        renderer = ElementTree.SubElement(pipe, "rasterrenderer", type="paletted", **common)
+        renderer = ElementTree.SubElement(pipe, "rasterrenderer", {"type": "paletted", **common})
         parent, tag = ElementTree.SubElement(renderer, "colorPalette"), "paletteEntry"
         entries = {str(value): (kind.palette[value], label) for value, label in kind.labels.items()}
     else:
         span = {"classificationMin": "0", "classificationMax": "1"}
-        renderer = ElementTree.SubElement(pipe, "rasterrenderer", type="singlebandpseudocolor", **common, **span)
+        renderer = ElementTree.SubElement(pipe, "rasterrenderer", {"type": "singlebandpseudocolor", **common, **span})
         options = {"colorRampType": "INTERPOLATED", "classificationMode": "1", "minimumValue": "0", "maximumValue": "1"}
         shader = ElementTree.SubElement(renderer, "rastershader")
-        parent, tag = ElementTree.SubElement(shader, "colorrampshader", **options, clip="0"), "item"
+        parent, tag = ElementTree.SubElement(shader, "colorrampshader", {**options, "clip": "0"}), "item"
         # QGIS applies the scale of the band itself.
         entries = {f"{value:g}": (colour, f"{value:g}") for value, colour in _RAMP.items()}
     for value, ((red, green, blue, alpha), label) in entries.items():

@@ -8,25 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segassess.findings.error_regions import RIM_PX
+from segassess.options.output import OutputSettings as OutputSettings
 from segassess.raster import Grid, ImageFile, MaskFile, Rendering, VectorMask, open_image, open_mask
 
 # Columns that are read at once beside the windows.
 _CHUNK = 4096
 # Rows that are read at once for an overview.
 _STEP = 512
-
-
-@dataclass(frozen=True)
-class OutputSettings:
-    """What is written and how finely; see `conf/predict.yaml` for the meaning of each key."""
-
-    review_tile: int = 512
-    min_area_m2: float | None = None
-    rim_px: int = RIM_PX
-    simplify_px: float = 0.0
-    geojson: bool = False
-    parquet: bool = False
 
 
 @dataclass(frozen=True)

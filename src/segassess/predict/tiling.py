@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from segassess.errors import ConfigError
+from segassess.options.tiling import TilingOptions
 
 # A window: its rows and columns.
 Area: TypeAlias = tuple[slice, slice]
@@ -24,31 +24,8 @@ Predict: TypeAlias = Callable[[Sequence[Area]], Sequence[Sequence[NDArray[np.flo
 
 
 @dataclass(frozen=True)
-class Tiling:
-    """Size and overlap of windows.
-
-    Attributes:
-        window: side of the windows in pixels; a raster that fits into one is done in one piece.
-        overlap: by which neighbours overlap, in pixels, at most half a window.
-        batch_size: windows that are predicted at once.
-
-    Raises:
-        ConfigError: if they are no such numbers; sizes are multiples of 32, which is what encoders pad to.
-    """
-
-    window: int = 640
-    overlap: int = 128
-    batch_size: int = 1
-
-    def __post_init__(self) -> None:
-        if self.window < 64 or self.window % 32:
-            raise ConfigError(f"tiling.window must be a multiple of 32 of at least 64, not {self.window}.")
-        if self.overlap < 0 or self.overlap % 32 or 2 * self.overlap > self.window:
-            raise ConfigError(
-                f"tiling.overlap must be a multiple of 32 and at most half of tiling.window = {self.window}, not {self.overlap}."
-            )
-        if self.batch_size < 1:
-            raise ConfigError(f"tiling.batch_size must be at least 1, not {self.batch_size}.")
+class Tiling(TilingOptions):
+    """Size and overlap of windows, and where they lie; sizes are multiples of 32, which is what encoders pad to."""
 
     @property
     def stride(self) -> int:

@@ -16,52 +16,20 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
 
-from segassess.errors import InputError, RequestError
+from segassess.errors import InputError
+from segassess.options.rendering import Rendering as Rendering
 from segassess.raster.grid import Georeference, Grid
 from segassess.raster.opening import RasterPath, opened, reading
 from segassess.raster.unreadable import UnreadableCells
 
 # Guesses are made from at most about this many pixels, read at a coarser resolution: more do not change them visibly.
 SAMPLE_PIXELS = 2_000_000
-STRETCH_PERCENTILES = (2.0, 98.0)
 
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _WHOLE = slice(None)
 
 # RGBA by index.
 _Palette: TypeAlias = dict[int, tuple[int, int, int, int]]
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """How the values of an image become RGB in [0, 1]; what is None is found out from the file.
-
-    Attributes:
-        bands: numbers, from 1, of the bands that are used as red, green and blue, or of one that is repeated.
-        value_range: values that become 0 and 1; others are cut off.
-        percentiles: of data of unknown range, that become 0 and 1.
-        skip_unreadable: take what cannot be read for nodata, instead of refusing the image.
-
-    Raises:
-        RequestError: if a number is not allowed.
-    """
-
-    bands: tuple[int, ...] | None = None
-    value_range: tuple[float, float] | None = None
-    percentiles: tuple[float, float] = STRETCH_PERCENTILES
-    skip_unreadable: bool = False
-
-    def __post_init__(self) -> None:
-        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
-            raise RequestError(f"bands must be one or three numbers from 1 on, not {list(self.bands)}.")
-        if self.value_range is not None and not (
-            len(self.value_range) == 2 and all(map(math.isfinite, self.value_range)) and self.value_range[0] < self.value_range[1]
-        ):
-            raise RequestError(f"value_range must be two numbers, the smaller one first, not {list(self.value_range)}.")
-        if not (len(self.percentiles) == 2 and 0 <= self.percentiles[0] < self.percentiles[1] <= 100):
-            raise RequestError(
-                f"percentiles must be two numbers in [0, 100], the smaller one first, not {list(self.percentiles)}."
-            )
 
 
 @dataclass(frozen=True)

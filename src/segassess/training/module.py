@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import lightning as L
 import torch
@@ -17,6 +17,7 @@ from segassess.metrics.evaluation import ALL, EvaluationMetrics, MaskRow, all_ra
 from segassess.models.assessor.base import Assessor, AssessorOutput, ImageFeatures
 from segassess.models.baselines.base import Baseline
 from segassess.models.calibration import Calibration
+from segassess.options.optimizer import ScheduleSettings
 from segassess.quality import Decoding
 from segassess.training.finite import require_finite
 from segassess.training.losses import AssessorLoss
@@ -55,28 +56,8 @@ def assess_batch(assessor: MaskAssessor, batch: Batch) -> AssessorOutput:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How the learning rate goes.
-
-    Attributes:
-        name: "constant"; "cosine" to zero over all steps; "halve_on_plateau", the reference's (halved after 2 and again after 4
-            validations without improvement, then never again).
-        warmup: share in [0, 1) of the training over which a cosine schedule rises linearly from zero.
-        by: what a cosine schedule measures the training by: "steps", or "time" (`trainer.max_time`), so that methods of unequal
-            speed each come to the end of theirs within the same wall-clock budget.
-    """
-
-    name: Literal["constant", "cosine", "halve_on_plateau"] = "constant"
-    warmup: float = 0.0
-    by: Literal["steps", "time"] = "steps"
-
-    def __post_init__(self) -> None:
-        if self.name not in ("constant", "cosine", "halve_on_plateau"):
-            raise ConfigError(f"optimizer.schedule.name must be constant, cosine or halve_on_plateau, not {self.name!r}.")
-        if not 0 <= self.warmup < 1:
-            raise ConfigError(f"optimizer.schedule.warmup must lie in [0, 1), not {self.warmup}.")
-        if self.by not in ("steps", "time"):
-            raise ConfigError(f"optimizer.schedule.by must be steps or time, not {self.by!r}.")
+class Schedule(ScheduleSettings):
+    """How the learning rate goes: see `ScheduleSettings`, and `configure` for what Lightning makes of it."""
 
     def configure(self, module: L.LightningModule, factory: OptimizerFactory, monitor: str) -> dict[str, Any]:
         """What `configure_optimizers` returns.

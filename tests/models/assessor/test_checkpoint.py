@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -159,7 +161,7 @@ def test_missing_tensor_is_refused_by_name_and_nothing_is_loaded(authors):
     model = tiny()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     lacking = {name: tensor for name, tensor in authors.items() if not name.endswith("side4_w.3.bias")}
-    message = r"best.pkl, .*1 needed tensor is missing \(first: edge_branch.weight_head.3.bias\)"
+    message = r"best.pkl.*edge_branch.weight_head.3.bias"
     with pytest.raises(MisfitError, match=message) as error:
         load_weights(model, lacking, file="best.pkl")
     assert error.value.report.missing == ("edge_branch.weight_head.3.bias",)
@@ -168,15 +170,16 @@ def test_missing_tensor_is_refused_by_name_and_nothing_is_loaded(authors):
 
 def test_wrong_shape_is_refused_with_both_shapes(tiny_sam):
     state = tiny_sam | {"image_encoder.pos_embed": torch.zeros(1, 32, 32, 192)}
-    message = r"first: image_encoder.pos_embed, \(1, 32, 32, 192\) instead of \(1, 64, 64, 192\)"
+    message = r"image_encoder.pos_embed.*\(1, 32, 32, 192\).*\(1, 64, 64, 192\)"
     with pytest.raises(MisfitError, match=message) as error:
         load_weights(tiny(), state)
     assert [name for name, _, _ in error.value.report.misshapen] == ["image_encoder.pos_embed"]
 
 
 def test_checkpoint_of_something_else_is_refused():
-    with pytest.raises(MisfitError, match=r"needed tensors are missing .*; choose the encoder and assessor it was made for"):
+    with pytest.raises(MisfitError, match=r"linear\.pt") as error:
         load_weights(tiny(), nn.Linear(3, 3).state_dict(), file="linear.pt")
+    assert len(error.value.report.missing) == len(tiny().state_dict())
 
 
 def test_tensors_without_a_place_are_reported_and_ignored():
@@ -190,33 +193,34 @@ class NotATensor:
 
 
 @pytest.mark.parametrize(
-    ("name", "write", "message"),
+    ("name", "write", "cause"),
     [
-        ("a.pth", lambda path: path.write_bytes(b"not a checkpoint"), "is no torch file"),
-        ("a.safetensors", lambda path: path.write_bytes(b"not a checkpoint"), "cannot be read as a checkpoint"),
-        ("a.pkl", lambda path: path.write_bytes(b""), "cannot be read as a checkpoint"),
-        ("a.pt", lambda path: torch.save({"model": NotATensor()}, path), "holds more than tensors"),
-        ("a.pt", lambda path: torch.save([1, 2], path), "holds no named tensors"),
-        ("a.pt", lambda path: torch.save({"epoch": 3}, path), "holds no named tensors"),
-        ("a.tif", lambda path: path.write_bytes(b"II"), "ends in one of .safetensors, .pkl"),
-        ("a.pt", lambda path: path.mkdir(), "does not exist"),
-        ("gone.pt", lambda path: None, "does not exist"),
+        ("a.pth", lambda path: path.write_bytes(b"not a checkpoint"), pickle.UnpicklingError),
+        ("a.safetensors", lambda path: path.write_bytes(b"not a checkpoint"), Exception),
+        ("a.pkl", lambda path: path.write_bytes(b""), Exception),
+        ("a.pt", lambda path: torch.save({"model": NotATensor()}, path), pickle.UnpicklingError),
+        ("a.pt", lambda path: torch.save([1, 2], path), None),
+        ("a.pt", lambda path: torch.save({"epoch": 3}, path), None),
+        ("a.tif", lambda path: path.write_bytes(b"II"), None),
+        ("a.pt", lambda path: path.mkdir(), None),
+        ("gone.pt", lambda path: None, None),
     ],
 )
-def test_unreadable_files_are_refused_in_one_sentence(tmp_path, name, write, message):
+def test_unreadable_files_are_refused_in_one_sentence(tmp_path, name, write, cause):
     path = tmp_path / name
     write(path)
-    with pytest.raises(CheckpointError, match=message) as error:
+    with pytest.raises(CheckpointError) as error:
         read_tensors(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+    assert error.value.__cause__ is None if cause is None else isinstance(error.value.__cause__, cause)
 
 
 def test_truncated_file_is_refused(tmp_path):
     path = tmp_path / "best.pkl"
     torch.save(nn.Linear(100, 100).state_dict(), path)
     path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(CheckpointError, match="damaged"):
+    with pytest.raises(CheckpointError, match=r"best\.pkl"):
         read_tensors(path)
 
 
@@ -251,10 +255,10 @@ def test_authors_vit_b_checkpoint_has_811_tensors_of_454_names():
 def test_other_size_of_sam_is_refused():
     with torch.device("meta"):
         large, base = sam_model_registry["vit_l"](), SegAssess(SamVitEncoder.named("sam_vit_b"))
-    with pytest.raises(MisfitError, match=r"of another shape \(first: image_encoder.pos_embed, \(1, 64, 64, 1024\)"):
+    with pytest.raises(MisfitError, match=r"image_encoder.pos_embed.*\(1, 64, 64, 1024\)"):
         load_weights(base, large.state_dict(), file="sam_vit_l.pth")
 
 
 def test_unknown_sam_encoder_is_refused():
-    with pytest.raises(ConfigError, match="'sam_vit_x' is not a SAM encoder; choose one of sam_vit_b, sam_vit_l, sam_vit_h"):
+    with pytest.raises(ConfigError, match=r"sam_vit_b, sam_vit_l, sam_vit_h.*'sam_vit_x'"):
         SamVitEncoder.named("sam_vit_x")

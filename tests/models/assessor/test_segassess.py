@@ -176,7 +176,7 @@ def test_sam_and_hq_logits_only_on_request_and_their_sum_is_the_coarse(model):
 
 def test_unknown_option_is_refused(model):
     image, mask = scene(16, 16)
-    with pytest.raises(TypeError, match="all_logits, not alllogits"):
+    with pytest.raises(TypeError, match="alllogits"):
         model(image, mask, alllogits=True)
 
 
@@ -260,16 +260,16 @@ def test_encoder_of_cnn_levels_gets_adapters_to_the_embeddings_width():
 
 @pytest.mark.parametrize("switch", ["prompt", "input_scaling", "padding"])
 def test_unknown_switch_is_refused_by_name(switch):
-    with pytest.raises(ConfigError, match=f"assessor.{switch}='nonsense' is not known; choose one of reference|pad"):
+    with pytest.raises(ConfigError, match=rf"assessor\.{switch} .*reference.*'nonsense'"):
         tiny(**{switch: "nonsense"})
 
 
 def test_encoder_without_four_levels_is_refused():
-    with pytest.raises(ConfigError, match="32 channels and 2 levels"):
+    with pytest.raises(ConfigError, match=r"32 .* 2 levels"):
         SegAssess(CnnLikeEncoder(strides=(8, 16), dims=(4, 8)))
 
 
 def test_image_smaller_than_a_token_is_refused_without_padding():
     model = tiny(padding="reference")
-    with pytest.raises(InputError, match=r"15 x 40 px .* use padding='pad'"):
+    with pytest.raises(InputError, match=r"15 x 40 px .*padding='pad'"):
         model(*scene(15, 40))

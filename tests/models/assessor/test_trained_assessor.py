@@ -41,9 +41,9 @@ def test_the_calibration_is_stored(model, tmp_path):
         assert load_assessor(tmp_path / f"{name}.safetensors").description.calibration == stored
 
 
-@pytest.mark.parametrize(("stored", "message"), [(None, ""), ({"fp": [0.0, 1.0]}, "positive scale"), ([1.0], "calibration")])
-def test_other_calibrations(model, tmp_path, stored, message):
-    """Files from before there was one have none; what is none is refused."""
+@pytest.mark.parametrize("stored", [None, {"fp": [0.0, 1.0]}, [1.0]])
+def test_other_calibrations(model, tmp_path, stored):
+    """Older files have no calibration; an invalid one is refused."""
     path = tmp_path / "a.safetensors"
     content = Description(ASSESSOR, ENCODER, "free").as_dict()
     del content["calibration"]
@@ -52,7 +52,7 @@ def test_other_calibrations(model, tmp_path, stored, message):
         assert "calibration" not in read_metadata(path)
         assert load_assessor(path).description.calibration == Calibration()
     else:
-        with pytest.raises(CheckpointError, match=message):
+        with pytest.raises(CheckpointError, match=path.name):
             read_description(path)
 
 
@@ -67,7 +67,7 @@ def test_files_of_others_must_be_told_what_they_are(model, tmp_path):
     path = tmp_path / "a.pth"
     torch.save(model.state_dict(), path)
     assert read_description(path) is None
-    with pytest.raises(CheckpointError, match="does not say what it is"):
+    with pytest.raises(CheckpointError, match=r"a\.pth .*assessor= and encoder="):
         load_assessor(path)
     assert load_assessor(path, assessor=ASSESSOR, encoder=ENCODER).report.layout == "own"
 
@@ -80,19 +80,19 @@ def test_a_part_of_an_assessor_cannot_judge(tmp_path):
         if not name.startswith(("edge_branch", "mask_decoder.h", "mask_decoder.compress", "mask_decoder.embedding"))
     }
     torch.save(foundation, tmp_path / "sam.pth")
-    with pytest.raises(CheckpointError, match=r"only a part of an assessor .*encoder\.weights="):
+    with pytest.raises(CheckpointError, match=r"sam\.pth .*encoder\.weights="):
         load_assessor(tmp_path / "sam.pth", assessor=spec[0], encoder=spec[1])
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.ckpt"])
 def test_damaged_files_are_one_sentence(tmp_path, name):
     (tmp_path / name).write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00not a header")
-    with pytest.raises(CheckpointError, match=r"cannot be read|not opened") as error:
+    with pytest.raises(CheckpointError, match=name) as error:
         load_assessor(tmp_path / name)
     assert "\n" not in str(error.value)
 
 
-def test_the_assessor_in_the_box():
+def test_the_bundled_assessor():
     path = ROOT / "checkpoints" / "compact_lite0.safetensors"
     loaded = load_assessor(path)
     assert path.stat().st_size < 25e6

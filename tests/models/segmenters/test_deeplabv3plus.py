@@ -30,5 +30,5 @@ class TestDeepLabV3Plus(SegmenterContract):
         assert not any(isinstance(module, nn.BatchNorm2d) for module in segmenter.network.decoder.aspp[0].convs[-1])
 
     def test_another_output_stride_is_refused(self):
-        with pytest.raises(ConfigError, match=r"^segmenter\.output_stride must be 8 or 16, not 4\.$"):
+        with pytest.raises(ConfigError, match=r"^segmenter\.output_stride .*8 or 16, not 4\.$"):
             self.build(output_stride=4)

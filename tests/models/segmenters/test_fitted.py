@@ -23,14 +23,14 @@ def test_a_tile_goes_to_a_network_that_has_not_learned_from_it():
 def test_a_tile_that_all_have_seen():
     alone = fitted(stored(0.1, trained_on="ab"))
     assert alone.choose("b") == (0, "trained")
-    with pytest.raises(RequestError, match=r"All networks of bright have learned from a;.*task=crossfit"):
+    with pytest.raises(RequestError, match=r"bright .* a;.*task=crossfit"):
         alone.refuse_seen("xab")
 
 
 def test_networks_of_several_kinds_are_refused():
-    with pytest.raises(RequestError, match=r"one architecture and threshold, not bright at 0\.5, dark at 0\.5"):
+    with pytest.raises(RequestError, match=r"bright at 0\.5, dark at 0\.5"):
         fitted(stored(0.1), stored(0.1, name="dark"))
-    with pytest.raises(RequestError, match="not none"):
+    with pytest.raises(RequestError):
         fitted()
 
 
@@ -53,20 +53,20 @@ def test_a_folder_of_networks_and_a_single_file(tmp_path):
     description = read_description(tmp_path / FULL)
     assert (description.trained_on, description.selected_on, description.training) == (("a", "b"), ("v",), {"seed": 1})
     assert folder.networks[0].digest != folder.networks[1].digest
-    with pytest.raises(CheckpointError, match="holds networks of unetformer, not of hrnet"):
+    with pytest.raises(CheckpointError, match=r"unetformer.* hrnet"):
         FittedSegmenter.load(tmp_path, "hrnet")
 
 
 def test_what_is_no_segmenter(tmp_path):
-    with pytest.raises(CheckpointError, match=r"folder .*nowhere does not exist; train the segmenter"):
+    with pytest.raises(CheckpointError, match=r"nowhere.*task=segmenter"):
         FittedSegmenter.load(tmp_path / "nowhere", "hrnet")
-    with pytest.raises(CheckpointError, match=r"full\.safetensors does not exist"):
+    with pytest.raises(CheckpointError, match=r"full\.safetensors"):
         FittedSegmenter.load(tmp_path, "hrnet")
-    with pytest.raises(CheckpointError, match=r"no\.safetensors does not exist"):
+    with pytest.raises(CheckpointError, match=r"no\.safetensors"):
         load_segmenter(tmp_path / "no.safetensors")
     (tmp_path / "text.safetensors").write_text("nothing")
-    with pytest.raises(CheckpointError, match="damaged or another kind"):
+    with pytest.raises(CheckpointError, match=r"text\.safetensors"):
         load_segmenter(tmp_path / "text.safetensors")
     (tmp_path / "a.pth").write_text("nothing")
-    with pytest.raises(CheckpointError, match="is not a segmenter of this project"):
+    with pytest.raises(CheckpointError, match=r"a\.pth"):
         load_segmenter(tmp_path / "a.pth")

@@ -33,12 +33,9 @@ class TestSmp(SegmenterContract):
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"arch": "Unett"}, r"segmenter\.arch must be one of Unet, .*, not 'Unett'\."),
-            ({"arch": "DPT", "encoder": "resnet18"}, r"segmenter\.encoder=resnet18 does not go with DPT .*: choose another .*\."),
-            (
-                {"arch": "PAN", "encoder": "tu-hrnet_w18_small"},
-                r"segmenter\.encoder=tu-hrnet_w18_small does not go with PAN .*\.",
-            ),
+            ({"arch": "Unett"}, r"segmenter\.arch .*Unet, .*'Unett'\."),
+            ({"arch": "DPT", "encoder": "resnet18"}, r"segmenter\.encoder=resnet18 .*DPT .*\."),
+            ({"arch": "PAN", "encoder": "tu-hrnet_w18_small"}, r"segmenter\.encoder=tu-hrnet_w18_small .*PAN .*\."),
         ],
     )
     def test_wrong_names_are_one_sentence(self, options, message):
@@ -66,5 +63,5 @@ def test_weights_that_cannot_be_downloaded_are_one_sentence(monkeypatch):
         raise OSError("Name or service not known\nmore lines")
 
     monkeypatch.setattr(smp.encoders, "hf_hub_download", fail)
-    with pytest.raises(ConfigError, match=r"^The pretrained .*resnet18 .*\(Name or service not known\).*pretrained=false\.$"):
+    with pytest.raises(ConfigError, match=r"^.*resnet18 .*\(Name or service not known\).*pretrained=false\.$"):
         build_segmenter({"name": "smp", "encoder": "resnet18", "pretrained": True})

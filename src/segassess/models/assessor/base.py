@@ -1,8 +1,8 @@
-"""What every assessor is: an image is encoded once, then any number of masks of it are assessed."""
+"""The interface of every assessor: encode an image once, then assess any number of masks of it."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,7 +12,7 @@ from segassess.errors import InputError
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """What an image encoder makes of a batch of (padded) images.
+    """An image encoder's features of a batch of padded images.
 
     Attributes:
         embedding: float (B, C, h/16, w/16), the map that the mask decoder attends to.
@@ -26,26 +26,25 @@ class ImageFeatures:
     size: tuple[int, int]
     padded_size: tuple[int, int]
 
-    def expand(self, masks: int) -> "ImageFeatures":
+    def expand(self, masks: int) -> Self:
         """Repeat the features of ONE image (B=1) as views for `masks` masks, without copying memory."""
-        return replace(
-            self,
-            embedding=self.embedding.expand(masks, -1, -1, -1),
-            levels=tuple(level.expand(masks, -1, -1, -1) for level in self.levels),
-        )
+        views: dict[str, Any] = {
+            name: value.expand(masks, -1, -1, -1) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, levels=tuple(level.expand(masks, -1, -1, -1) for level in self.levels), **views)
 
 
 @dataclass(frozen=True)
 class AssessorOutput:
-    """What an assessor says of a batch of masks; all are logits at the size of the input image.
+    """Logits of a batch of masks at the size of the input image.
 
     Attributes:
         quality_logits: float (B, 4, H, W); channel order TP, FP, TN, FN.
-        edge_logits: float (B, 1, H, W), the boundary of the (unseen) truth, or None where a method has no edge branch.
+        edge_logits: float (B, 1, H, W), the boundary of the unseen ground truth; None without edge branch.
         coarse_logits: float (B, 4, H, W), the decoder's logits before the edge branch (SAM + HQ), or None.
-        sam_logits: float (B, 4, H, W) from SAM's mask tokens, or None; only on request.
-        hq_logits: float (B, 4, H, W) from the HQ tokens, or None; only on request.
-        object_logits: float (B, 1, H, W), the (unseen) truth as the image alone lets it be seen, or None without object branch.
+        sam_logits: float (B, 4, H, W) from SAM's mask tokens; only on request.
+        hq_logits: float (B, 4, H, W) from the HQ tokens; only on request.
+        object_logits: float (B, 1, H, W), the truth estimated from the image alone; None without object branch.
     """
 
     quality_logits: Tensor
@@ -55,7 +54,7 @@ class AssessorOutput:
     hq_logits: Tensor | None = None
     object_logits: Tensor | None = None
 
-    def crop(self, height: int, width: int) -> "AssessorOutput":
+    def crop(self, height: int, width: int) -> Self:
         """Cut bottom and right padding off every map."""
         cut = {name: value[..., :height, :width] for name, value in vars(self).items() if isinstance(value, Tensor)}
         return replace(self, **cut)
@@ -71,13 +70,10 @@ def pad_to_multiple(tensor: Tensor, multiple: int) -> Tensor:
 
 
 class Assessor(nn.Module, ABC):
-    """The network that judges a mask: image + mask -> quality map.
+    """A network that maps an image and a mask to a quality map.
 
-    Subclasses implement `_encode` and `_assess` on padded tensors; padding to `pad_multiple` and cutting it off again is
-    done here, so that any input size works and nothing is ever cropped or stretched.
-
-    Attributes:
-        pad_multiple: images and masks are padded to multiples of this many pixels (1: never).
+    Subclasses implement `_encode` and `_assess` on padded tensors. This class pads to multiples of `pad_multiple` pixels and
+    cuts the padding off again, so any input size works.
     """
 
     pad_multiple: int = 1
@@ -91,10 +87,7 @@ class Assessor(nn.Module, ABC):
         """Assess padded masks (B, 1, h, w) in {0, 1}; logits at (h, w)."""
 
     def encode_image(self, image: Tensor) -> ImageFeatures:
-        """Encode images once for any number of masks.
-
-        Args:
-            image: float32 (B, 3, H, W) in [0, 1], any H and W >= 1.
+        """Encode images (B, 3, H, W), float32 in [0, 1], once for any number of masks.
 
         Raises:
             InputError: if the shape is not (B, 3, H, W).
@@ -110,9 +103,9 @@ class Assessor(nn.Module, ABC):
         """Assess masks of encoded images.
 
         Args:
-            features: of B images, or of ONE image, which is then used for all B masks.
+            features: of B images, or of ONE image, which then serves all B masks.
             mask: float (B, 1, H, W) in {0, 1}, of the size of the images.
-            **options: of the subclass.
+            **options: passed on to the subclass.
 
         Raises:
             InputError: if mask and images differ in size or number.
@@ -122,7 +115,7 @@ class Assessor(nn.Module, ABC):
             raise InputError(f"A mask batch must have the shape {wanted}, not {tuple(mask.shape)}.")
         images, masks = features.embedding.shape[0], mask.shape[0]
         if images not in (1, masks):
-            raise InputError(f"{masks} masks cannot be assessed against {images} images; give one image, or one per mask.")
+            raise InputError(f"A batch of {masks} masks needs 1 or {masks} images, not {images}.")
         if images != masks:
             features = features.expand(masks)
         padded = pad_to_multiple(mask, self.pad_multiple)
@@ -136,7 +129,7 @@ class Assessor(nn.Module, ABC):
 class ChannelNorm(nn.LayerNorm):
     """Layer normalisation of (B, C, H, W) over the channels of each pixel, as SAM's `LayerNorm2d`.
 
-    It is PyTorch's own kernel on the channels-last view instead of a formula of elementary operations with its temporaries.
+    It runs PyTorch's kernel on a channels-last view, which needs no temporaries.
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Reading checkpoints of any layout this field has produced, and loading them without anything being skipped in silence.
+"""Reads checkpoints of any known layout and loads them whole or not at all.
 
-Four layouts are known: `own` (this package), `reference` (the authors of SegAssess: `module.` prefixes, the encoder stored
-twice, `TCCA.*` for the edge branch), `sam` (Meta's Segment Anything) and `hq_sam` (Segment Anything in High Quality).
+The layouts: `own` (this package), `reference` (the authors of SegAssess: `module.` prefixes, the encoder stored twice, `TCCA.*`
+for the edge branch), `sam` (Meta's Segment Anything) and `hq_sam` (Segment Anything in High Quality).
 """
 
 import pickle
@@ -23,12 +23,12 @@ LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 TORCH_SUFFIXES = (".pkl", ".pth", ".pt", ".ckpt", ".bin")
 SAFETENSORS_SUFFIX = ".safetensors"
 
-# Wrappers around the tensors, and prefixes before their names, in the order in which they are peeled off: those of a Lightning
-# module that holds an assessor, of DistributedDataParallel, and of the reference's second copy of the foundation model.
+# Wrappers around the tensors, and prefixes of their names in the order in which they are stripped: of a Lightning module
+# that holds an assessor, of DistributedDataParallel, and of the reference's second copy of the foundation model.
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 PREFIXES = ("assessor.", "module.", "sam.")
 
-# The reference's names of the edge branch, and ours; everything else has SAM's or HQ-SAM's name in both.
+# The reference's names of the edge branch, and ours; all other names are SAM's or HQ-SAM's in both.
 REFERENCE_NAMES: tuple[tuple[str, str], ...] = (
     ("TCCA.TFA.CBAM.mlp.", "edge_branch.semantic_filter.attention.channel_mlp."),
     ("TCCA.TFA.CBAM.conv.", "edge_branch.semantic_filter.attention.spatial_conv."),
@@ -58,7 +58,7 @@ REFERENCE_NAMES: tuple[tuple[str, str], ...] = (
     ("TCCA.BPM.CA.conv_out.", "edge_branch.fusion.gate.out."),
 )
 
-# What the foundation models hold; the rest of an assessor then starts at random, which the report lists.
+# Parts of the foundation models; the rest of an assessor then starts at random, which the report lists.
 SAM_PARTS = (
     "image_encoder.",
     "prompt_encoder.",
@@ -81,15 +81,15 @@ NEEDED: dict[Layout, tuple[str, ...]] = {"own": ("",), "reference": ("",), "sam"
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of every tensor when a checkpoint was loaded; all names are the model's (unexpected: the checkpoint's).
+    """The fate of every tensor of a checkpoint, under the model's names (unexpected: the checkpoint's).
 
     Attributes:
         layout: the layout that was found or asked for.
         loaded: tensors that were filled; none if the checkpoint was refused.
-        missing: tensors of the model that the checkpoint does not hold; they keep their values (random, if the model is new).
-        unexpected: tensors of the checkpoint that the model has no place for.
-        misshapen: (name, shape in the checkpoint, shape in the model) of tensors that were left out as they do not fit.
-        notes: what else was done, in sentences.
+        missing: tensors of the model that the checkpoint lacks; they keep their values.
+        unexpected: tensors of the checkpoint that the model lacks.
+        misshapen: (name, shape in the checkpoint, shape in the model) of tensors that were left out.
+        notes: further sentences for the log.
     """
 
     layout: Layout
@@ -100,7 +100,7 @@ class LoadReport:
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """One line for a log; parts that keep their initial values are named without their tensors."""
+        """One line for a log; it names the parts that keep their initial values."""
         parts = sorted({".".join(name.split(".")[:2]) for name in self.missing})
         text = f"layout {self.layout}: {len(self.loaded)} tensors loaded"
         if parts:
@@ -111,11 +111,7 @@ class LoadReport:
 
 
 class MisfitError(CheckpointError):
-    """A checkpoint that lacks something the model needs.
-
-    Attributes:
-        report: all missing, unexpected and misshapen tensors, of which the message names only the first.
-    """
+    """A checkpoint that lacks a tensor the model needs; `report` lists all, the message only the first."""
 
     def __init__(self, message: str, report: LoadReport) -> None:
         super().__init__(message)
@@ -123,38 +119,35 @@ class MisfitError(CheckpointError):
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint onto the CPU, without running any code that a pickle may hold.
+    """Read a checkpoint's tensors onto the CPU by name, without running any code that a pickle may hold.
 
     Args:
-        path: a `.safetensors` file, or a torch file (`.pkl .pth .pt .ckpt .bin`) that holds a state dict as it is or under
+        path: a `.safetensors` file, or a torch file (`.pkl .pth .pt .ckpt .bin`) with a state dict at the top or under
             `state_dict`, `model` or `model_state_dict`.
 
-    Returns:
-        Tensors by the names in the file.
-
     Raises:
-        CheckpointError: if the file is missing, no checkpoint, or holds no tensors.
+        CheckpointError: if the file is missing, unreadable, or holds no tensors.
     """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"The checkpoint {path} does not exist; check the path.")
     if path.suffix not in (SAFETENSORS_SUFFIX, *TORCH_SUFFIXES):
         raise CheckpointError(
-            f"{path} has the suffix {path.suffix!r}, but a checkpoint ends in one of "
-            f"{', '.join((SAFETENSORS_SUFFIX, *TORCH_SUFFIXES))}; rename it or choose another file."
+            f"{path} must end in one of {', '.join((SAFETENSORS_SUFFIX, *TORCH_SUFFIXES))}, not in {path.suffix!r}; "
+            "rename it or choose another checkpoint."
         )
     try:
         content: Any = load_file(path) if path.suffix == SAFETENSORS_SUFFIX else torch.load(path, "cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} holds more than tensors and plain values, or is no torch file, and is not opened for safety; "
-            "save its state dict alone with torch.save and give that file."
+            f"{path} was not opened for safety, as it is no torch file or holds more than tensors and plain values; "
+            "save only its state dict with torch.save."
         ) from error
-    except Exception as error:  # what a damaged file makes the readers raise is not documented and varies by version
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: it is damaged or of another kind; get it anew.") from error
+    except Exception as error:  # undocumented, and different by version of the readers
+        raise CheckpointError(f"{path} cannot be read: it is damaged or no checkpoint; download or save it again.") from error
     tensors = _named_tensors(content)
     if not tensors:
-        raise CheckpointError(f"{path} holds no named tensors; give a file with the state dict of a model.")
+        raise CheckpointError(f"{path} holds no named tensors; give a checkpoint with a state dict.")
     return tensors
 
 
@@ -168,10 +161,10 @@ def _named_tensors(content: Any) -> dict[str, Tensor]:
 
 
 def canonical_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Peel `assessor.`, `module.` and `sam.` off all names, in this order, and drop tensors that are thereby held twice.
+    """Strip the prefixes `assessor.`, `module.` and `sam.`, in this order, and drop tensors that are then held twice.
 
     Raises:
-        CheckpointError: if two tensors of one canonical name differ, as nobody could say which one is meant.
+        CheckpointError: if two different tensors get the same name.
     """
     canonical: dict[str, Tensor] = {}
     for full_name, tensor in tensors.items():
@@ -179,7 +172,7 @@ def canonical_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for prefix in PREFIXES:
             name = name.removeprefix(prefix)
         if name in canonical and not _same(canonical[name], tensor):
-            raise CheckpointError(f"The checkpoint holds two different tensors for {name}; save it anew from one model.")
+            raise CheckpointError(f"The checkpoint holds two different tensors for {name}; save it again from one model.")
         canonical.setdefault(name, tensor)
     return canonical
 
@@ -191,7 +184,7 @@ def _same(first: Tensor, second: Tensor) -> bool:
 
 
 def from_reference(name: str) -> str:
-    """Our name of a tensor that the reference calls `name` (canonical, see `canonical_names`)."""
+    """Our name of a tensor with the reference's canonical name (see `canonical_names`)."""
     for theirs, ours in REFERENCE_NAMES:
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
@@ -199,7 +192,7 @@ def from_reference(name: str) -> str:
 
 
 def to_reference(name: str) -> str:
-    """The reference's canonical name of a tensor that we call `name`."""
+    """The reference's canonical name of a tensor with our name."""
     for theirs, ours in REFERENCE_NAMES:
         if name.startswith(ours):
             return theirs + name.removeprefix(ours)
@@ -207,7 +200,7 @@ def to_reference(name: str) -> str:
 
 
 def detect_layout(tensors: Mapping[str, Tensor]) -> Layout:
-    """Tell the layout from canonical names; what carries no other layout's mark is taken for `own`."""
+    """Tell the layout from canonical names; `own` unless a name marks another one."""
     if any(name.startswith("TCCA.") for name in tensors):
         return "reference"
     if any(name.startswith("mask_decoder.hf_mlp.") for name in tensors):
@@ -221,17 +214,13 @@ def detect_layout(tensors: Mapping[str, Tensor]) -> Layout:
 def load_weights(
     model: nn.Module, tensors: Mapping[str, Tensor], layout: Layout | None = None, *, file: str | Path = "the checkpoint"
 ) -> LoadReport:
-    """Copy the tensors of a checkpoint into a model, whole or not at all.
+    """Copy the tensors of a checkpoint into a model in place, whole or not at all.
 
     Args:
-        model: the model to fill in place; a `SegAssess` for all layouts but `own`, which fits any module.
-        tensors: what `read_tensors` gave.
-        layout: the layout, or None to detect it. `own` and `reference` must fill the whole model, `sam` and `hq_sam` the
-            parts that those models have.
-        file: how errors call the checkpoint.
-
-    Returns:
-        What was loaded, and every name that was missing, unexpected or misshapen.
+        model: a `SegAssess` for all layouts but `own`, which fits any module.
+        tensors: from `read_tensors`.
+        layout: None detects it. `own` and `reference` must fill the whole model, `sam` and `hq_sam` the parts they have.
+        file: the checkpoint's name in errors.
 
     Raises:
         MisfitError: if a needed tensor is missing or misshapen; the model is then unchanged.
@@ -261,8 +250,8 @@ def load_weights(
         reasons.append(f"{_count(unfit)} of another shape (first: {name}, {found} instead of {wanted})")
     if reasons:
         raise MisfitError(
-            f"{file}, read in the layout {layout!r}, does not fit the model, as {' and '.join(reasons)}; "
-            "choose the encoder and assessor it was made for, or another checkpoint.",
+            f"{file}, read in the layout {layout!r}, does not fit the model: {' and '.join(reasons)}; "
+            "choose the encoder= and assessor= of the checkpoint, or another checkpoint.",
             LoadReport(layout, (), missing, unexpected, misshapen, notes),
         )
     left_out = {name for name, _, _ in misshapen}
@@ -283,7 +272,7 @@ def load_checkpoint(model: nn.Module, path: str | Path, layout: Layout | None = 
 
 
 def _hq_sam_to_four_classes(given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """HQ-SAM has one HQ token with one hypernetwork, we have one of each per class: all four start as copies of it."""
+    """HQ-SAM has one HQ token and hypernetwork, we have one per class: all four start as copies of it."""
     fitted: dict[str, Tensor] = {}
     for name, tensor in given.items():
         if name == "mask_decoder.hf_token.weight" and tensor.shape[0] == 1:

@@ -1,13 +1,11 @@
-"""The improved composition: the paper's ideas at a size that trains on two CPU cores.
+"""The improved composition: the paper's ideas at a size that trains on two CPU cores (docs/decisions/0003).
 
-What it keeps of SegAssess: a prompted, SAM-like two-way transformer with one token per quality class, an edge branch that
-gates the class logits. What it changes (docs/decisions/0003): an object branch estimates the truth from the image alone, and the
-judgement starts from where the mask differs from it; the mask is encoded at full resolution and joined at strides 4 and 16
-instead of once at stride 16 after a 4:1 decimation; early image features come back as skips; and a light head at full resolution
-sees the mask once more.
+From SegAssess it keeps a prompted, SAM-like two-way transformer with one token per quality class, and an edge branch that gates
+the class logits. It adds an object branch that estimates the truth from the image alone, a mask pyramid at strides 1, 4 and 16,
+skips from early image features, and a light head at full resolution.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import torch
@@ -32,7 +30,7 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class MaskPyramid(nn.Module):
-    """Encodes a mask at full resolution and hands it on at strides 1, 4 and 16."""
+    """Encodes a mask at strides 1, 4 and 16."""
 
     def __init__(self, embedding_dim: int) -> None:
         super().__init__()
@@ -49,31 +47,21 @@ class MaskPyramid(nn.Module):
 
 @dataclass(frozen=True)
 class CompactFeatures(ImageFeatures):
-    """Image features, and what is derived from the image alone, so that K masks share it.
+    """Image features plus all that depends on the image alone, shared by all masks of an image.
 
     Attributes:
         pixels: float (B, 48, h/4, w/4).
-        object_logits: float (B, 1, h/4, w/4), the truth as the image alone lets it be seen; None without object branch.
-        edge_logits: float (B, 1, h/4, w/4), its boundary; None without edge branch.
+        object_logits: float (B, 1, h/4, w/4), the truth estimated from the image; None without object branch.
+        edge_logits: float (B, 1, h/4, w/4), the boundary of the truth; None without edge branch.
     """
 
     pixels: Tensor
     object_logits: Tensor | None
     edge_logits: Tensor | None
 
-    def expand(self, masks: int) -> "CompactFeatures":
-        """Repeat the features of ONE image (B=1) as views for `masks` masks, without copying memory."""
-        base = cast(CompactFeatures, super().expand(masks))
-        return replace(
-            base,
-            pixels=self.pixels.expand(masks, -1, -1, -1),
-            object_logits=None if self.object_logits is None else self.object_logits.expand(masks, -1, -1, -1),
-            edge_logits=None if self.edge_logits is None else self.edge_logits.expand(masks, -1, -1, -1),
-        )
-
 
 class PixelDecoder(nn.Module):
-    """Brings the image's embedding from stride 16 to stride 4 with skips of the encoder."""
+    """Upsamples the image embedding from stride 16 to stride 4 with skips from the encoder."""
 
     def __init__(self, encoder: ImageEncoder) -> None:
         super().__init__()
@@ -88,7 +76,7 @@ class PixelDecoder(nn.Module):
 
     @staticmethod
     def _nearest(strides: tuple[int, ...], wanted: int) -> int:
-        # A plain ViT has stride 16 everywhere; its earliest levels then stand in for the early, finer ones.
+        # A plain ViT has stride 16 everywhere; its earliest levels then stand in for finer ones.
         return min(range(len(strides)), key=lambda level: (abs(strides[level] - wanted), level))
 
     def forward(self, embedding: Tensor, levels: tuple[Tensor, ...], size: tuple[int, int]) -> Tensor:
@@ -102,10 +90,9 @@ class PixelDecoder(nn.Module):
 
 
 class PixelHead(nn.Sequential):
-    """Logits (B, 1, h/4, w/4) of pixel features (B, 48, h/4, w/4).
+    """Logits (B, 1, h/4, w/4) from pixel features (B, 48, h/4, w/4).
 
-    Args:
-        prior: the logits' start. Few pixels are edges or objects; from there Dice has a gradient worth the name at once.
+    `prior` is their initial bias: few pixels are edges or objects, and from a low start Dice has a useful gradient at once.
     """
 
     def __init__(self, prior: float) -> None:
@@ -121,9 +108,9 @@ class CompactAssessor(Assessor):
         encoder: the image encoder.
         depth: layers of the two-way transformer.
         edge_branch: predict the boundary of the truth from the image and let it gate the class logits.
-        object_branch: predict the truth from the image and start the judgement from where the mask differs from it.
-        input_scaling: "encoder" subtracts the mean and divides by the standard deviation that the encoder's weights expect;
-            "reference" feeds images in [0, 1] as they are.
+        object_branch: estimate the truth from the image; the assessment starts from where the mask differs from it.
+        input_scaling: "encoder" normalises with the mean and standard deviation of the encoder's weights; "reference" feeds
+            images in [0, 1].
     """
 
     mean: Tensor
@@ -158,24 +145,23 @@ class CompactAssessor(Assessor):
         self.class_heads = nn.ModuleList(MLP(width, width, PIXEL_DIM, 2) for _ in range(NUM_CLASSES))
         inputs = NUM_CLASSES + 8 + int(edge_branch) + int(object_branch)
         self.full_head = nn.Sequential(_conv(inputs, 16), nn.Conv2d(16, NUM_CLASSES, 1))
-        # The object's logit speaks for the classes in which the truth is an object, and against the others.
+        # Object logits raise the classes in which the truth is an object (TP, FN) and lower the others.
         sign = torch.full((1, NUM_CLASSES, 1, 1), -0.5)
         sign[:, [TP, FN]] = 0.5
         self.register_buffer("sign", sign, persistent=False)
         self.sign: Tensor
-        # Depthwise convolutions on CPUs run faster in this layout (a training step takes 0.8 of the time).
+        # Depthwise convolutions run faster in this layout on CPUs (0.8 of the time of a training step).
         self.to(memory_format=torch.channels_last)
 
     def encode_image(self, image: Tensor) -> CompactFeatures:
-        """Encode images once for any number of masks; object and edge logits are part of it, see the base class."""
+        """Encode images once for any number of masks, including object and edge logits; see the base class."""
         features = super().encode_image(image)
         pixels = self.pixel_decoder(features.embedding, features.levels, features.padded_size)
         logits = [None if head is None else head(pixels) for head in (self.object_head, self.edge_head)]
-        return CompactFeatures(features.embedding, features.levels, features.size, features.padded_size, pixels, *logits)
+        return CompactFeatures(**vars(features), pixels=pixels, object_logits=logits[0], edge_logits=logits[1])
 
     def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        embedding, levels = self.image_encoder((image - self.mean) / self.std)
-        return embedding, levels
+        return cast(tuple[Tensor, tuple[Tensor, ...]], self.image_encoder((image - self.mean) / self.std))
 
     def _assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
         assert isinstance(features, CompactFeatures), "features come from encode_image"
@@ -191,7 +177,7 @@ class CompactAssessor(Assessor):
         seen = [features.pixels, resize(source, (size[0] // 4, size[1] // 4)), mask4]
         if features.object_logits is not None:
             probability = features.object_logits.sigmoid()
-            # From -1, object and mask contradict each other, to 1, they agree.
+            # Agreement of object and mask, from -1 (contradiction) to 1.
             seen += [probability, (2 * probability - 1) * (2 * F.avg_pool2d(mask, 4) - 1)]
         pixels = self.compare(torch.cat(seen, dim=1))  # (B, 48, h/4, w/4)
         weights = torch.stack([head(tokens[:, index]) for index, head in enumerate(self.class_heads)], dim=1)  # (B, 4, 48)

@@ -1,14 +1,14 @@
-"""Every assessor and encoder by name: the one place where a name in a config or a checkpoint becomes a network.
+"""Every assessor and encoder by name.
 
-Names rather than import paths, so that a checkpoint describes its own architecture and loading one never runs code that the
-checkpoint chose (docs/decisions/0002).
+A checkpoint names its architecture instead of giving an import path, so loading it never runs code that the checkpoint chose
+(docs/decisions/0002).
 """
 
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from segassess.models.assessor.base import Assessor
 from segassess.models.assessor.compact import CompactAssessor
@@ -23,13 +23,13 @@ ENCODERS: dict[str, Callable[..., ImageEncoder]] = {
     "sam_vit_b": partial(SamVitEncoder.named, "sam_vit_b"),
     "sam_vit_l": partial(SamVitEncoder.named, "sam_vit_l"),
     "sam_vit_h": partial(SamVitEncoder.named, "sam_vit_h"),
-    # The same architecture small enough for tests and debugging; nobody publishes weights for it.
+    # Small enough for tests and debugging; no weights are published for it.
     "sam_vit_tiny": partial(SamVitEncoder, 192, 8, 4, (1, 3, 5, 7)),
 }
 ASSESSORS: dict[str, Callable[..., Assessor] | str] = {
     "segassess": SegAssess,
     "compact": CompactAssessor,
-    # Baselines that are trained like an assessor. They live on a floor above, so they are named and imported when one is built.
+    # Baselines that are trained like an assessor; imported only when built.
     "concat_unet": "segassess.models.baselines.concat_unet:ConcatUnet",
     "aqsnet": "segassess.models.baselines.aqsnet:AqsNet",
 }
@@ -46,8 +46,7 @@ def build_assessor(assessor: Mapping[str, Any], encoder: Mapping[str, Any]) -> A
         ConfigError: if a name or an option does not exist.
     """
     image_encoder = _build("encoder", ENCODERS, encoder)
-    model: Assessor = _build("assessor", ASSESSORS, assessor, image_encoder)
-    return model
+    return cast(Assessor, _build("assessor", ASSESSORS, assessor, image_encoder))
 
 
 def _build(kind: str, registry: Mapping[str, Callable[..., Any] | str], spec: Mapping[str, Any], *args: Any) -> Any:

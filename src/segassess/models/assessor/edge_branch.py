@@ -1,4 +1,4 @@
-"""Edge Guided Compaction (EGC) of the SegAssess paper: the boundary of the unseen truth, read off the encoder's levels."""
+"""Edge Guided Compaction (EGC) of the SegAssess paper: the boundary of the unseen truth, from the encoder's levels."""
 
 import torch
 from segment_anything.modeling.common import LayerNorm2d
@@ -22,19 +22,17 @@ def _side_head(dim: int, maps: int) -> nn.Sequential:
 
 
 class EdgeBranch(nn.Module):
-    """Predicts the boundary of the truth from the image alone; `fusion` then lets it sharpen the quality logits.
+    """Predicts the boundary of the truth from the image alone; `fusion` then sharpens the quality logits with it.
 
-    One side head per encoder level gives an edge map; the deepest level, cleaned by the semantic filter, also says per pixel
-    how the four maps are weighted. Nothing but `fusion` depends on the mask, so K masks of an image share one edge map.
+    Each encoder level gives an edge map through a side head. The deepest level, cleaned by the semantic filter, also gives the
+    per-pixel weights of the four maps. Only `fusion` depends on the mask, so all masks of an image share one edge map.
+
+    Args:
+        dim: channels D of each of the four levels, a multiple of 4.
+        semantic_filter: pass the deepest level through the Aggregated Semantic Filter first.
     """
 
     def __init__(self, dim: int, semantic_filter: bool = True) -> None:
-        """Build the branch.
-
-        Args:
-            dim: channels D of each of the four levels, a multiple of 4.
-            semantic_filter: whether the deepest level passes the Aggregated Semantic Filter first.
-        """
         super().__init__()
         self.semantic_filter = SemanticFilter(dim) if semantic_filter else nn.Identity()
         self.side_heads = nn.ModuleList(_side_head(dim, 1) for _ in range(NUM_LEVELS))
@@ -43,15 +41,7 @@ class EdgeBranch(nn.Module):
         self.fusion = EdgeQualityFusion()
 
     def forward(self, levels: tuple[Tensor, ...], size: tuple[int, int]) -> Tensor:
-        """Predict the boundary.
-
-        Args:
-            levels: four float (B, D, gh, gw), from early to late.
-            size: (h, w) of the image in pixels.
-
-        Returns:
-            Edge logits, float (B, 1, h, w).
-        """
+        """Edge logits (B, 1, h, w) at `size` = (h, w) from four levels (B, D, gh, gw), early to late."""
         *early, deepest = levels
         deepest = self.semantic_filter(deepest)  # (B, D, gh, gw)
         pairs = zip(self.side_heads, [*early, deepest], strict=True)

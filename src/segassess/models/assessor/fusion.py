@@ -1,4 +1,4 @@
-"""Fusion of edge and quality logits, and the weights that fuse the edge maps (SegAssess paper, Edge Guided Compaction)."""
+"""Fusion of edge and quality logits, and of edge maps (SegAssess paper, Edge Guided Compaction)."""
 
 import torch
 from torch import Tensor, nn
@@ -7,13 +7,9 @@ from segassess.quality import NUM_CLASSES
 
 
 class AdaptiveWeights(nn.Sequential):
-    """Per-pixel weights of the edge maps: three 1 x 1 convolutions with batch norm, ReLU between them, no bound on the result.
-
-    (B, N, h, w) logits -> (B, N, h, w) weights.
-    """
+    """Unbounded per-pixel weights of N edge maps: (B, N, h, w) logits -> (B, N, h, w)."""
 
     def __init__(self, maps: int) -> None:
-        """Build it for N = `maps` edge maps."""
         super().__init__(
             nn.Sequential(nn.Conv2d(maps, maps, 1), nn.BatchNorm2d(maps), nn.ReLU()),
             nn.Sequential(nn.Conv2d(maps, maps, 1), nn.BatchNorm2d(maps), nn.ReLU()),
@@ -24,8 +20,8 @@ class AdaptiveWeights(nn.Sequential):
 class ClassGate(nn.Module):
     """Attention among the four classes of each pixel, with a residual.
 
-    The paper draws it as a non-local block; what its implementation computes is `softmax(q * k)` over the class channels,
-    pixel by pixel, without any exchange between pixels.
+    The paper draws a non-local block. Its implementation computes `softmax(q * k)` over the class channels of each pixel,
+    without exchange between pixels, and so does this.
     """
 
     def __init__(self) -> None:
@@ -52,15 +48,7 @@ class EdgeQualityFusion(nn.Module):
         self.gate = ClassGate()
 
     def forward(self, coarse_logits: Tensor, edge_logits: Tensor) -> Tensor:
-        """Fuse.
-
-        Args:
-            coarse_logits: float (B, 4, h, w) of the mask decoder.
-            edge_logits: float (B, 1, h, w).
-
-        Returns:
-            float (B, 4, h, w), the quality logits.
-        """
+        """(B, 4, h, w) coarse logits, (B, 1, h, w) edge logits -> (B, 4, h, w) quality logits."""
         quality: Tensor = self.quality_in(coarse_logits)
         edge: Tensor = self.edge_in(edge_logits)
         fused: Tensor = self.gate(quality + quality * torch.sigmoid(edge))

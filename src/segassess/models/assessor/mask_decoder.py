@@ -1,6 +1,6 @@
 """The four-class mask decoder: SAM's (arXiv 2304.02643) with the high-quality tokens of HQ-SAM (arXiv 2306.01567).
 
-SAM's four mask tokens and four HQ tokens each stand for one class of the quality map. Names of modules are SAM's and HQ-SAM's.
+Four mask tokens and four HQ tokens each stand for one class of the quality map. Module names are SAM's and HQ-SAM's.
 """
 
 import torch
@@ -24,18 +24,16 @@ def _upscaling(channels_in: int, channels_hidden: int, channels_out: int) -> nn.
 
 
 class MaskDecoder(nn.Module):
-    """Decodes an image embedding and a prompted mask into coarse quality logits at a quarter of the image's size.
+    """Decodes an image embedding and a prompted mask into coarse quality logits at stride 4.
 
-    SAM's head that predicts its own IoU exists only so that SAM's checkpoints fit; it is never run and frozen.
+    SAM's IoU head exists only so that SAM's checkpoints fit; it is frozen and never run.
+
+    Args:
+        width: channels C of the image embedding, a multiple of 16 (256 in SAM).
+        level_dim: channels D of the encoder level that the HQ tokens read; None builds SAM's decoder without HQ tokens.
     """
 
     def __init__(self, width: int, level_dim: int | None) -> None:
-        """Build the decoder.
-
-        Args:
-            width: channels C of the image embedding, a multiple of 16 (256 in SAM; all other widths follow in proportion).
-            level_dim: channels D of the encoder level that the HQ tokens look at; None builds SAM's decoder without HQ tokens.
-        """
         super().__init__()
         shell = SamMaskDecoder(
             transformer_dim=width,
@@ -65,7 +63,7 @@ class MaskDecoder(nn.Module):
             )
 
     def hq_features(self, embedding: Tensor, level: Tensor) -> Tensor:
-        """What the HQ tokens see of the image; the mask plays no part, so it is computed once per image.
+        """Image features for the HQ tokens; they do not depend on the mask.
 
         Args:
             embedding: float (B, C, gh, gw).
@@ -81,16 +79,13 @@ class MaskDecoder(nn.Module):
     def forward(
         self, embedding: Tensor, prompt: Tensor, positions: Tensor, hq_features: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Decode.
+        """Decode to SAM's and the HQ tokens' logits, each (B, 4, 4 gh, 4 gw); the latter is None without HQ tokens.
 
         Args:
             embedding: float (B, C, gh, gw) of the images.
             prompt: float (B, C, gh, gw), the embedded masks.
             positions: float (1, C, gh, gw), the positional encoding of the grid.
-            hq_features: float (B, C / 8, 4 gh, 4 gw), see `hq_features`; None without HQ tokens.
-
-        Returns:
-            SAM's and the HQ tokens' logits, each (B, 4, 4 gh, 4 gw), the latter None without HQ tokens.
+            hq_features: float (B, C / 8, 4 gh, 4 gw), or None without HQ tokens.
         """
         batch, width, height, breadth = embedding.shape
         weights = [self.iou_token.weight, self.mask_tokens.weight]

@@ -15,23 +15,21 @@ MASK_CHANNELS = 16  # SAM's hidden width of the mask path, whatever the embeddin
 
 
 class PromptEncoder(nn.Module):
-    """Embeds a full-resolution mask on the token grid, and the grid's positions.
+    """Embeds a full-resolution mask, and the positions of the token grid.
 
-    SAM expects a 256 px mask for a 1024 px image; here the mask has the image's own resolution, so that its embedding lies
-    at stride 4 and has to be brought to stride 16. Plain bilinear resampling (`"reference"`) reads only the central 2 x 2 of
-    every 4 x 4 cell: three quarters of the mask's embedding never reach the decoder. `"antialiased"` uses all of it.
+    SAM expects a 256 px mask for a 1024 px image. Here the mask has the image's resolution, so its embedding lies at stride 4
+    and must be resampled to stride 16. Plain bilinear resampling (`"reference"`) reads only the central 2 x 2 of every 4 x 4
+    cell, a quarter of the embedding; `"antialiased"` uses all of it.
 
-    The embeddings of points, boxes and "no mask" exist only so that SAM's checkpoints fit; they are never run and frozen,
-    lest distributed training waits for their gradients.
+    The embeddings of points, boxes and "no mask" exist only so that SAM's checkpoints fit. They are frozen, because distributed
+    training would wait for their gradients.
+
+    Args:
+        width: channels C of the embedding, even.
+        path: how the embedding is resampled to the token grid.
     """
 
     def __init__(self, width: int, path: PromptPath = "reference") -> None:
-        """Build the encoder.
-
-        Args:
-            width: channels C of the embedding, even.
-            path: how the embedding is brought to the token grid.
-        """
         super().__init__()
         self.path = path
         shell = SamPromptEncoder(
@@ -44,31 +42,19 @@ class PromptEncoder(nn.Module):
         self.no_mask_embed: nn.Module = shell.no_mask_embed.requires_grad_(False)
 
     def forward(self, mask: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Embed masks.
-
-        Args:
-            mask: float (B, 1, h, w) in {0, 1}.
-            grid: (gh, gw) of the token grid.
-
-        Returns:
-            float (B, C, gh, gw).
-        """
+        """Embed masks (B, 1, h, w) in {0, 1} on the token grid (gh, gw): float (B, C, gh, gw)."""
         embedding: Tensor = self.mask_downscaling(mask)  # (B, C, h // 4, w // 4)
-        if self.path == "antialiased":
-            return resize(embedding, grid, antialias=True)
-        return resize(embedding, grid)
+        return resize(embedding, grid, antialias=self.path == "antialiased")
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
-        """Random Fourier encoding of the token centres (arXiv 2006.10739).
-
-        Args:
-            grid: (gh, gw) of the token grid.
+        """Random Fourier encoding of the token centres of the grid (gh, gw) (arXiv 2006.10739).
 
         Returns:
-            float (1, C, gh, gw): sines, then cosines of 2 pi (2 c - 1) G, c = centre (x, y) in [0, 1], G = the buffer (2, C / 2).
+            float (1, C, gh, gw): sines, then cosines of 2 pi (2 c - 1) G, c = centre (x, y) in [0, 1], G = the buffer (2, C /
+                2).
         """
         gaussian = self.pe_layer.get_buffer("positional_encoding_gaussian_matrix")  # (2, C / 2)
-        # At least float32, as half precision cannot tell neighbouring angles apart.
+        # At least float32: half precision cannot resolve neighbouring angles.
         matrix = gaussian.to(torch.promote_types(gaussian.dtype, torch.float32))
         rows, columns = ((torch.arange(n, device=matrix.device, dtype=matrix.dtype) + 0.5) / n for n in grid)
         y, x = torch.meshgrid(rows, columns, indexing="ij")

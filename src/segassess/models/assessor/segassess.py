@@ -1,7 +1,7 @@
 """SegAssess as its paper composes it: image encoder, mask as dense prompt, four-class mask decoder, edge branch.
 
-The mask enters through the prompt encoder only. Every departure from the published implementation is a switch of the
-constructor, whose defaults reproduce it at image sizes that are multiples of 16.
+Every departure from the published implementation is a switch of the constructor. The defaults reproduce it at image sizes that
+are multiples of 16.
 """
 
 from dataclasses import dataclass, replace
@@ -25,40 +25,27 @@ STRIDE = 16
 
 @dataclass(frozen=True)
 class SegAssessFeatures(ImageFeatures):
-    """Image features, and what SegAssess derives from the image alone, so that K masks share it.
+    """Image features plus all that depends on the image alone, shared by all masks of an image.
 
     Attributes:
-        hq_features: float (B, C / 8, h/4, w/4), what the HQ tokens see of the image; None without HQ tokens.
+        hq_features: float (B, C / 8, h/4, w/4), see `MaskDecoder.hq_features`; None without HQ tokens.
         edge_logits: float (B, 1, h, w), the boundary of the truth at the padded size; None without edge branch.
     """
 
     hq_features: Tensor | None = None
     edge_logits: Tensor | None = None
 
-    def expand(self, masks: int) -> "SegAssessFeatures":
-        """Repeat the features of ONE image (B=1) as views for `masks` masks, without copying memory."""
-        base = super().expand(masks)
-        return SegAssessFeatures(
-            base.embedding,
-            base.levels,
-            base.size,
-            base.padded_size,
-            None if self.hq_features is None else self.hq_features.expand(masks, -1, -1, -1),
-            None if self.edge_logits is None else self.edge_logits.expand(masks, -1, -1, -1),
-        )
-
 
 class LevelAdapter(nn.Module):
-    """Brings one encoder level to the common width and the stride-16 grid; only for encoders whose levels differ."""
+    """Projects an encoder level to the common width and the stride-16 grid; only for encoders whose levels differ."""
 
     def __init__(self, dim: int, width: int) -> None:
-        """Build the 1 x 1 convolution from `dim` to `width` channels."""
         super().__init__()
         self.proj = nn.Conv2d(dim, width, 1)
 
     def forward(self, level: Tensor, grid: tuple[int, int]) -> Tensor:
         """(B, D_i, h_i, w_i) -> (B, C, gh, gw)."""
-        # Resampling and a 1 x 1 convolution commute, and this order is the cheaper one; antialiased, as levels shrink up to 4:1.
+        # Resampling commutes with a 1 x 1 convolution and is cheaper first; antialiased, because levels shrink by up to 4.
         adapted: Tensor = self.proj(resize(level, grid, antialias=True))
         return adapted
 
@@ -69,8 +56,18 @@ class SegAssess(Assessor):
     Names in the state dict: `image_encoder.*`, `prompt_encoder.*`, `mask_decoder.*` (SAM's and HQ-SAM's names below them),
     `edge_branch.*`, and `level_adapters.*` for encoders whose levels differ in width or stride.
 
-    Attributes:
-        pad_multiple: the encoder's, or 1 with `padding="reference"`.
+    Args:
+        encoder: image encoder with four levels; the decoder has the width of its embedding.
+        prompt: how the embedded mask reaches the token grid, see `PromptEncoder`.
+        input_scaling: "reference" feeds images in [0, 1]; "encoder" applies the encoder's mean and std first.
+        padding: "pad" pads to the encoder's multiple and cuts the padding off. "reference" repeats the published implementation
+            at sizes that are no multiple of 16: it drops pixels beyond the last whole token and stretches the maps over them.
+        edge_branch: without it the quality logits are the coarse ones.
+        semantic_filter: without it the edge branch reads the unfiltered deepest level.
+        hq_tokens: without them the coarse logits are SAM's.
+
+    Raises:
+        ConfigError: if a switch has an unknown value or the encoder does not fit.
     """
 
     def __init__(
@@ -84,22 +81,6 @@ class SegAssess(Assessor):
         semantic_filter: bool = True,
         hq_tokens: bool = True,
     ) -> None:
-        """Compose the assessor.
-
-        Args:
-            encoder: image encoder with an embedding at stride 16 and four levels; its embedding's width is the decoder's.
-            prompt: how the embedded mask reaches the token grid, see `PromptEncoder`.
-            input_scaling: "reference" feeds the image in [0, 1]; "encoder" applies the encoder's mean and std first.
-            padding: "pad" pads to what the encoder needs and cuts it off; "reference" does as the published implementation
-                does at sizes that are no multiple of 16: pixels beyond the last whole token are not seen and the maps are
-                stretched over them.
-            edge_branch: without it the quality logits are the coarse ones.
-            semantic_filter: without it the edge branch reads the deepest level as it is.
-            hq_tokens: without them the coarse logits are SAM's.
-
-        Raises:
-            ConfigError: if a switch has an unknown value or the encoder does not fit.
-        """
         super().__init__()
         for key, value, allowed in (
             ("prompt", prompt, get_args(PromptPath)),
@@ -107,18 +88,18 @@ class SegAssess(Assessor):
             ("padding", padding, get_args(Padding)),
         ):
             if value not in allowed:
-                raise ConfigError(f"assessor.{key}={value!r} is not known; choose one of {', '.join(allowed)}.")
+                raise ConfigError(f"assessor.{key} must be one of {', '.join(allowed)}, not {value!r}.")
         width, dims, strides = encoder.embedding_dim, encoder.level_dims, encoder.level_strides
         if width % STRIDE or len(dims) != NUM_LEVELS:
             raise ConfigError(
-                f"The encoder gives {width} channels and {len(dims)} levels, but SegAssess needs a multiple of {STRIDE} channels "
+                f"The encoder has {width} channels and {len(dims)} levels, but SegAssess needs a multiple of {STRIDE} channels "
                 f"and {NUM_LEVELS} levels; choose another encoder."
             )
         self.input_scaling = input_scaling
         self.pad_multiple = 1 if padding == "reference" else encoder.pad_multiple
         uniform = set(strides) == {STRIDE} and len(set(dims)) == 1
         level_dim = dims[0] if uniform else width
-        # Only levels that something reads get an adapter: parameters without gradients would stall distributed training.
+        # Only levels that are read get an adapter: parameters without gradients would stall distributed training.
         used = NUM_LEVELS if edge_branch else 1 if hq_tokens else 0
 
         self.image_encoder = encoder
@@ -132,15 +113,14 @@ class SegAssess(Assessor):
         self.std: Tensor
 
     def encode_image(self, image: Tensor) -> SegAssessFeatures:
-        """Encode images once for any number of masks; edge logits and HQ features are part of it, see the base class."""
+        """Encode images once for any number of masks, including edge logits and HQ features; see the base class."""
         return self._share(super().encode_image(image))
 
     def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         height, width = image.shape[-2:]
         if min(height, width) < STRIDE:
             raise InputError(
-                f"An image of {height} x {width} px is smaller than the {STRIDE} px that padding='reference' needs; "
-                "use padding='pad'."
+                f"An image of {height} x {width} px is below the {STRIDE} px that padding='reference' needs; use padding='pad'."
             )
         if self.input_scaling == "encoder":
             image = (image - self.mean) / self.std
@@ -151,28 +131,18 @@ class SegAssess(Assessor):
         return embedding, levels
 
     def _share(self, features: ImageFeatures) -> SegAssessFeatures:
-        """Derive what does not depend on the mask."""
         decoder, branch = self.mask_decoder, self.edge_branch
         return SegAssessFeatures(
-            features.embedding,
-            features.levels,
-            features.size,
-            features.padded_size,
+            **vars(features),
             hq_features=decoder.hq_features(features.embedding, features.levels[0]) if decoder.has_hq_tokens else None,
             edge_logits=branch(features.levels, features.padded_size) if branch is not None else None,
         )
 
     def _assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
-        """Assess padded masks.
-
-        Args:
-            features: of as many images as masks.
-            mask: float (B, 1, h, w) in {0, 1}.
-            options: `all_logits=True` also gives `sam_logits` and `hq_logits` at full size.
-        """
+        """The option `all_logits=True` adds `sam_logits` and `hq_logits` at full size."""
         all_logits = bool(options.pop("all_logits", False))
         if options:
-            raise TypeError(f"SegAssess knows the option all_logits, not {', '.join(options)}.")
+            raise TypeError(f"SegAssess has the option all_logits, not {', '.join(options)}.")
         shared = features if isinstance(features, SegAssessFeatures) else self._share(features)
         size, grid = features.padded_size, (features.embedding.shape[-2], features.embedding.shape[-1])
 

@@ -1,22 +1,18 @@
-"""Aggregated Semantic Filter (ASF) of the SegAssess paper: attention, strip convolutions, atrous convolutions.
-
-It cleans the deepest encoder level before the edge branch reads it. CBAM is arXiv 1807.06521.
-"""
+"""Aggregated Semantic Filter (ASF) of the SegAssess paper, which cleans the deepest encoder level for the edge branch."""
 
 import torch
 from torch import Tensor, nn
 
 
 class Cbam(nn.Module):
-    """Convolutional block attention (arXiv 1807.06521): first which channels, then which places."""
+    """Convolutional block attention (arXiv 1807.06521): a channel gate, then a spatial gate.
+
+    Args:
+        dim: channels D.
+        reduction: the channel gate squeezes D to D / reduction.
+    """
 
     def __init__(self, dim: int, reduction: int = 16) -> None:
-        """Build the gates.
-
-        Args:
-            dim: channels D.
-            reduction: D is squeezed to D / reduction between the two layers of the channel gate.
-        """
         super().__init__()
         hidden = max(dim // reduction, 1)
         self.channel_mlp = nn.Sequential(nn.Linear(dim, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, dim, bias=False))
@@ -32,10 +28,9 @@ class Cbam(nn.Module):
 
 
 class AtrousConv(nn.Sequential):
-    """Bias-free atrous convolution (arXiv 1706.05587), batch norm, ReLU; the size stays."""
+    """Bias-free atrous convolution (arXiv 1706.05587) with an odd kernel, batch norm, ReLU; keeps the size."""
 
     def __init__(self, dim: int, kernel: int, dilation: int) -> None:
-        """Build it for `dim` channels with an odd `kernel`, whose taps lie `dilation` tokens apart."""
         super().__init__()
         padding = dilation * (kernel - 1) // 2
         self.conv = nn.Conv2d(dim, dim, kernel, padding=padding, dilation=dilation, bias=False)
@@ -49,14 +44,13 @@ def _strip(dim: int, height: int, width: int) -> nn.Conv2d:
 
 
 class SemanticFilter(nn.Module):
-    """Aggregated Semantic Filter; keeps channels and size.
+    """Attention, strip convolutions, atrous convolutions: (B, D, h, w) -> (B, D, h, w), >= 0.
 
-    Four strip convolutions look along rows and columns, as buildings and roads run, and are summed. Only the (1, 3) strip is
-    normalised and rectified; the other three are squashed to (0, 1), so that they act as soft votes.
+    Four strip convolutions follow rows and columns, as buildings and roads do, and are summed. Only the (1, 3) strip is
+    normalised and rectified; the others are squashed to (0, 1) and act as soft votes. About 35 D^2 parameters.
     """
 
     def __init__(self, dim: int) -> None:
-        """Build the filter for `dim` channels D; about 35 D^2 parameters."""
         super().__init__()
         self.attention = Cbam(dim)
         self.strip_1x3 = nn.Sequential(_strip(dim, 1, 3), nn.BatchNorm2d(dim), nn.ReLU())
@@ -66,14 +60,7 @@ class SemanticFilter(nn.Module):
         self.atrous = nn.Sequential(AtrousConv(dim, 1, 1), AtrousConv(dim, 3, 2), AtrousConv(dim, 3, 3))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Filter the deepest level.
-
-        Args:
-            features: float (B, D, gh, gw).
-
-        Returns:
-            float (B, D, gh, gw), >= 0.
-        """
+        """(B, D, h, w) -> (B, D, h, w), >= 0."""
         features = self.attention(features)
         strips: Tensor = self.strip_1x3(features) + self.strip_3x1(features) + self.strip_1x5(features) + self.strip_5x1(features)
         filtered: Tensor = self.atrous(strips)

@@ -1,4 +1,4 @@
-"""A trained assessor as one file that describes itself."""
+"""A trained assessor as one self-describing file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,19 +17,19 @@ from segassess.models.calibration import Calibration
 from segassess.models.safetensors_file import read_metadata, without_pretrained, write_artifact
 from segassess.quality import DECODINGS, Decoding
 
-# Of a folder in the layout of Hugging Face, see `segassess.models.export.huggingface`.
+# In a folder in the layout of Hugging Face, see `segassess.models.export.huggingface`.
 MODEL_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a checkpoint says of itself; primitives only.
+    """The description stored in a checkpoint; primitives only.
 
     Attributes:
-        assessor: specification of the assessor (see `registry.build_assessor`).
+        assessor: specification of the assessor (see `compositions.build_assessor`).
         encoder: specification of the encoder.
         decoding: the decoding it was trained with.
-        training: where it comes from: data set, sources, seed, version.
+        training: its origin: data set, sources, seed, version.
         calibration: of its probabilities; the identity where none was fitted.
     """
 
@@ -54,15 +54,15 @@ class Description:
         """Rebuild from `as_dict`.
 
         Raises:
-            CheckpointError: if something needed is missing, or the calibration makes no sense.
+            CheckpointError: if a needed key is missing or the calibration is invalid.
         """
         if not {"assessor", "encoder", "decoding"} <= content.keys() or content["decoding"] not in DECODINGS:
-            raise CheckpointError(f"{file} does not describe an assessor; give assessor= and encoder= that it was trained with.")
+            raise CheckpointError(f"{file} does not describe an assessor; give the assessor= and encoder= it was trained with.")
         try:
-            # Files from before there was a calibration have none.
+            # Older files have no calibration.
             calibration = Calibration.from_dict(content.get("calibration", {}))
         except (AttributeError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{file} has a calibration that is none ({error}); train or calibrate it anew.") from error
+            raise CheckpointError(f"{file} has an invalid calibration ({error}); calibrate or train it again.") from error
         return cls(content["assessor"], content["encoder"], content["decoding"], content.get("training", {}), calibration)
 
 
@@ -72,9 +72,9 @@ class LoadedAssessor:
 
     Attributes:
         assessor: the network, in evaluation mode, on the CPU.
-        description: what it is.
+        description: from the checkpoint, unless the caller replaced parts of it.
         digest: first 16 hexadecimal digits of the file's SHA-256.
-        report: what was loaded.
+        report: the fate of every tensor.
     """
 
     assessor: Assessor
@@ -84,19 +84,12 @@ class LoadedAssessor:
 
 
 def save_assessor(path: Path, assessor: nn.Module, description: Description, *, half: bool = False) -> None:
-    """Write an assessor to a `.safetensors` file.
-
-    Args:
-        path: the file; its folder must exist.
-        assessor: the network.
-        description: what it is.
-        half: store floating-point tensors as float16, which halves the file.
-    """
+    """Write an assessor to a `.safetensors` file; `half` stores floating-point tensors as float16."""
     write_artifact(path, assessor.state_dict(), description.as_dict(), half=half)
 
 
 def read_description(path: Path) -> Description | None:
-    """What a checkpoint says of itself; None for layouts of others.
+    """Read a checkpoint's description; None for layouts of others.
 
     Raises:
         CheckpointError: if the file cannot be read.
@@ -106,7 +99,7 @@ def read_description(path: Path) -> Description | None:
         return None if metadata is None else Description.from_dict(metadata, path)
     if path.suffix != ".ckpt":
         return None
-    read_tensors(path)  # says in one sentence what is wrong with a file that cannot be read
+    read_tensors(path)  # raises a readable error for a damaged file
     content = torch.load(path, map_location="cpu", weights_only=True)
     description = content.get("hyper_parameters", {}).get("description") if isinstance(content, Mapping) else None
     return None if description is None else Description.from_dict(description, path)
@@ -122,15 +115,15 @@ def load_assessor(
     """Load an assessor from our own checkpoints, or from others' with the architecture given.
 
     Args:
-        path: `.safetensors` or Lightning `.ckpt` of ours, a folder with a `model.safetensors`, or a checkpoint of the reference's
+        path: our `.safetensors` or Lightning `.ckpt`, a folder with a `model.safetensors`, or a checkpoint of the reference's
             authors.
         assessor: specification; None takes the checkpoint's own.
-        encoder: likewise.
+        encoder: specification; None takes the checkpoint's own.
         decoding: None takes the checkpoint's own, or "consistent" if it has none.
 
     Raises:
-        ConfigError: if there is no such decoding.
-        CheckpointError: if the file cannot be read, does not say what it is and was not told, or does not fit.
+        ConfigError: if the decoding is unknown.
+        CheckpointError: if the file cannot be read, does not fit, or has no description and the caller gave none.
     """
     if decoding not in (None, *DECODINGS):
         raise ConfigError(f"decoding must be one of {', '.join(DECODINGS)}, not {decoding!r}.")
@@ -143,7 +136,7 @@ def load_assessor(
     tensors = read_tensors(path)
     if own is None and (assessor is None or encoder is None):
         raise CheckpointError(
-            f"{path} does not say what it is; give assessor= and encoder= (for example assessor=segassess encoder=sam_vit_b)."
+            f"{path} has no description of its network; give assessor= and encoder= (such as segassess and sam_vit_b)."
         )
     chosen = Description(
         assessor=assessor if assessor is not None else own.assessor,  # type: ignore[union-attr]
@@ -154,10 +147,10 @@ def load_assessor(
     )
     model = build_assessor(chosen.assessor, without_pretrained(chosen.encoder))
     report = load_weights(model, tensors, "own" if own else None, file=path)
-    # Only a whole model can judge; SAM's own weights are where training starts.
+    # Only a whole model can assess; SAM's own weights are a start for training.
     if random := [name for name in report.missing if name in dict(model.named_parameters())]:
         raise CheckpointError(
-            f"{path} holds only a part of an assessor (missing first: {random[0]}); "
-            "it can start a training (encoder.weights=), not judge masks."
+            f"{path} holds only a part of an assessor (first missing: {random[0]}); "
+            "give a trained assessor, or start a training from it with encoder.weights=."
         )
     return LoadedAssessor(model.eval(), chosen, file_digest(path), report)

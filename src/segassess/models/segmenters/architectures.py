@@ -1,4 +1,4 @@
-"""Every segmenter by name: the one place where a name in a config or a checkpoint becomes a network (docs/decisions/0002)."""
+"""Every segmenter by name, for configs and checkpoints (docs/decisions/0002)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,17 +25,14 @@ _KINDS = {bool: "true or false", int: "a whole number of 1 or more", str: "a nam
 
 
 def resolved_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A specification that no longer leans on `SIZES`: what a checkpoint stores.
+    """Complete a specification with the defaults of its size, as checkpoints store it.
 
     Args:
-        spec: `{"name": one of SEGMENTERS, "size": one of its SIZES, **options}`; without a size the first, and an option that is
-            missing or None has the value of the size.
-
-    Returns:
-        name, size and every option; str, bool and int only.
+        spec: `{"name": one of SEGMENTERS, "size": one of its SIZES, **options}`; a missing size is the first, a missing or None
+            option has the value of the size.
 
     Raises:
-        ConfigError: if a name, a size or an option does not exist, or a value is of another kind.
+        ConfigError: if a name, size or option does not exist, or a value has the wrong type.
     """
     options = dict(spec)
     name, size = options.pop("name", None), options.pop("size", None)
@@ -52,10 +49,10 @@ def resolved_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build_segmenter(spec: Mapping[str, Any]) -> Segmenter:
-    """The network that a specification describes, in training mode; see `resolved_spec`.
+    """Build a network from its specification (see `resolved_spec`), in training mode.
 
     Raises:
-        ConfigError: if the specification is wrong, or pretrained weights are wanted and cannot be had.
+        ConfigError: if the specification is wrong or pretrained weights are not available.
     """
     options = resolved_spec(spec)
     name, _ = options.pop("name"), options.pop("size")

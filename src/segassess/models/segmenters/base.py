@@ -1,4 +1,4 @@
-"""What every segmenter network is: an image of any size goes in, logits of its mask come out at the same size."""
+"""The interface of every segmenter network: an image of any size to logits of its mask at the same size."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from segassess.models.assessor.base import pad_to_multiple, resize
 
 @dataclass(frozen=True)
 class SegmenterOutput:
-    """What a segmenter says of a batch of images.
+    """Logits of a batch of images.
 
     Attributes:
         logits: float (B, 1, H, W), of the mask, at the size of the input image.
-        auxiliary: further logits (B, 1, H, W) that get a loss of their own in training mode; empty in evaluation mode.
+        auxiliary: further logits (B, 1, H, W) with a loss of their own in training mode; empty in evaluation mode.
     """
 
     logits: Tensor
@@ -28,18 +28,17 @@ class SegmenterOutput:
 class Segmenter(nn.Module, ABC):
     """A network that turns an image into a mask.
 
-    Subclasses implement `_segment` on scaled and padded images; scaling, padding and cutting the padding off are done here, so
-    that any input size works and nothing is cropped or stretched. Constructors take keywords only and have no defaults: those
-    stand in `SIZES`, the one place where a size says what it is.
+    Subclasses implement `_segment` on scaled and padded images; this class scales, pads and cuts the padding off, so any input
+    size works. Constructors take keywords without defaults, because `SIZES` holds the defaults.
 
     Args:
-        mean: per channel, for images in [0, 1], that the encoder's pretrained weights expect.
-        std: likewise.
-        store_scaling: keep them in the state dict, where they cannot be told from the specification alone.
+        mean: per channel of images in [0, 1], as the encoder's pretrained weights expect.
+        std: per channel, as `mean`.
+        store_scaling: keep both in the state dict, for networks whose specification does not determine them.
 
     Attributes:
-        SIZES: for each size its value of every option of the constructor; the first size is the default.
-        auxiliary_weight: factor of each auxiliary loss beside the loss of the logits.
+        SIZES: every option's value by size; the first size is the default.
+        auxiliary_weight: factor of each auxiliary loss.
         pad_multiple: images are padded to multiples of this many pixels.
     """
 
@@ -56,14 +55,12 @@ class Segmenter(nn.Module, ABC):
 
     @abstractmethod
     def _segment(self, image: Tensor) -> SegmenterOutput:
-        """Segment scaled and padded images (B, 3, h, w); logits at (h, w) or at any stride, from which they are resized."""
+        """Segment scaled and padded images (B, 3, h, w); logits at any stride."""
 
     def forward(self, image: Tensor) -> SegmenterOutput:
-        """Segment images.
+        """Segment float32 images (B, 3, H, W) in [0, 1] of any size.
 
-        Args:
-            image: float32 (B, 3, H, W) in [0, 1], any H and W >= 1; while training, batch normalisation needs more than one
-                value per channel: a side of more than `pad_multiple` pixels, or a batch of more than one image.
+        In training mode, batch normalisation needs a side of more than `pad_multiple` pixels or more than one image.
 
         Raises:
             InputError: if the shape is not (B, 3, H, W).
@@ -79,7 +76,7 @@ class Segmenter(nn.Module, ABC):
 
     @torch.no_grad()
     def probability(self, image: Tensor) -> Tensor:
-        """Probability of the object per pixel, float (B, 1, H, W) in [0, 1], without gradients; call `eval()` first."""
+        """Object probability per pixel, float (B, 1, H, W) in [0, 1], without gradients; call `eval()` first."""
         return cast(SegmenterOutput, self(image)).logits.sigmoid()
 
 

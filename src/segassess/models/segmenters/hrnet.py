@@ -1,10 +1,9 @@
-"""HRNetV2: every resolution is kept through the whole encoder and all of them meet in one thin head.
+"""HRNetV2: keeps every resolution through the whole encoder and joins all of them in one thin head.
 
 Wang et al., "Deep High-Resolution Representation Learning for Visual Recognition", arXiv 1908.07919.
 
-As in the paper (V2 for segmentation) the four branches are brought to stride 4, joined and mixed by a 1x1 convolution before
-the classifier. The reference mixes with a 5x5 convolution, hence its greater number of parameters, and aligns corners when it
-upsamples.
+As in the paper, the four branches are upsampled to stride 4, joined and mixed by a 1x1 convolution. The reference mixes with a
+5x5 convolution, hence its larger number of parameters, and aligns corners when it upsamples.
 """
 
 from collections.abc import Sequence
@@ -18,14 +17,10 @@ from segassess.models.segmenters.encoders import LITE, FeaturePyramid
 
 
 class MultiScaleFusion(nn.Module):
-    """Joins feature maps of several strides: upsampled, concatenated, 1x1 convolution, batch normalisation, ReLU.
+    """Upsamples and concatenates feature maps (finest first), then 1x1 convolution, batch normalisation, ReLU.
 
-    A 1x1 convolution and bilinear interpolation commute, so each map is projected at its own resolution and the sum of the
-    upsampled projections is taken: the same numbers as with the concatenation, at a fraction of the work.
-
-    Args:
-        channels: of each feature map, the finest first.
-        width: channels of the result.
+    A 1x1 convolution commutes with bilinear interpolation, so each map is projected at its own resolution and the upsampled
+    projections are summed: the same numbers for a fraction of the work.
     """
 
     def __init__(self, channels: Sequence[int], width: int) -> None:
@@ -49,7 +44,7 @@ class HRNet(Segmenter):
     Args:
         encoder: `hrnet_w48` or any encoder with features at strides 4 to 32.
         pretrained: start from ImageNet weights.
-        width: channels of the joined features; the paper has as many as the branches together, 720 for W48.
+        width: channels of the joined features; in the paper those of all branches, 720 for W48.
     """
 
     SIZES = {

@@ -1,13 +1,11 @@
-"""OCRNet: each pixel looks at what the object and the background regions of the image have in common.
+"""OCRNet: every pixel attends to the pooled features of the object and background regions.
 
 Yuan et al., "Segmentation Transformer: Object-Contextual Representations for Semantic Segmentation", arXiv 1909.11065, on
 HRNetV2-W48.
 
-Difference to the paper: there every class is a region. With one class there would be one region, its attention always 1 and
-the query and key transforms without gradient, which is what happens in the reference. Here the coarse logit z gives two
-regions, the object (z) and the background (-z). The transforms of the region vectors are normalised per region instead of over
-the batch, which has only 2B of them. The reference never uses its coarse logits in the loss; here they get the paper's
-auxiliary loss with weight 0.4.
+Differences to the paper: it makes every class a region, but with one class the attention would always be 1. Here the coarse
+logit z gives two regions, object (z) and background (-z), whose vectors are normalised per region, because a batch has only 2B
+of them. The coarse logits get the paper's auxiliary loss of weight 0.4, which the reference leaves out.
 """
 
 import torch
@@ -24,11 +22,7 @@ def _region_transform(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 class ObjectContext(nn.Module):
-    """Object-contextual representations (section 3.2 of the paper) with the two regions object and background.
-
-    Args:
-        width: channels of the pixel features and of the result; half as many serve queries, keys and values.
-    """
+    """Object-contextual representations (section 3.2 of the paper) with the two regions object and background."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -40,7 +34,7 @@ class ObjectContext(nn.Module):
         self.augment = nn.Sequential(conv_norm_relu(2 * width, width), nn.Dropout2d(0.05))
 
     def forward(self, pixels: Tensor, coarse: Tensor) -> Tensor:
-        """Augment pixel features (B, C, h, w) with the context that the coarse logits (B, 1, h, w) define: (B, C, h, w)."""
+        """Augment pixel features (B, C, h, w) with the context of the regions that coarse logits (B, 1, h, w) define."""
         belongs = torch.cat([coarse, -coarse], dim=1).flatten(2).softmax(dim=2)  # (B, 2, h*w), sums to 1 over the pixels
         regions = torch.einsum("bkn,bcn->bck", belongs, pixels.flatten(2))[..., None]  # (B, C, 2, 1)
         query, key = self.query(pixels), self.key(regions).squeeze(-1)
@@ -57,7 +51,7 @@ class OCRNet(Segmenter):
         encoder: `hrnet_w48` or any encoder with features at strides 4 to 32.
         pretrained: start from ImageNet weights.
         width: channels of the pixel features, 512 in the paper.
-        coarse_width: channels behind the coarse logits; the paper has as many as the branches together, 720 for W48.
+        coarse_width: channels before the coarse logits; in the paper those of all branches, 720 for W48.
     """
 
     SIZES = {

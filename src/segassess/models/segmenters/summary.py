@@ -1,4 +1,4 @@
-"""Tables about segmenters: how large they are, and how good those are that were trained."""
+"""Tables of the segmenters' sizes and of the validation scores of trained ones."""
 
 import math
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from segassess.models.segmenters.architectures import SEGMENTERS, build_segmente
 from segassess.models.segmenters.fitted import FULL
 from segassess.models.segmenters.trained_segmenter import SegmenterDescription, read_description
 
-# Validation scores that a segmenter's file carries, in [0, 1].
+# Validation scores in a segmenter's file, in [0, 1].
 SCORES = ("iou", "boundary_iou", "f1", "precision", "recall")
 
 # Counted in the published implementation (Yangbn97/SegAssess at 4ccb024, TransUNet at 320 px).
@@ -26,14 +26,14 @@ REFERENCE = {
 
 
 def parameters(name: str, size: str) -> int:
-    """Number of parameters of a segmenter; no memory is taken for them."""
+    """Number of parameters of a segmenter, counted without allocating them."""
     with torch.device("meta"):
         segmenter = build_segmenter({"name": name, "size": size, "pretrained": False})
     return sum(parameter.numel() for parameter in segmenter.parameters())
 
 
 def parameters_table() -> Table:
-    """One row per segmenter: parameters at size full, of the reference, at size small; "-" where there is none."""
+    """One row per segmenter: parameters at size full, of the reference, at size small; "-" for none."""
     result = Table(title="Parameters of the segmenters")
     for heading in ("segmenter", "full", "reference", "small"):
         result.add_column(heading, justify="left" if heading == "segmenter" else "right")
@@ -45,21 +45,21 @@ def parameters_table() -> Table:
 
 
 def fitted_networks(folder: Path) -> list[tuple[str, SegmenterDescription]]:
-    """Networks below a folder by file name without suffix: those of one segmenter, or of all whose folders lie in it.
+    """Networks by file name without suffix in a folder of one segmenter, or of several segmenters' folders.
 
     Raises:
         RequestError: if there are none.
     """
     files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*/*.safetensors"))
     if not files:
-        raise RequestError(f"There are no networks in {folder}; train.py task=segmenter or task=crossfit makes them.")
-    # The one that learned from everything stands before those of the folds.
+        raise RequestError(f"{folder} holds no networks; train some with train.py task=segmenter or task=crossfit.")
+    # The network of all images comes before those of the folds.
     files.sort(key=lambda file: (file.parent.name, file.name != FULL, file.name))
     return [(file.stem, read_description(file)) for file in files]
 
 
 def networks_table(networks: Iterable[tuple[str, SegmenterDescription]]) -> Table:
-    """One row per trained network: what it is, from how many tiles it learned, its scores on the validation tiles."""
+    """One row per trained network: architecture, number of training tiles, validation scores."""
     result = Table(title="Networks on the validation tiles")
     for heading in ("segmenter", "size", "network", "training tiles", *SCORES):
         result.add_column(heading, justify="left" if heading in ("segmenter", "size", "network") else "right")

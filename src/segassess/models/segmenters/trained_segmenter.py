@@ -1,4 +1,4 @@
-"""A trained segmenter as one file that describes itself, down to which images it has seen."""
+"""A trained segmenter as one self-describing file, including the images it has seen."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,14 +15,14 @@ from segassess.models.segmenters.base import Segmenter
 
 @dataclass(frozen=True)
 class SegmenterDescription:
-    """What a segmenter's file says of itself; primitives only.
+    """The description stored in a segmenter's file; primitives only.
 
     Attributes:
-        segmenter: specification, see `registry.build_segmenter`.
+        segmenter: specification, see `architectures.build_segmenter`.
         threshold: of the probability of its masks, in (0, 1).
         trained_on: keys of the tiles it learned from (see `data.tiles.Tile`).
         selected_on: keys of the tiles on which its checkpoint was chosen.
-        training: where it comes from: data set, seed, version, settings, validation metrics.
+        training: its origin: data set, seed, version, settings, validation metrics.
     """
 
     segmenter: Mapping[str, Any]
@@ -39,14 +39,7 @@ class SegmenterDescription:
 
 @dataclass(frozen=True)
 class StoredSegmenter:
-    """A segmenter from a file.
-
-    Attributes:
-        segmenter: the network, in evaluation mode, on the CPU.
-        description: what it is.
-        digest: first 16 hexadecimal digits of the file's SHA-256.
-        path: the file.
-    """
+    """A segmenter from a file: the network in evaluation mode on the CPU, and 16 hexadecimal digits of the file's SHA-256."""
 
     segmenter: Segmenter
     description: SegmenterDescription
@@ -55,16 +48,16 @@ class StoredSegmenter:
 
 
 def save_segmenter(path: Path, segmenter: Segmenter, description: SegmenterDescription) -> None:
-    """Write a segmenter to a `.safetensors` file; folders are made."""
+    """Write a segmenter to a `.safetensors` file; missing folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_artifact(path, segmenter.state_dict(), asdict(description))
 
 
 def read_description(path: Path) -> SegmenterDescription:
-    """What a segmenter's file says of itself.
+    """Read the description of a segmenter's file.
 
     Raises:
-        CheckpointError: if the file does not exist or is no segmenter of ours.
+        CheckpointError: if the file does not exist or is no segmenter of this project.
     """
     if not path.is_file():
         raise CheckpointError(f"The segmenter {path} does not exist; train one with train.py task=segmenter.")
@@ -84,7 +77,7 @@ def load_segmenter(path: str | Path) -> StoredSegmenter:
     """Load a segmenter.
 
     Raises:
-        CheckpointError: if the file does not exist, is no segmenter of ours, or does not fit its own description.
+        CheckpointError: if the file does not exist, is no segmenter of this project, or does not fit its own description.
     """
     path = Path(path)
     description = read_description(path)

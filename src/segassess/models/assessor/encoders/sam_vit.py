@@ -1,8 +1,7 @@
-"""SAM's vision transformer as an image encoder, for any image size.
+"""SAM's vision transformer as an image encoder for any image size (arXiv 2304.02643; ViTDet, arXiv 2203.16527).
 
-The parts are those of the `segment-anything` package, so parameters keep SAM's names and shapes; what is new is that the
-positional embedding is resampled to the grid at hand, the outputs of the global blocks are kept, and padding tokens of
-window attention cost no linear layer. Papers: SAM (arXiv 2304.02643), ViTDet (arXiv 2203.16527).
+The parts come from the `segment-anything` package, so parameters keep SAM's names and shapes. New here: the positional
+embedding is resampled to the grid, the outputs of the global blocks are kept, and padding tokens cost no linear layer.
 """
 
 from functools import partial
@@ -21,12 +20,12 @@ PATCH = 16
 WINDOW = 14
 STORED_GRID = 64  # SAM was pretrained at 1024 px; its positional parameters are stored for 1024 / 16 tokens a side.
 EMBEDDING_DIM = 256
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-PIXEL_STD = (58.395, 57.12, 57.375)
+PIXEL_MEAN = (123.675 / 255, 116.28 / 255, 103.53 / 255)
+PIXEL_STD = (58.395 / 255, 57.12 / 255, 57.375 / 255)
 
 
 class VitSize(NamedTuple):
-    """Size of a SAM vision transformer: token width, number of blocks, attention heads, indices of the global blocks."""
+    """Token width, number of blocks, attention heads, indices of the global blocks."""
 
     dim: int
     depth: int
@@ -47,8 +46,8 @@ LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 class VitBlock(Block):  # type: ignore[misc]  # the package is untyped
     """SAM's transformer block with the same parameters and results, but less work.
 
-    SAM pads the token grid with zeros to whole windows after the first norm. The query, key and value of such a token are
-    the bias of the projection, so they are written down instead of computed; at 320 px that saves 49 % of the tokens.
+    SAM pads the token grid with zeros to whole windows after the first norm. Query, key and value of such a token are the bias
+    of the projection, so they are filled in instead of computed; at 320 px that saves 49 % of the tokens.
     """
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -79,7 +78,7 @@ class VitBlock(Block):  # type: ignore[misc]  # the package is untyped
         heads = self.attn.num_heads
         split = qkv.reshape(number, height * width, 3, heads, -1).permute(2, 0, 3, 1, 4)  # (3, N, heads, hw, d)
         query, key, value = split.unbind(0)
-        # The decomposed positional term (arXiv 2112.01526) uses the query as it is; only query . key is scaled.
+        # The decomposed positional term (arXiv 2112.01526) takes the unscaled query; only query . key is scaled.
         grid = query.reshape(number, heads, height, width, -1)
         rows = torch.einsum("nahwd,hkd->nahwk", grid, get_rel_pos(height, height, self.attn.rel_pos_h).to(grid.dtype))
         columns = torch.einsum("nahwd,wkd->nahwk", grid, get_rel_pos(width, width, self.attn.rel_pos_w).to(grid.dtype))
@@ -89,13 +88,17 @@ class VitBlock(Block):  # type: ignore[misc]  # the package is untyped
 
 
 class SamVitEncoder(ImageEncoder):
-    """SAM's image encoder at any input size.
+    """SAM's image encoder at any input size; `SamVitEncoder.named` builds SAM's own sizes.
 
-    Parameter names are SAM's (`pos_embed`, `patch_embed.proj.*`, `blocks.*`, `neck.*`), as are all shapes, which do not
-    depend on the image size. The levels are the outputs of the global-attention blocks.
+    Names and shapes of parameters are SAM's and do not depend on the image size. The levels are the outputs of the blocks with
+    global attention; the other blocks attend within 14 x 14 windows.
 
-    Attributes:
-        global_blocks: indices of the blocks with global attention, whose outputs are the levels.
+    Args:
+        dim: token width D, a multiple of `heads`.
+        depth: number of blocks.
+        heads: attention heads.
+        global_blocks: indices of the blocks with global attention.
+        embedding_dim: channels C of the embedding.
     """
 
     def __init__(
@@ -106,27 +109,15 @@ class SamVitEncoder(ImageEncoder):
         global_blocks: tuple[int, ...] = (2, 5, 8, 11),
         embedding_dim: int = EMBEDDING_DIM,
     ) -> None:
-        """Build an encoder of free size; `SamVitEncoder.named` builds SAM's own.
-
-        Args:
-            dim: token width D, a multiple of `heads`.
-            depth: number of blocks.
-            heads: attention heads.
-            global_blocks: indices of the blocks with global attention; the others attend within 14 x 14 windows.
-            embedding_dim: channels C of the embedding.
-        """
         super().__init__()
         self.embedding_dim = embedding_dim
         self.global_blocks = tuple(global_blocks)
         self.level_dims = (dim,) * len(self.global_blocks)
         self.level_strides = (PATCH,) * len(self.global_blocks)
         self.pad_multiple = PATCH
-        # Relative positions are resampled, and windows padded, by Python numbers that depend on the size.
+        # Resampled positions and padded windows depend on the size through Python numbers.
         self.any_size_graph = False
-        red, green, blue = (value / 255 for value in PIXEL_MEAN)
-        self.mean = (red, green, blue)
-        red, green, blue = (value / 255 for value in PIXEL_STD)
-        self.std = (red, green, blue)
+        self.mean, self.std = PIXEL_MEAN, PIXEL_STD
 
         shell = ImageEncoderViT(img_size=STORED_GRID * PATCH, embed_dim=dim, depth=0, out_chans=embedding_dim)
         self.pos_embed: nn.Parameter = shell.pos_embed
@@ -149,10 +140,10 @@ class SamVitEncoder(ImageEncoder):
         """SAM's ViT-B, ViT-L or ViT-H, randomly initialised.
 
         Raises:
-            ConfigError: if there is no such name.
+            ConfigError: if the name is unknown.
         """
         if name not in SIZES:
-            raise ConfigError(f"encoder={name!r} is not a SAM encoder; choose one of {', '.join(SIZES)}.")
+            raise ConfigError(f"encoder must be one of {', '.join(SIZES)}, not {name!r}.")
         return cls(*SIZES[name])
 
     def extra_stem(self, channels: int) -> nn.Conv2d:
@@ -160,11 +151,11 @@ class SamVitEncoder(ImageEncoder):
         return zero_convolution(cast(nn.Conv2d, self.patch_embed.proj), channels)
 
     def forward(self, image: Tensor, extra: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Encode images.
+        """Encode images; see `ImageEncoder.forward`.
 
         Args:
-            image: float (B, 3, h, w), h and w >= 16; what exceeds a multiple of 16 at the bottom and right is not seen.
-            extra: float (B, D, h//16, w//16) or None, see `ImageEncoder.forward`.
+            image: float (B, 3, h, w), h and w >= 16; pixels beyond a multiple of 16 are not seen.
+            extra: float (B, D, h//16, w//16) or None.
 
         Returns:
             The embedding (B, C, h//16, w//16) and one level (B, D, h//16, w//16) per global block.

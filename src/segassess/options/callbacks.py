@@ -1,0 +1,85 @@
+"""Lightning's callbacks."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from segassess.options.checking import Target
+from segassess.options.option import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCheckpoint:
+    """Checkpoints: the best weights, or the last state."""
+
+    _target_: Literal["lightning.pytorch.callbacks.ModelCheckpoint"] = option("The class.")
+    dirpath: str = option("Where checkpoints are written.", path=True)
+    filename: str = option("Name of the file, without suffix; resume= looks for `last`.")
+    monitor: str = option("Metric that says which is best.")
+    mode: Literal["max", "min"] = option("Whether more of it is better.")
+    save_top_k: int = option("How many of the best are kept.", low=-1)
+    auto_insert_metric_name: Literal[False] = option("Metrics have a slash in their names, which would become folders.")
+    enable_version_counter: bool = option("Number files instead of writing over them.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopping:
+    """The end of a training that no longer gets better (Lightning's EarlyStopping)."""
+
+    _target_: Literal["lightning.pytorch.callbacks.EarlyStopping"] = option("The class.")
+    monitor: str = option("Metric that says so.")
+    mode: Literal["max", "min"] = option("Whether more of it is better.")
+    patience: int = option("Validations without improvement.", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochSeed:
+    """Random choices by seed and epoch, so that a resumed training is the same as one that was not stopped."""
+
+    _target_: Literal["segassess.training.callbacks.EpochSeed"] = option("The class.")
+    seed: int = option("Of all random choices.", low=0, high=2**32 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """Throughput and learning rate of each epoch."""
+
+    _target_: Literal["segassess.training.callbacks.Pace"] = option("The class.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """tables/history.csv and figures/history.png in the folder of the run."""
+
+    _target_: Literal["segassess.experiments.dashboard.history.History"] = option("The class.")
+    folder: str = option("Where tables/ and figures/ go.", path=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationTiles:
+    """The same validation tiles at every validation: figures/tiles.png and tiles_best.png, and on W&B."""
+
+    _target_: Literal["segassess.experiments.dashboard.validation_tiles.ValidationTiles"] = option("The class.")
+    folder: str = option("Where figures/ goes.", path=True)
+    monitor: str = option("Metric that says which validation is the best.")
+    count: int = option("How many, spread evenly over the validation tiles, each with the mask of another source.", low=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RichProgressBar:
+    """Lightning's RichProgressBar."""
+
+    _target_: Literal["lightning.pytorch.callbacks.RichProgressBar"] = option("The class.")
+    refresh_rate: int = option("Batches between two changes of the bar.", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EMAWeightAveraging:
+    """Lightning's EMAWeightAveraging."""
+
+    _target_: Literal["lightning.pytorch.callbacks.EMAWeightAveraging"] = option("The class.")
+    decay: float = option("Share of the average that stays at each step.", above=0, below=1)
+
+
+CallbackOptions: TypeAlias = (
+    ModelCheckpoint | EarlyStopping | EpochSeed | Pace | History | ValidationTiles | RichProgressBar | EMAWeightAveraging | Target
+)

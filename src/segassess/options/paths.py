@@ -1,0 +1,24 @@
+"""Where things lie."""
+
+from dataclasses import dataclass
+
+from segassess.options.option import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathOptions:
+    """The config group `paths`."""
+
+    root: str = option("The repository; where the scripts lie.", "${oc.env:SEGASSESS_ROOT}", path=True)
+    data_dir: str = option("Data sets.", "${paths.root}/data", path=True)
+    shared_dir: str = option(
+        "The folder beside the repository with real tiles (dataset=shared_tiles).", "${paths.root}/../shared", path=True
+    )
+    output_root: str = option("Folders of runs.", "outputs", path=True)
+    run: str = option("The folder of this run.", "${hydra:runtime.output_dir}", path=True)
+    segmenters: str = option("Networks of segmenters, by data set and segmenter.", "${paths.output_root}/segmenters", path=True)
+    checkpoint: str = option(
+        "The assessor that evaluate.py and predict.py use unless told otherwise.",
+        "${paths.root}/checkpoints/compact_lite0.safetensors",
+        path=True,
+    )

@@ -1,0 +1,14 @@
+"""Segment Anything, for a baseline."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from segassess.options.option import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamOptions:
+    """Segment Anything, for the baseline sam_agreement."""
+
+    checkpoint: str | None = option("A checkpoint as published.", None, path=True)
+    type: Literal["vit_b", "vit_l", "vit_h"] = option("Its size.", "vit_b")

@@ -1,0 +1,51 @@
+"""How training views are drawn."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from segassess.options.checking import Settings
+from segassess.options.option import option
+
+
+@dataclass(frozen=True)
+class SamplingSettings(Settings):
+    """How training views are drawn, whatever the sources are."""
+
+    KEY: ClassVar = "sampling"
+
+    images_per_batch: int = option("Images per batch and process; a batch has images_per_batch x views masks.", 4, low=1)
+    views: int | None = option(
+        "Views per image; null is one per source, fewer draws that many sources for every image, more goes round again.",
+        None,
+        low=1,
+    )
+    crop: int | None = option("Side of the square views in pixels; null is whole tiles.", None, low=1)
+    object_crops: float = option("Share of the crops that are centred on an object; the rest lies anywhere.", 0.5, low=0, high=1)
+    photometric: float = option(
+        "Probability of each photometric change (brightness, hue, gamma, blur, noise, compression); the reference has none.",
+        0.0,
+        low=0,
+        high=1,
+    )
+    geometric: float = option("Probability of a random scaling, rotation and shift; the reference has none.", 0.0, low=0, high=1)
+    cross_fit: bool = option("Refuse masks that were drawn by segmenters which had learned from the same image.", True)
+    online: bool = option("Draw masks in the training step; sampling=ams_online sets it.", False)
+    selection_share: float = option(
+        "Share of the training tiles, by group, that choose the checkpoint and calibrate it in place of the validation split, "
+        "which can then be reported; 0 takes the validation split.",
+        0.0,
+        low=0,
+        high=0.5,
+    )
+    cache: bool = option("Keep tiles in memory.", True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions(SamplingSettings):
+    """The config group `sampling`: how views are drawn, from which sources, and by how many processes."""
+
+    sources: tuple[str, ...] | str | None = option(
+        "Training sources; null is all of the data set but the held-out ones, with `networks` all that are there.", None
+    )
+    num_workers: int = option("Processes that read and augment; 0 works in the main process.", 0, low=0)
+    networks: str = option("Folder with the networks of each segmenter that draws masks online; `sources` names some.", path=True)
