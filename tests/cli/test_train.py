@@ -161,7 +161,12 @@ def test_ctrl_c_stops_with_a_hint(tiny_folder, tmp_path):
 
 
 def test_ctrl_c_that_gets_lost_in_the_moment_of_saving_stops_all_the_same(tiny_folder, tmp_path):
-    lost = "+callbacks.lost={_target_: tests.cli.stopping.LostInterrupt, epoch: 0}", "trainer.max_epochs=3", "evaluate=false"
+    lost = (
+        "+callbacks.lost={_target_: tests.cli.stopping.LostInterrupt, epoch: 0}",
+        "trainer.max_epochs=2",
+        "trainer.limit_train_batches=2",
+        "evaluate=false",
+    )
     arguments = "dataset=folder", f"dataset.root={tiny_folder}", *QUICK, *lost, f"hydra.run.dir={tmp_path}"
     ended = run_forked("train", *arguments, code=130)
     assert "resume=" in ended.stdout + ended.stderr and "Exception ignored in" in ended.stderr
