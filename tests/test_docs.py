@@ -164,7 +164,7 @@ def test_documented_command(command, places, tmp_path, monkeypatch):
 
 
 # Experiments that choose the data set dataset=shared_tiles.
-ON_SHARED_TILES = r"shared_tiles|experiment=(transfer|ams_comparison|compact_lite0)"
+ON_SHARED_TILES = r"shared_tiles|experiment=(transfer|ams_comparison|compact_lite0|twin_lite0)"
 
 
 def shortened(name: str, arguments: list[str], here: Path, output: Path) -> list[str]:

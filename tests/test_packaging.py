@@ -54,7 +54,7 @@ def test_a_wheel_predicts_outside_the_clone(tmp_path):
     subprocess.run(build, check=True)
     (wheel,) = tmp_path.glob("segassess-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    weights = "segassess/checkpoints/compact_lite0.safetensors"
+    weights = "segassess/checkpoints/twin_lite0.safetensors"
     assert {weights, "segassess/checkpoints/README.md", "hydra_plugins/segassess_search.py"} <= set(names)
     assert {"segassess/conf/predict.yaml", "segassess/py.typed"} <= set(names)
     venv.create(tmp_path / "env", with_pip=False)

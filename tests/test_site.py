@@ -84,7 +84,7 @@ def test_nothing_is_fetched_from_the_network(site, pages):
 def test_every_file_of_the_docs_is_a_page_and_so_is_what_is_written_elsewhere(site, pages):
     for path in (ROOT / "docs").rglob("*.md"):
         assert (site / path.relative_to(ROOT / "docs")).with_suffix(".html") in pages, path
-    assert "compact_lite0.safetensors" in (site / "model-card.html").read_text()
+    assert "twin_lite0.safetensors" in (site / "model-card.html").read_text()
     assert "Unreleased" in (site / "changelog.html").read_text()
     assert "where is it wrong?" in (site / "index.html").read_text(), "the README's opening"
     assert "<!-- README" not in (site / "architecture.html").read_text()

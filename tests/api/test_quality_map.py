@@ -15,7 +15,7 @@ def test_a_picture_with_and_without_truth(judge, scene):
     judged = judge.assess(made.image, masks)["perturbed"]
     picture, beside = judged.plot(), judged.plot("with truth", truth=made.truth["building"])
     assert picture.mode == "RGB" and beside.width > picture.width
-    with pytest.raises(InputError, match=r"truth has the shape \(150, 209\)"):
+    with pytest.raises(InputError, match=r"truth.*\(150, 209\)"):
         judged.plot(truth=made.truth["building"][:, 1:])
 
 

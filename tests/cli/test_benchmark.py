@@ -85,6 +85,16 @@ def test_the_same_command_again_trains_nothing_and_other_settings_are_refused(co
 
 
 @pytest.mark.slow
+def test_stored_assessors_can_be_compared_without_any_training(command, folders, tmp_path):
+    options = ["benchmark.trained.compact=null", "benchmark.main=first", f"hydra.run.dir={tmp_path}"]
+    run_script("evaluate", *command, *options)
+    with (tmp_path / "benchmark.csv").open(newline="") as lines:
+        assert {row["method"] for row in csv.DictReader(lines)} == {"first", "always_right", "boundary_prior"}
+    assert len(list((tmp_path / "panels").iterdir())) == 2
+    error_of(run_script("evaluate", *command, options[0], code=2))
+
+
+@pytest.mark.slow
 def test_the_records_prove_that_nothing_reported_took_part_in_training(folders, tiny_folder):
     data = AssessmentData(FolderTiles(tiny_folder), test_split=["valid", "test"])
     for file in sorted(folders[0].rglob("assessor.safetensors")):

@@ -223,7 +223,7 @@ def test_a_search_without_a_result_is_an_error(search):
 def test_runs_that_would_start_the_sweep_again_are_refused(overrides, refused):
     config = swept(*overrides)
     if refused:
-        with pytest.raises(RequestError, match=r"would each start the whole sweep again; use trainer\.strategy=ddp_spawn"):
+        with pytest.raises(RequestError, match=r"trainer\.devices=.*trainer\.strategy=ddp_spawn"):
             check_sweep(config, config.hydra)
     else:
         check_sweep(config, config.hydra)

@@ -103,12 +103,17 @@ def test_a_checkpoint_names_no_folder_of_the_machine():
     assert _without_places(node) == {"name": "a", "base": {"made": ["perturbed"]}}
 
 
+COMPACT = ("assessor.depth=1",)
+TWIN = ("assessor=twin", "callbacks=averaged", "encoder.freeze_norm=true", "encoder.frozen_stages=2", "sampling.scale=0.5")
+
+
 @pytest.mark.slow
-def test_a_resumed_run_continues_exactly(tiny_folder, tmp_path):
+@pytest.mark.parametrize("own", [COMPACT, TWIN], ids=["compact", "twin"])
+def test_a_resumed_run_continues_exactly(own, tiny_folder, tmp_path):
     """Same losses in the second epoch, whether or not the run was stopped after the first."""
     data = "dataset=folder", f"dataset.root={tiny_folder}", "dataset.made=[perturbed]", "evaluate=false"
     augmented = "sampling.photometric=0.5", "sampling.geometric=0.5", "trainer.log_every_n_steps=1"
-    common = (*data, *QUICK, *augmented, "trainer.max_epochs=3")
+    common = (*data, *(each for each in QUICK if each not in COMPACT), *augmented, "trainer.max_epochs=3", *own)
     run_script("train", *common, f"hydra.run.dir={tmp_path}/whole")
     stopper = "+callbacks.stop={_target_: tests.cli.stopping.StopAfterEpoch, epoch: 1}"
     run_script("train", *common, stopper, f"hydra.run.dir={tmp_path}/first")

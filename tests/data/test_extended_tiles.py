@@ -1,13 +1,15 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from segassess.data.extended_tiles import ExtendedTiles
+from segassess.data.extended_tiles import ExtendedTiles, JoinedTiles
 from segassess.data.mask_records import MaskRecord, append_record
 from segassess.data.module import AssessmentData, SamplingSettings
 from segassess.data.synthetic_tiles import SyntheticTiles
-from segassess.data.tiles import FolderTiles
+from segassess.data.tiles import FolderTiles, SharedTiles
 from segassess.errors import RequestError
+from tests.conftest import save
 
 
 @pytest.fixture
@@ -53,3 +55,39 @@ def test_masks_of_seen_images_are_refused_wherever_they_lie(extended, tmp_path):
     data = AssessmentData(extended, train_sources=["alpha"])
     with pytest.raises(RequestError, match=r"1 masks of alpha \(such as train_0000\)"):
         data.train_dataset()
+
+
+def test_joined_data_sets_are_one_in_every_split(tiny_folder, tmp_path):
+    base = FolderTiles(tiny_folder)
+    scenes = SyntheticTiles(tmp_path, train=2, valid=1, test=1, size=64)
+    joined = JoinedTiles({"tiny": base, "scenes": scenes})
+    for split in ("train", "valid", "test"):
+        assert joined.tiles(split) == base.tiles(split) + scenes.tiles(split)
+    assert joined.mask_folder("train", "alpha") == base.mask_folder("train", "alpha")
+    with pytest.raises(RequestError):
+        joined.tiles("nowhere")
+    with pytest.raises(RequestError):
+        JoinedTiles({"one": base, "same": base}).tiles("train")
+
+
+def test_a_split_that_one_part_lacks_is_the_other_s(tiny_folder, tmp_path):
+    (tmp_path / "extra" / "image").mkdir(parents=True)
+    save(tmp_path / "extra" / "image" / "a.png", np.zeros((8, 8, 3), np.uint8))
+    joined = JoinedTiles({"tiny": FolderTiles(tiny_folder), "more": FolderTiles(tmp_path)})
+    assert [tile.name for tile in joined.tiles("extra")] == ["a"]
+    with pytest.raises(RequestError):
+        joined.tiles("train")
+
+
+def test_real_networks_and_shared_tiles_share_no_group_between_splits(shared_data):
+    networks = shared_data.parent / "data_networks"
+    parts = {name: SharedTiles(root, root / "nothing") for name, root in (("tiles", shared_data), ("networks", networks))}
+    joined = JoinedTiles(parts)
+    data = AssessmentData(
+        joined, train_sources=["FPN"], held_out=["BRNet", "UNet"], sampling=SamplingSettings(selection_share=0.125)
+    )
+    assert len(joined.tiles("train")) == 244 + 590
+    seen = {tile.group for tile in data.training_tiles()}
+    unseen = {tile.group for tile in [*joined.tiles("valid"), *joined.tiles("test"), *data.selection_tiles()]}
+    assert not seen & unseen
+    assert {source for tile in data.train_dataset().tiles for source in tile.masks} == {"FPN"}

@@ -35,7 +35,7 @@ def test_the_same_seed_gives_the_same_folds_and_another_others():
 def test_what_cannot_be_divided():
     with pytest.raises(RequestError, match="folds must be at least 2, not 1"):
         divide(tiles({"a": 1, "b": 1}), 1, 0)
-    with pytest.raises(RequestError, match=r"2 groups of tiles do not make 3 folds; set folds=2"):
+    with pytest.raises(RequestError, match=r"2 groups .* 3 folds; set folds=2"):
         divide(tiles({"a": 5, "b": 5}), 3, 0)
 
 

@@ -4,10 +4,10 @@ import torch
 
 from segassess.data.batch import Batch, Sample, collate
 from segassess.data.module import AssessmentData, SamplingSettings
-from segassess.data.sampling import AmsDataset, TileKey, TileSampler
+from segassess.data.sampling import AmsDataset, TileKey, TileSampler, _rescaled, _resized
 from segassess.data.sources import FileSource
 from segassess.data.tiles import FolderTiles
-from segassess.errors import RequestError
+from segassess.errors import ConfigError, RequestError
 
 
 def module(root, **options) -> AssessmentData:
@@ -171,3 +171,39 @@ def test_plain_indices_mean_the_first_epoch(tiny_folder):
     (plain,), (key,), (later,) = data[1], data[TileKey(1)], data[TileKey(1, epoch=1)]
     assert np.array_equal(plain.image, key.image) and np.array_equal(plain.mask, key.mask)
     assert not np.array_equal(plain.image, later.image)
+
+
+def test_views_at_other_resolutions_lie_in_the_tile_and_within_the_limits():
+    rng = np.random.default_rng(0)
+    sides = [_rescaled(64, 224, 0.1, (0.08, 0.25), rng) for _ in range(300)]
+    assert 64 * 0.8 - 1 < min(sides) < 56 and 150 < max(sides) < 64 * 2.5 + 1
+    sides = [_rescaled(64, 100, None, (0.05, 1.0), rng) for _ in range(300)]
+    assert 31 < min(sides) < 36 and 92 < max(sides) <= 100
+    assert _rescaled(64, 48, 0.1, (0.05, 1.0), rng) <= 48
+
+
+def test_a_view_at_another_resolution_stays_in_register():
+    truth = np.zeros((80, 80), np.uint8)
+    truth[20:60, 30:70] = 1
+    planes = {"image": np.repeat(truth[..., None] * np.uint8(200), 3, axis=2), "mask": 1 - truth, "truth": truth}
+    for side in (40, 160):
+        resized = _resized(planes, side)
+        assert resized["image"].shape == (side, side, 3) and set(np.unique(resized["truth"])) == {0, 1}
+        assert (resized["mask"] == 1 - resized["truth"]).mean() > 0.98
+        assert ((resized["image"][..., 0] > 100) == resized["truth"]).mean() > 0.98
+        assert abs(resized["truth"].mean() - truth.mean()) < 0.02
+
+
+def test_scaling_changes_views_and_nothing_without_it(tiny_folder):
+    def batch(**options) -> Batch:
+        settings = SamplingSettings(images_per_batch=2, crop=64, **options)
+        return next(iter(module(tiny_folder, sampling=settings).train_dataloader()))
+
+    assert same(batch(), batch(gsd=(0.1, 0.2)))
+    scaled = batch(scale=1.0)
+    assert not same(batch(), scaled) and scaled.image.shape == (4, 3, 64, 64)
+    for wrong in ({"scale": 2.0}, {"gsd": (1.0, 0.1)}):
+        with pytest.raises(ConfigError):
+            SamplingSettings(crop=64, **wrong)
+    with pytest.raises(ConfigError):
+        SamplingSettings(scale=0.5)

@@ -78,5 +78,5 @@ def test_no_more_is_invented_than_there_is_room_for():
 
 
 def test_a_layer_that_lies_elsewhere():
-    with pytest.raises(RequestError, match="no polygon that lies within the image"):
+    with pytest.raises(RequestError, match=r"polygon .*within the image"):
         damage(polygons=np.array([shapely.box(900, 900, 910, 910)], object))

@@ -209,7 +209,8 @@ def test_what_is_there_is_counted(files, tmp_path, caplog):
     with opened(files, BandStore(tmp_path / "work", "request", ["damaged"])) as job:
         for wanted in ({0}, {0, 1}):
             job.judge_bands(wanted.__contains__)
-    assert caplog.messages == [f"{files}/image.tif: bands of rows that are there from an earlier run: 1 of 2."]
+    (message,) = caplog.messages
+    assert f"{files}/image.tif" in message and "1 of 2" in message
 
 
 def test_bands_of_another_request_are_not_used(files, tmp_path):

@@ -96,7 +96,7 @@ class TestImage:
             assert file.colorinterp[3] == ColorInterp.alpha, "GDAL no longer declares the fourth byte as alpha"
         raster = read_image(path)
         assert raster.valid.all()
-        assert "band 4 holds data in place of transparency" in raster.notes[0]
+        assert "band 4" in raster.notes[0]
 
     def test_near_infrared(self, tmp_path):
         raster = read_image(tif(tmp_path / "a.tif", np.concatenate([RGB, RGB[:1] // 2]), alpha="unspecified"))
@@ -256,7 +256,7 @@ class TestMask:
         np.testing.assert_array_equal(raster.pixels, self.values > 0)
 
     def test_different_bands_are_refused(self, tmp_path):
-        with pytest.raises(InputError, match="3 bands that differ"):
+        with pytest.raises(InputError, match="3 different bands"):
             read_mask(png(tmp_path / "a.png", RGB.transpose(1, 2, 0)))
 
     def test_drawn_with_transparent_background(self, tmp_path):
@@ -379,7 +379,7 @@ class TestMaskOnAnotherGrid:
         path = png(tmp_path / "mask.png", np.ones((12, 21), np.uint8))
         with pytest.raises(
             InputError,
-            match=r"has 21 x 12 pixels \(width x height\) instead of 20 x 12, and without a CRS of both .* cannot be resampled",
+            match=r"has 21 x 12 pixels \(width x height\) instead of 20 x 12 .*CRS",
         ):
             with open_mask(path, grid):
                 pytest.fail("it must not open")
@@ -420,7 +420,7 @@ class TestWindows:
         raster = read_image(path, Rendering(bands=(4, 3, 2), value_range=(0, 2550)))
         np.testing.assert_allclose(raster.pixels, np.stack([RGB[0] // 2, RGB[2], RGB[1]], axis=-1) / 255, atol=1e-6)
         assert raster.notes == ()
-        with pytest.raises(InputError, match=r"has 4 bands, so that bands=\[5\] cannot be read"):
+        with pytest.raises(InputError, match=r"4 bands.*bands=\[5\]"):
             read_image(path, Rendering(bands=(5,)))
         dark = read_image(path, Rendering(percentiles=(0, 100))).pixels
         assert dark.max() == 1 and (dark == 1).mean() < 0.02
@@ -471,7 +471,7 @@ class TestPolygons:
         path = self.layer(tmp_path / "a.gpkg", [shapely.box(5, 3, 11, 7)], crs=None)
         with open_mask(path, Grid(12, 20)) as mask:
             assert mask.read()[0][3:7, 5:11].all() and mask.read()[0].sum() == 24
-            assert "taken as pixels" in mask.notes[0]
+            assert "read as pixels" in mask.notes[0]
 
     def test_layers(self, tmp_path, grid):
         path = self.layer(tmp_path / "a.gpkg", [self.SQUARE], layer="roofs")
@@ -490,7 +490,7 @@ class TestPolygons:
             with open_mask(self.layer(tmp_path / "a.gpkg", [line]), grid):
                 pytest.fail("it must not open")
         with open_mask(self.layer(tmp_path / "b.gpkg", [line, self.SQUARE]), grid) as mask:
-            assert mask.read()[0].sum() == 24 and "1 of 2 features are no polygons" in mask.notes[0]
+            assert mask.read()[0].sum() == 24 and "1 of 2 features" in mask.notes[0]
 
     def test_polygons_that_overlap_are_told_apart(self, tmp_path, grid):
         left, right = shapely.box(2, 3, 8, 7), shapely.box(5, 1, 30, 9)

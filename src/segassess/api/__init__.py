@@ -1,7 +1,4 @@
-"""The Python API: `load` an assessor, `assess` masks, read a `QualityMap`.
-
-It judges with the machinery of `predict.py`, so the same files give the same numbers.
-"""
+"""The Python API: `load` an assessor, `assess` masks, read a `QualityMap`; same files, same numbers as `predict.py`."""
 
 from segassess.api.assessing import assess
 from segassess.api.judge import Judge

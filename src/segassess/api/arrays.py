@@ -1,7 +1,4 @@
-"""Images and masks that are arrays, made readable as files are: GeoTIFFs that live in memory.
-
-So there is one way of reading rasters, and an array means what the same array in a file would.
-"""
+"""Images and masks given as arrays, read as GeoTIFFs in memory, so that an array means the same as in a file."""
 
 import warnings
 from collections.abc import Iterator
@@ -24,7 +21,7 @@ _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.al
 
 
 class SupportsArray(Protocol):
-    """What numpy can turn into an array: arrays themselves, tensors."""
+    """Anything that numpy turns into an array, such as a tensor."""
 
     def __array__(self) -> NDArray[Any]:
         """The array."""
@@ -35,17 +32,10 @@ RasterInput: TypeAlias = str | Path | SupportsArray | Image.Image
 
 
 def image_array(image: SupportsArray | Image.Image) -> NDArray[Any]:
-    """An image as bands.
+    """An image as bands (B, H, W); raises InputError for another shape or dtype.
 
-    Args:
-        image: (H, W), (H, W, 3), or (H, W, 4) with alpha: unsigned integers of 8 bits, floats in [0, 1], or any other numbers,
-            which are stretched as those of a file are; NaN is no data. Tensors may also be (1 | 3 | 4, H, W).
-
-    Returns:
-        (bands, H, W).
-
-    Raises:
-        InputError: if it is no such array.
+    Takes (H, W), (H, W, 3), or (H, W, 4) with alpha, of a tensor also (1 | 3 | 4, H, W): uint8, floats in [0, 1], or other
+    numbers, which are stretched as those of a file are. NaN is no data.
     """
     if isinstance(image, Image.Image) and image.mode not in ("L", "RGB", "RGBA", "F", "I", "I;16"):
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
@@ -62,16 +52,9 @@ def image_array(image: SupportsArray | Image.Image) -> NDArray[Any]:
 
 
 def mask_array(mask: SupportsArray | Image.Image) -> NDArray[Any]:
-    """A mask as one band.
+    """A mask as one band (1, H, W); raises InputError for another shape or dtype.
 
-    Args:
-        mask: (H, W) of booleans, integers or floats, any value > 0 is foreground; NaN is no data. Tensors may be (1, H, W).
-
-    Returns:
-        (1, H, W).
-
-    Raises:
-        InputError: if it is no such array.
+    Takes (H, W) booleans or numbers, of a tensor also (1, H, W). Values > 0 are foreground, NaN is no data.
     """
     array = _array(mask, "mask")
     if isinstance(mask, Tensor) and array.ndim == 3 and len(array) == 1:
@@ -87,18 +70,14 @@ def _array(given: SupportsArray | Image.Image, what: str) -> NDArray[Any]:
         allowed = "numbers or booleans" if what == "mask" else "numbers"
         raise InputError(f"The {what} is of the type {type(given).__name__} and holds {array.dtype}; give a path or {allowed}.")
     if not array.size:
-        raise InputError(f"The {what} array has the shape {array.shape}; it must have pixels.")
-    # GDAL knows no halves.
+        raise InputError(f"The {what} array has the shape {array.shape}, without pixels; give one with pixels.")
+    # GDAL has no float16.
     return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 @contextmanager
 def in_memory(bands: NDArray[Any], georeference: Georeference | None) -> Iterator[str]:
-    """Bands (B, H, W) as a raster that GDAL reads.
-
-    Yields:
-        Its path, which is good for the length of the block.
-    """
+    """Bands (B, H, W) as a raster; yields a path that GDAL reads within the block."""
     count, height, width = bands.shape
     place = {} if georeference is None else {"crs": georeference.crs, "transform": georeference.transform}
     layout = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": bands.dtype, "bigtiff": "if_safer"}

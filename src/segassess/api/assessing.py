@@ -1,4 +1,4 @@
-"""One call that judges masks, for those who need no more than that."""
+"""`assess`: judge masks with one call."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -58,19 +58,11 @@ def assess(
     label: int | None = None,
     georeference: Georeference | None = None,
 ) -> QualityMap | dict[str, QualityMap] | list[QualityMap]:
-    """Judge one mask of an image, or several: `Judge.assess` of the assessor in the box, or of another.
+    """Judge one mask of an image, or several, with the bundled assessor or another.
 
-    Args:
-        image: see `Judge.assess`.
-        mask: likewise.
-        assessor: what `load` gave, or a checkpoint or exported graph to load; None is the assessor in the box, loaded
-            once.
-        label: see `Judge.assess`.
-        georeference: likewise.
-
-    Raises:
-        InputError: if image or mask cannot be used, or they have no valid pixel in common.
-        CheckpointError: if the checkpoint cannot be loaded.
+    `assessor` is the result of `load`, or a checkpoint or exported graph to load; None is the bundled assessor, loaded once. All
+    other arguments, and the result, are those of `Judge.assess`. Raises InputError if image or mask cannot be used or they have
+    no valid pixel in common, CheckpointError if the checkpoint cannot be loaded.
     """
     judge = _box() if assessor is None else assessor if isinstance(assessor, Judge) else load(assessor)
     maps: QualityMap | dict[str, QualityMap] | list[QualityMap] = judge.assess(

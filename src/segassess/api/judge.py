@@ -23,21 +23,15 @@ SOURCE = "mask"
 
 @dataclass(frozen=True)
 class Judge:
-    """A loaded assessor and how it judges; `segassess.load` makes it.
-
-    Attributes:
-        loaded: the assessor, what it is and where it comes from.
-        settings: how scenes are judged.
-        device: where.
-    """
+    """A loaded assessor and how it judges; `segassess.load` makes it."""
 
     loaded: LoadedAssessor
-    settings: SceneJudge
+    settings: SceneJudge  # how scenes are judged
     device: torch.device
 
     @property
     def description(self) -> Description:
-        """What the checkpoint says of itself: architecture, decoding, training, calibration."""
+        """What the checkpoint stores besides weights: architecture, decoding, training, calibration."""
         return self.loaded.description
 
     @overload
@@ -76,25 +70,22 @@ class Judge:
         """Judge one mask of an image, or several, for which the image is encoded once.
 
         Args:
-            image: a path, or an array: (H, W), (H, W, 3), or (H, W, 4) with alpha; uint8, floats in [0, 1], or other numbers,
-                which are stretched. Tensors, also (3, H, W), and Pillow images are taken as well.
-            mask: a path of a raster or of polygons, or an array (H, W) of booleans or numbers, any value > 0 is foreground.
-                Several: a dictionary by name, or a list.
-            label: the value that is foreground, where masks hold classes.
-            georeference: of an image that is an array; None leaves it in pixel coordinates.
+            image: a path, or an array (H, W), (H, W, 3), or (H, W, 4) with alpha: uint8, floats in [0, 1], or other numbers,
+                which are stretched. Tensors, also (3, H, W), and Pillow images work as well.
+            mask: a path of a raster or of polygons, or an array (H, W) whose values > 0 are foreground; several as a dictionary
+                or a list.
+            label: the foreground value of masks that hold classes.
+            georeference: of an image array; None keeps pixel coordinates.
 
-        Returns:
-            A `QualityMap`, or a dictionary or list of them as masks were given.
-
-        Raises:
-            InputError: if image or mask cannot be used, or they have no valid pixel in common.
+        Returns a `QualityMap`, or a dictionary or list of them as the masks were given. Raises InputError if image or mask cannot
+        be used, or they have no valid pixel in common.
         """
         named = _named(mask)
         with ExitStack() as stack:
             paths = {}
             if isinstance(image, str | Path):
                 if georeference is not None:
-                    raise InputError(f"{image} has its own place; give georeference= only with an image that is an array.")
+                    raise InputError(f"georeference= is for image arrays, and {image} is a file; leave it out.")
                 image_path = str(image)
             else:
                 image_path = stack.enter_context(_as_file("The image array", image_array(image), georeference))
@@ -124,11 +115,7 @@ class Judge:
 
 
 def _named(mask: RasterInput | Mapping[str, RasterInput] | Sequence[RasterInput]) -> dict[str, RasterInput]:
-    """Masks by name.
-
-    Raises:
-        InputError: if there are none.
-    """
+    """Masks by name; raises InputError if there are none."""
     if isinstance(mask, Mapping):
         named = {str(source): each for source, each in mask.items()}
     elif isinstance(mask, list | tuple):
@@ -136,13 +123,13 @@ def _named(mask: RasterInput | Mapping[str, RasterInput] | Sequence[RasterInput]
     else:
         named = {SOURCE: mask}  # type: ignore[dict-item]  # a str is a Sequence as well
     if not named:
-        raise InputError("There is no mask in the list of masks; give at least one.")
+        raise InputError("mask= holds no mask; give at least one.")
     return named
 
 
 @contextmanager
 def _as_file(name: str, bands: Any, georeference: Georeference | None) -> Iterator[str]:
-    """An array as the path of a raster; what is said of it names the array and not the path."""
+    """An array as the path of a raster; errors name the array instead of the path."""
     with in_memory(bands, georeference) as path:
         try:
             yield path

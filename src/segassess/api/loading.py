@@ -1,4 +1,4 @@
-"""Load an assessor: the one in the box, or any checkpoint."""
+"""Load an assessor: the bundled one, or any checkpoint."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from segassess.quality import Decoding
 from segassess.raster import Rendering
 
 _PACKAGE = Path(__file__).parents[1]
-_BOX = Path("checkpoints") / "compact_lite0.safetensors"
+_BOX = Path("checkpoints") / "twin_lite0.safetensors"
 
 
 def load(
@@ -34,22 +34,20 @@ def load(
     """Load an assessor.
 
     Args:
-        checkpoint: a file that `train.py` left, one of the authors of SegAssess, or an exported graph (`.onnx`), which runs in
-            onnxruntime on the CPU; None is the assessor in the box.
+        checkpoint: a file of `train.py`, one of the authors of SegAssess, or an exported graph (`.onnx`), which runs in
+            onnxruntime on the CPU; None is the bundled assessor.
         device: where to compute, such as "cpu" or "cuda".
-        decoding: "consistent" rules out what a mask makes impossible, "free" does not; None takes what the checkpoint was
-            trained with.
-        assessor: what it is, such as {"name": "segassess"}; only for checkpoints that do not say so.
-        encoder: likewise, such as {"name": "sam_vit_b"}.
-        tiling: windows that large images are judged by.
+        decoding: "consistent" rules out classes that a mask makes impossible, "free" does not; None is the checkpoint's own.
+        assessor: architecture, such as {"name": "segassess"}, for checkpoints that do not store it.
+        encoder: encoder, such as {"name": "sam_vit_b"}, for checkpoints that do not store it.
+        tiling: windows of large images.
         rendering: how the values of an image become RGB.
         output: how finely errors, objects and review tiles are told apart, and how they are written.
-        probe_squares: look for what is missing where a mask has next to nothing, see `predict.probe_squares`.
+        probe_squares: look for missing objects where a mask is almost empty, see `predict.probe_squares`.
 
-    Raises:
-        CheckpointError: if the file is missing, cannot be read, does not say what it is and was not told, or does not fit.
-        ConfigError: if there is no such device or decoding, or a graph is asked to be another one than it is.
-        RequestError: for a graph, if onnxruntime is not installed.
+    Raises CheckpointError if the file is missing, unreadable or of an unknown or another architecture; ConfigError if the device
+    or decoding does not exist, or a graph is asked to be another network; RequestError if a graph needs onnxruntime and it is not
+    installed.
     """
     loaded = load_any(_in_the_box() if checkpoint is None else checkpoint, assessor=assessor, encoder=encoder, decoding=decoding)
     settings = {"tiling": tiling, "rendering": rendering, "output": output}
@@ -59,7 +57,7 @@ def load(
 
 
 def _in_the_box() -> Path:
-    """Where the assessor in the box lies: in a clone beside `src`, in a wheel in the package."""
+    """Path of the bundled assessor: beside `src` in a clone, in the package in a wheel."""
     for folder in (_PACKAGE, _PACKAGE.parents[1]):
         if (folder / _BOX).is_file():
             return folder / _BOX

@@ -1,4 +1,4 @@
-"""What is known of a judged mask, in memory."""
+"""A judged mask in memory."""
 
 import io
 from collections.abc import Callable
@@ -23,20 +23,17 @@ from segassess.raster import Georeference
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-# A picture is made of at most about so many pixels of the scene.
+# A picture has about this many pixels of the scene at most.
 OVERVIEW_PIXELS = 1_000_000
-# Width in pixels of what a notebook shows; JPEG, so that notebooks stay small.
+# Width in pixels in a notebook; JPEG, so that notebooks stay small.
 _NOTEBOOK_WIDTH, _NOTEBOOK_QUALITY = 1280, 82
 
 
 class QualityMap:
-    """A judged mask; `segassess.assess` makes it.
+    """A judged mask, as `segassess.assess` returns it; H and W are the rows and columns of the image.
 
-    H and W are the rows and columns of the image. A notebook shows it as its `plot()`.
-
-    Attributes:
-        source: name of the mask.
-        notes: sentences about what had to be guessed of the image and the mask.
+    `source` is the name of the mask; `notes` are sentences on what had to be guessed of image and mask. A notebook shows its
+    `plot()`.
     """
 
     def __init__(self, job: SceneJob, source: str, overview: NDArray[np.float32]) -> None:
@@ -77,7 +74,7 @@ class QualityMap:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Of the whole mask, as in `scores.csv`: see `segassess.findings.scores.estimated_scores`. NaN where unknown."""
+        """Scores of the whole mask, as in `scores.csv`; see `findings.scores.estimated_scores`. NaN where unknown."""
         return dict(self._judged.scores)
 
     @property
@@ -101,38 +98,20 @@ class QualityMap:
         return self._judged.tiles
 
     def save(self, folder: str | Path) -> Path:
-        """Write what `predict.py` writes of a mask.
+        """Write the files that `predict.py` writes of a mask into a folder, on the grid of the image, and return the folder.
 
-        These are `quality.tif`, `quality.qml`, `error.tif`, `refined.tif`, `errors.gpkg`, `objects.gpkg`, `objects.csv` and
-        `tiles.csv`, of a layer of polygons `polygons.gpkg` and `polygons.csv` as well, on the grid of the image. Files of these
-        names are replaced.
-
-        Args:
-            folder: where; made if it does not exist.
-
-        Returns:
-            The folder.
-
-        Raises:
-            InputError: if the mask is a layer of polygons whose file is not there any more.
-            RequestError: if the folder cannot be written to.
-            OutputError: if the disk is full.
+        Files of the same names are replaced: `quality.tif`, `error.tif`, `refined.tif` and their styles (.qml), `errors.gpkg`,
+        `objects.gpkg`, `objects.csv`, `tiles.csv`, and for a layer of polygons `polygons.gpkg` and `polygons.csv`. Raises
+        InputError if the file of a polygon layer is gone, RequestError if the folder cannot be written to, OutputError if the
+        disk is full.
         """
         self._job.write(self.source, Path(folder), self._judged)
         return Path(folder)
 
     def plot(self, title: str | None = None, truth: ArrayLike | None = None) -> Image.Image:
-        """Image, mask, quality map and error probability side by side.
+        """Image, mask, quality map and error probability side by side, as an RGB picture; the default title is the mask's name.
 
-        Args:
-            title: of the picture; None is the name of the mask.
-            truth: (H, W), > 0 is foreground, where it is known; the true quality map is then shown as well.
-
-        Returns:
-            RGB picture.
-
-        Raises:
-            InputError: if the truth is of another size.
+        With ground truth (H, W), > 0 is foreground, also the true quality map. Raises InputError if its size is not the image's.
         """
         true_quality = None if truth is None else self._reduced(self._true_quality(np.asarray(truth)))
         scores = self.scores
@@ -148,12 +127,12 @@ class QualityMap:
 
     def _true_quality(self, truth: NDArray[Any]) -> NDArray[np.uint8]:
         if truth.shape != self.shape:
-            raise InputError(f"The truth has the shape {truth.shape}; give one of the image's, {self.shape}.")
+            raise InputError(f"truth= has the shape {truth.shape}; it must have that of the image, {self.shape}.")
         codes = quality.encode(torch.from_numpy(self.mask), torch.from_numpy(truth > 0)).numpy()
         return np.where(self.quality == NOT_ASSESSED, NOT_ASSESSED, codes).astype(np.uint8)
 
     def _reduced(self, plane: NDArray[Any]) -> NDArray[Any]:
-        """At the size of the overview, by leaving out pixels as the overview does."""
+        """Reduced to the overview, by leaving out the same pixels."""
         height, width, _ = self._overview.shape
         return plane[np.ix_(*self._job.scene.chosen((height, width)))]
 

@@ -39,8 +39,9 @@ def run(config: DictConfig) -> float:
         Part(name, tuple(_listed(part["split"])), tuple(_listed(part["source"])), part["unseen"])
         for name, part in settings["parts"].items()
     ]
-    if settings["main"] not in settings["trained"]:
-        raise ConfigError(f"benchmark.main must be one of {', '.join(settings['trained'])}, not {settings['main']!r}.")
+    methods = {**settings["trained"], **settings["stored"]}
+    if settings["main"] not in methods:
+        raise ConfigError(f"benchmark.main must be one of {', '.join(methods)}, not {settings['main']!r}.")
     splits = list(dict.fromkeys(split for part in parts for split in part.splits))
     data = build_training.data(config, num_workers=config.num_workers, test_split=splits)
     data.test_sources = list(dict.fromkeys(source for part in parts for source in part.sources))
@@ -57,7 +58,8 @@ def run(config: DictConfig) -> float:
     Console(width=170).print(benchmark_table(results, settings["seeds"]))
     about = {"version": __version__, "benchmark": settings, "dataset": build.plain(config.dataset)}
     write_benchmark(folder, parts, by_method, split_of, results, about)
-    first = candidates[f"{settings['main']}{RUN_OF}{settings['seeds'][0]}"]
+    run_of = f"{RUN_OF}{settings['seeds'][0]}" if settings["main"] in settings["trained"] else ""
+    first = candidates[f"{settings['main']}{run_of}"]
     write_extreme_panels(
         folder / "panels", first, data, parts[0].select(by_method[settings["main"]][0], split_of), settings["panels"]
     )

@@ -1,4 +1,4 @@
-"""The typed batch that everything above the loader works with, validated once, at the loader's border."""
+"""Typed samples and batches; a batch checks its own shapes and dtypes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,44 +11,26 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Sample:
-    """One mask of one image, as numpy arrays.
+    """One mask of one image."""
 
-    Attributes:
-        image: uint8 (H, W, 3), RGB.
-        mask: bool (H, W), the mask under evaluation.
-        truth: bool (H, W), or None.
-        valid: bool (H, W), pixels that count.
-        name: the tile's name.
-        source: who made the mask.
-    """
-
-    image: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
-    truth: NDArray[np.bool_] | None
-    valid: NDArray[np.bool_]
-    name: str
-    source: str
+    image: NDArray[np.uint8]  # (H, W, 3), RGB
+    mask: NDArray[np.bool_]  # (H, W), the mask to assess
+    truth: NDArray[np.bool_] | None  # (H, W)
+    valid: NDArray[np.bool_]  # (H, W), pixels that count
+    name: str  # of the tile
+    source: str  # of the mask
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of masks with their images.
+    """Masks with their images; raises ValueError for wrong shapes or dtypes."""
 
-    Attributes:
-        image: float32 (B, 3, H, W) in [0, 1].
-        mask: float32 (B, 1, H, W) in {0, 1}.
-        truth: the same, or None where there is none.
-        valid: bool (B, 1, H, W), pixels that count.
-        name: B names of tiles.
-        source: B sources of masks.
-    """
-
-    image: Tensor
-    mask: Tensor
-    truth: Tensor | None
-    valid: Tensor
-    name: list[str]
-    source: list[str]
+    image: Tensor  # float32 (B, 3, H, W) in [0, 1]
+    mask: Tensor  # float32 (B, 1, H, W) in {0, 1}
+    truth: Tensor | None  # float32 (B, 1, H, W) in {0, 1}
+    valid: Tensor  # bool (B, 1, H, W), pixels that count
+    name: list[str]  # B names of tiles
+    source: list[str]  # B sources of masks
 
     def __post_init__(self) -> None:
         size, count = self.image.shape[-2:], self.image.shape[0]
@@ -66,15 +48,15 @@ class Batch:
 
     @property
     def one_image(self) -> bool:
-        """Whether all masks are of the same, unaugmented image, so that it need be encoded only once (evaluation batches)."""
+        """Whether all masks belong to one unaugmented image, which then needs to be encoded only once."""
         return len(self) > 1 and len(set(self.name)) == 1 and bool((self.image[1:] == self.image[:1]).all())
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
-        """The same batch on a device."""
+        """Move the batch to a device."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Batch":
-        """The same batch in pinned memory (called by PyTorch's loader)."""
+        """Pin the memory of the batch; PyTorch's loader calls this."""
         return self._map(Tensor.pin_memory)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
@@ -83,7 +65,7 @@ class Batch:
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples into a batch; smaller ones are padded at the bottom and right with pixels that do not count."""
+    """Stack samples into a batch; pad smaller ones at the bottom and right with pixels that do not count."""
     height = max(sample.mask.shape[0] for sample in samples)
     width = max(sample.mask.shape[1] for sample in samples)
 

@@ -1,9 +1,8 @@
-"""A classical pixel classifier as an honest mask source where no neural segmenter ran.
+"""A classical segmenter that draws realistic masks without a neural network.
 
-Gaussian discriminant analysis: each class (object, background) is a mixture of a few Gaussians with full covariance over simple
-colour and texture features; one component per class is textbook quadratic discriminant analysis (Hastie, Tibshirani and
-Friedman, The Elements of Statistical Learning, 2nd ed., sections 4.3 and 12.7). It fits in seconds on one core, and its errors
-(bright soil taken for roofs, ragged outlines, missed rusty roofs) are those of a weak segmenter, not of a perturbation.
+Gaussian discriminant analysis: each class is a mixture of Gaussians over colour and texture features (Hastie, Tibshirani and
+Friedman, The Elements of Statistical Learning, 2nd ed., sections 4.3 and 12.7). It fits in seconds on one core and errs like a
+weak segmenter: bright soil taken for roofs, ragged outlines, missed rusty roofs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,8 +19,7 @@ ByteMap: TypeAlias = NDArray[np.uint8]
 FloatArray: TypeAlias = NDArray[np.float64]
 
 FORMAT_VERSION = 1
-# Sides of the box windows (pixels) over which local means and deviations are taken.
-WINDOWS = (9, 25)
+WINDOWS = (9, 25)  # sides in pixels of the boxes for local means and deviations
 PIXELS_PER_IMAGE = 1500
 MAX_PIXELS_PER_CLASS = 60_000
 THRESHOLD_IMAGES = 24
@@ -31,17 +29,10 @@ KMEANS_STEPS = 12
 
 
 def pixel_features(image: ByteMap) -> NDArray[np.float32]:
-    """Features of every pixel: colour, its local mean and deviation at two scales, excess green, gradient energy.
+    """Features float32 (H, W, 14) of an RGB image uint8 (H, W, 3); raises InputError for any other array.
 
-    Args:
-        image: uint8 (H, W, 3), RGB.
-
-    Returns:
-        float32 (H, W, 14): RGB, then per window of `WINDOWS` the mean RGB and the deviation of grey, then excess green
-        2G - R - B, log gradient energy, and the log ratio of fine to coarse deviation; colours in [0, 1].
-
-    Raises:
-        InputError: where the image is not uint8 (H, W, 3).
+    They are RGB in [0, 1], then the mean RGB and the deviation of grey per window, excess green 2G - R - B, log gradient energy,
+    and the log ratio of fine to coarse deviation.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise InputError(f"Image of shape {image.shape} and type {image.dtype}: give a non-empty RGB array uint8 (H, W, 3).")
@@ -56,7 +47,7 @@ def pixel_features(image: ByteMap) -> NDArray[np.float32]:
         layers += [cv2.blur(rgb, (side, side)), deviation[..., None]]
     excess_green = 2 * rgb[..., 1] - rgb[..., 0] - rgb[..., 2]
     energy = cv2.Sobel(grey, cv2.CV_32F, 1, 0) ** 2 + cv2.Sobel(grey, cv2.CV_32F, 0, 1) ** 2
-    # Logarithms, because a Gaussian fits the heavy-tailed texture measures only then.
+    # A Gaussian fits the heavy-tailed texture measures only after a logarithm.
     texture = np.log(cv2.blur(energy, (WINDOWS[0], WINDOWS[0])) + 1e-4)
     ratio = np.log((deviations[0] + 0.01) / (deviations[1] + 0.01))
     layers += [excess_green[..., None], texture[..., None], ratio[..., None]]
@@ -64,7 +55,7 @@ def pixel_features(image: ByteMap) -> NDArray[np.float32]:
 
 
 def _cluster(samples: FloatArray, number: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Lloyd's k-means on standardised samples (N, F): labels int64 (N,). OpenCV's own would touch a global random state."""
+    """Lloyd's k-means on samples (N, F): labels int64 (N,). OpenCV's version would change a global random state."""
     centres = samples[rng.choice(len(samples), number, replace=False)]
     labels = np.zeros(len(samples), np.int64)
     for _ in range(KMEANS_STEPS):
@@ -77,7 +68,7 @@ def _cluster(samples: FloatArray, number: int, rng: np.random.Generator) -> NDAr
 
 
 class _Mixture:
-    """Gaussians of one class: log weights (K,), means (K, F), whitening matrices (K, F, F) and log determinants (K,)."""
+    """Gaussians of one class: weights (K,), means (K, F) and covariances (K, F, F)."""
 
     def __init__(self, weights: FloatArray, means: FloatArray, covariances: FloatArray) -> None:
         self.weights, self.means, self.covariances = weights, means, covariances
@@ -87,7 +78,7 @@ class _Mixture:
 
     @classmethod
     def fit(cls, samples: FloatArray, components: int, rng: np.random.Generator) -> Self:
-        """Hard-assignment mixture of standardised samples (N, F): k-means, then a shrunk covariance per cluster."""
+        """Fit standardised samples (N, F): k-means, then a shrunk covariance per cluster."""
         features = samples.shape[1]
         # Each Gaussian needs several samples per parameter of its mean.
         components = max(1, min(components, len(samples) // (10 * features)))
@@ -106,7 +97,7 @@ class _Mixture:
         return cls(np.array(weights), np.array(means), np.array(covariances))
 
     def log_density(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Log density up to the constant shared by all Gaussians: (N, F) -> float32 (N,)."""
+        """Log density, up to a shared constant, of samples (N, F): float32 (N,)."""
         terms = []
         for offset, mean, whitening in zip(self.offsets, self.means, self.whitening, strict=True):
             white = (samples - mean.astype(np.float32)) @ whitening.T.astype(np.float32)
@@ -117,9 +108,8 @@ class _Mixture:
 class DiscriminantSegmenter:
     """Per-pixel Gaussian discriminant analysis with smoothing, a fitted threshold and removal of specks.
 
-    Args:
-        components: Gaussians per class; 1 is quadratic discriminant analysis.
-        speck_px: objects and holes with fewer pixels are removed by `predict`.
+    `components` is the number of Gaussians per class (1 is quadratic discriminant analysis); `predict` removes objects and holes
+    of fewer than `speck_px` pixels.
     """
 
     def __init__(self, components: int = 8, speck_px: int = 40) -> None:
@@ -136,18 +126,9 @@ class DiscriminantSegmenter:
         self._classes: tuple[_Mixture, _Mixture] | None = None
 
     def fit(self, images: Iterable[ByteMap], truths: Iterable[BoolMap], seed: int = 0) -> Self:
-        """Fit on pixels sampled from a stream of images; each image is looked at once and not kept (a few dozen excepted).
+        """Fit on a stream of images uint8 (H, W, 3) and truths bool (H, W), of which only a few dozen are kept; returns itself.
 
-        Args:
-            images: uint8 (H, W, 3) each.
-            truths: bool (H, W) each, in the order of the images.
-            seed: of the pixel sample and the clustering.
-
-        Returns:
-            The segmenter itself.
-
-        Raises:
-            InputError: where an image and its truth differ in size, or one of the two classes never occurs.
+        Raises InputError if an image and its truth differ in size, or if a class never occurs.
         """
         rng = np.random.default_rng(seed)
         samples: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
@@ -178,13 +159,12 @@ class DiscriminantSegmenter:
 
     @staticmethod
     def _thinned(samples: NDArray[np.float32], rng: np.random.Generator) -> FloatArray:
-        """At most `MAX_PIXELS_PER_CLASS` rows, as float64."""
         if len(samples) > MAX_PIXELS_PER_CLASS:
             samples = samples[rng.choice(len(samples), MAX_PIXELS_PER_CLASS, replace=False)]
         return samples.astype(np.float64)
 
     def _best_threshold(self, reserve: list[tuple[ByteMap, BoolMap]]) -> float:
-        """Threshold with the best IoU over all pixels of the reserved images, after smoothing and removal of specks."""
+        """Threshold with the best IoU over all pixels of the reserved images."""
         hits, unions = np.zeros(len(THRESHOLDS)), np.zeros(len(THRESHOLDS))
         for image, truth in reserve:
             smooth = self._smoothed(image)
@@ -195,17 +175,7 @@ class DiscriminantSegmenter:
         return float(THRESHOLDS[int(np.argmax(hits / np.maximum(unions, 1)))])
 
     def probability(self, image: ByteMap) -> NDArray[np.float32]:
-        """Probability of the object class per pixel.
-
-        Args:
-            image: uint8 (H, W, 3), RGB.
-
-        Returns:
-            float32 (H, W) in [0, 1].
-
-        Raises:
-            InputError: where the segmenter is not fitted or the image has another shape or type.
-        """
+        """Object probability float32 (H, W) of an RGB image uint8 (H, W, 3); InputError if not fitted or for any other array."""
         if self._classes is None or self._centre is None or self._scale is None:
             raise InputError("DiscriminantSegmenter has no statistics yet: call fit first or load them with from_state.")
         features = pixel_features(image)
@@ -216,21 +186,16 @@ class DiscriminantSegmenter:
         return np.asarray(1 / (1 + np.exp(-np.clip(logit, -30, 30))), np.float32).reshape(image.shape[:2])
 
     def _smoothed(self, image: ByteMap) -> NDArray[np.float32]:
-        """Probability after an edge-blind blur that lets neighbours vote: float32 (H, W)."""
         return np.asarray(cv2.GaussianBlur(self.probability(image), (0, 0), SMOOTHING_PX), np.float32)
 
     def predict(self, image: ByteMap) -> BoolMap:
-        """Mask of the objects: smoothed probability above the threshold, without specks: bool (H, W)."""
+        """Mask bool (H, W): smoothed probability above the threshold, without specks."""
         mask = self._smoothed(image) > self.threshold
         mask = _without_specks(mask, self.speck_px)
         return mask | ~_without_specks(~mask, self.speck_px, keep_at_border=True)
 
     def state(self) -> dict[str, Any]:
-        """Everything that `from_state` needs, as numbers and lists only (fit for JSON).
-
-        Raises:
-            InputError: where the segmenter is not fitted.
-        """
+        """Everything that `from_state` needs, ready for JSON; InputError if not fitted."""
         if self._classes is None or self._centre is None or self._scale is None:
             raise InputError("DiscriminantSegmenter has no statistics yet: call fit before state.")
         return {
@@ -249,11 +214,7 @@ class DiscriminantSegmenter:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The segmenter that `state` described.
-
-        Raises:
-            CheckpointError: where the state is of another version or lacks something.
-        """
+        """Rebuild a segmenter from `state`; CheckpointError if the state is of another version or incomplete."""
         if (version := state.get("format_version")) != FORMAT_VERSION:
             raise CheckpointError(
                 f"DiscriminantSegmenter state has format_version {version}: this version reads {FORMAT_VERSION}; fit it again."
@@ -275,7 +236,7 @@ class DiscriminantSegmenter:
 
 
 def _without_specks(mask: BoolMap, smallest_px: int, *, keep_at_border: bool = False) -> BoolMap:
-    """The mask without connected components of fewer than `smallest_px` pixels; those cut by the image border may stay."""
+    """Remove 4-connected components smaller than `smallest_px` pixels; those at the image border may stay."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
     keep = stats[:, cv2.CC_STAT_AREA] >= smallest_px
     if keep_at_border:

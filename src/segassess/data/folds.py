@@ -9,20 +9,10 @@ from segassess.errors import RequestError
 
 
 def divide(tiles: Sequence[Tile], folds: int, seed: int) -> list[list[Tile]]:
-    """Divide tiles into folds so that no group lies in two of them and each region is spread evenly.
+    """Divide tiles into at least 2 folds, so that no group is split and each region is spread evenly; keeps the order of tiles.
 
     The groups of a region, shuffled and then largest first, go one by one to the fold with the fewest tiles of that region.
-
-    Args:
-        tiles: training tiles.
-        folds: number of folds, at least 2.
-        seed: of the shuffle.
-
-    Returns:
-        The tiles of each fold, in the order of `tiles`.
-
-    Raises:
-        RequestError: if there are fewer than 2 folds, or fewer groups than folds.
+    Raises RequestError if there are fewer than 2 folds, or fewer groups than folds.
     """
     groups: dict[tuple[str, str], int] = {}
     for tile in tiles:
@@ -30,7 +20,7 @@ def divide(tiles: Sequence[Tile], folds: int, seed: int) -> list[list[Tile]]:
     if folds < 2:
         raise RequestError(f"folds must be at least 2, not {folds}.")
     if len(groups) < folds:
-        raise RequestError(f"{len(groups)} groups of tiles do not make {folds} folds; set folds={len(groups)} or less.")
+        raise RequestError(f"{len(groups)} groups of tiles are too few for {folds} folds; set folds={len(groups)} or fewer.")
     names = sorted(groups)
     np.random.default_rng(seed).shuffle(names)
     # A stable sort keeps the shuffled order among groups of one size.

@@ -1,7 +1,7 @@
-"""The record of who drew the masks of a folder: network, threshold, and whether the network had seen the image.
+"""`masks.csv`, the record beside masks of which network drew them and whether it had seen the image.
 
-`masks.csv` lies beside the masks; a row is appended after its mask is complete, so an interrupted run continues where it was.
-Of several rows of one tile the last counts; a row that a sudden end cut short does not.
+A row is appended once its mask is complete, so an interrupted run can continue. The last row of a tile counts; a truncated row
+does not.
 """
 
 import csv
@@ -17,26 +17,18 @@ from segassess.files import atomic_path
 
 RECORD_FILE = "masks.csv"
 
-# What a network had to do with an image: learned from it, chose its checkpoint on it, or never saw it.
+# The network learned from the image, its checkpoint was selected on it, or it never saw it.
 Seen: TypeAlias = Literal["trained", "selected", "no"]
 
 
 @dataclass(frozen=True)
 class MaskRecord:
-    """Who drew a mask.
+    """Who drew a mask."""
 
-    Attributes:
-        name: the tile's name.
-        segmenter: name of the architecture.
-        checkpoint: first 16 hexadecimal digits of the SHA-256 of the network's file.
-        threshold: of the probability, in (0, 1).
-        seen: "trained" if the network learned from this image, "selected" if its checkpoint was chosen on it, else "no".
-    """
-
-    name: str
-    segmenter: str
-    checkpoint: str
-    threshold: float
+    name: str  # of the tile
+    segmenter: str  # name of the architecture
+    checkpoint: str  # first 16 hexadecimal digits of the file's SHA-256
+    threshold: float  # of the probability, in (0, 1)
     seen: Seen
 
 
@@ -44,19 +36,15 @@ _COLUMNS = [field.name for field in fields(MaskRecord)]
 
 
 def read_records(folder: Path) -> dict[str, MaskRecord]:
-    """Records of a folder of masks by tile name; empty where there are none (masks of unknown origin).
-
-    Raises:
-        InputError: if the file is not such a record.
-    """
+    """Records of a folder by tile name; empty without a record file. Raises InputError if its columns are wrong."""
     file = folder / RECORD_FILE
     if not file.is_file():
         return {}
     with file.open(newline="", encoding="utf-8") as lines:
         table = csv.DictReader(lines)
         if table.fieldnames != _COLUMNS:
-            raise InputError(f"{file} must have the columns {', '.join(_COLUMNS)}; draw the masks anew with overwrite=true.")
-        # A line that a sudden end cut short lacks the last value or has a part of it, and its mask is drawn again.
+            raise InputError(f"{file} must have the columns {', '.join(_COLUMNS)}; redraw the masks with overwrite=true.")
+        # A truncated line lacks a complete last value, and its mask is drawn again.
         return {row["name"]: _record(row) for row in table if row["seen"] in get_args(Seen)}
 
 
@@ -65,7 +53,7 @@ def _record(row: Mapping[str, str]) -> MaskRecord:
 
 
 def append_record(folder: Path, record: MaskRecord) -> None:
-    """Add a row to the record of a folder."""
+    """Append a row to the record of a folder."""
     file = folder / RECORD_FILE
     if not file.is_file():
         with atomic_path(file) as beside:
@@ -75,22 +63,15 @@ def append_record(folder: Path, record: MaskRecord) -> None:
         torn = content.read() != b"\n"
     with file.open("a", newline="", encoding="utf-8") as lines:
         if torn:
-            # What a sudden end cut short stays a line of its own.
+            # Keep a truncated row on a line of its own.
             lines.write("\n")
         csv.DictWriter(lines, _COLUMNS, lineterminator="\n").writerow(asdict(record))
 
 
 def refuse_seen(source: str, tiles: Sequence[Tile]) -> None:
-    """Refuse masks that were drawn by a network that had learned from the same image.
+    """Raise RequestError if a network that had learned from an image drew its mask; masks without a record pass.
 
-    Such masks are far cleaner than those the network makes later, and an assessor trained on them learns to see no errors.
-
-    Args:
-        source: of the masks.
-        tiles: whose masks of that source are looked up in the records beside them.
-
-    Raises:
-        RequestError: if there is one; names it and what to do. Masks without a record pass.
+    Such masks are far cleaner than those of new images, so an assessor trained on them learns to see no errors.
     """
     masks = [tile.masks[source] for tile in tiles if source in tile.masks]
     records = {folder: read_records(folder) for folder in {mask.parent for mask in masks}}

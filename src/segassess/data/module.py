@@ -1,4 +1,4 @@
-"""The LightningDataModules: which tiles, which sources, in which batches."""
+"""LightningDataModules: which tiles, which sources, in which batches."""
 
 from collections.abc import Sequence
 
@@ -17,13 +17,7 @@ from segassess.options.sampling import SamplingSettings as SamplingSettings
 
 
 class TileData(L.LightningDataModule):
-    """What both data modules share: how views are drawn, and how batches are dealt to ranks.
-
-    Args:
-        sampling: how training views are drawn.
-        num_workers: loader processes; 0 loads in the main process.
-        seed: of all random choices.
-    """
+    """Draws views and deals batches to ranks, for both data modules; `num_workers=0` loads in the main process."""
 
     def __init__(self, *, sampling: SamplingSettings | None = None, num_workers: int = 0, seed: int = 0) -> None:
         super().__init__()
@@ -39,6 +33,8 @@ class TileData(L.LightningDataModule):
             views=views,
             crop=settings.crop,
             object_crops=settings.object_crops,
+            scale=settings.scale,
+            gsd=(settings.gsd[0], settings.gsd[1]),
             augmentation=build_augmentation(settings.photometric, settings.geometric),
             turn=turn,
             seed=self.seed,
@@ -46,7 +42,7 @@ class TileData(L.LightningDataModule):
         )
 
     def _training_loader(self, dataset: AmsDataset) -> DataLoader[Batch]:
-        """Shuffled AMS batches; the last incomplete one is dropped unless it is the only one."""
+        """Shuffled AMS batches; an incomplete last batch is dropped unless it is the only one."""
         rank, world = self._rank_and_world()
         sampler = TileSampler(len(dataset), shuffle=True, seed=self.seed, rank=rank, world=world)
         size = self.sampling.images_per_batch
@@ -61,7 +57,7 @@ class TileData(L.LightningDataModule):
         )
 
     def _evaluation_loader(self, dataset: EvaluationDataset) -> DataLoader[Batch]:
-        """Tiles one by one, each with all of its masks."""
+        """Single tiles with all of their masks."""
         rank, world = self._rank_and_world()
         sampler = TileSampler(len(dataset), shuffle=False, rank=rank, world=world)
         return DataLoader(
@@ -78,13 +74,7 @@ class TileData(L.LightningDataModule):
 
 
 class SegmentationData(TileData):
-    """Images and truth for a segmenter.
-
-    Args:
-        train_tiles: tiles to learn from.
-        valid_tiles: tiles that select the checkpoint.
-        **options: see `TileData`.
-    """
+    """Images and truth for a segmenter; `valid_tiles` select the checkpoint. For the options, see `TileData`."""
 
     def __init__(self, train_tiles: Sequence[Tile], valid_tiles: Sequence[Tile], **options: object) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
@@ -100,16 +90,10 @@ class SegmentationData(TileData):
 
 
 class AssessmentData(TileData):
-    """Masks to learn from and to be evaluated on.
+    """Masks to train and evaluate on.
 
-    Args:
-        tileset: the data set.
-        made: names of sources that are made rather than read (recipes of perturbations, "discriminant").
-        train_sources: sources to train and validate on; None is all available but the held-out ones.
-        held_out: unseen sources; never used in training or selection.
-        test_sources: sources to evaluate with `test_dataloader`; None is all available.
-        test_split: split, or splits, of `test_dataloader`.
-        **options: see `TileData`.
+    `made` names the sources that are generated (perturbation recipes, "discriminant"). `held_out` sources never take part in
+    training or selection. `train_sources=None` uses all other sources, `test_sources=None` all. For the options, see `TileData`.
     """
 
     def __init__(
@@ -135,11 +119,7 @@ class AssessmentData(TileData):
 
     @property
     def train_sources(self) -> list[str]:
-        """Names of the sources that training sees: the wanted ones, none of them held out.
-
-        Raises:
-            RequestError: if a wanted source is held out, or none is left.
-        """
+        """Names of the training sources; RequestError if one is held out, or none is left."""
         if self.wanted_sources is None:
             available = available_sources(self.training_tiles(), self.made)
             wanted = [name for name in available if name not in self.held_out]
@@ -156,7 +136,7 @@ class AssessmentData(TileData):
         return wanted
 
     def sources(self, names: Sequence[str], tiles: Sequence[Tile]) -> list[MaskSource]:
-        """Build the sources of these tiles by name; those that must learn are kept."""
+        """Build the named sources; fitted ones are kept."""
         on_disk = sources_on_disk(tiles)
         sources: list[MaskSource] = []
         for name in names:
@@ -169,14 +149,14 @@ class AssessmentData(TileData):
         return sources
 
     def training_tiles(self) -> list[Tile]:
-        """Tiles whose pixels are learned from."""
+        """Tiles to learn from."""
         tiles, selection = self.tileset.learning_tiles("train"), self._selection_part()
         return [tile for tile in tiles if tile.name not in selection]
 
     def selection_tiles(self) -> list[Tile]:
-        """Tiles that choose the checkpoint and calibrate it: the validation split, or a part of the training split.
+        """Tiles that select and calibrate the checkpoint: the validation split, or a part of the training split.
 
-        With `sampling.selection_share` the validation split takes no part in training, and may be reported.
+        With `sampling.selection_share` the validation split takes no part in training and may be reported.
         """
         selection = self._selection_part()
         if not selection:
@@ -184,7 +164,6 @@ class AssessmentData(TileData):
         return [tile for tile in self.tileset.learning_tiles("train") if tile.name in selection]
 
     def _selection_part(self) -> set[str]:
-        """Names of the tiles of the training split that select."""
         share = self.sampling.selection_share
         if not share:
             return set()
@@ -192,15 +171,11 @@ class AssessmentData(TileData):
         return {tile.name for tile in divide(self.tileset.selectable_tiles(), round(1 / share), seed=0)[0]}
 
     def train_dataset(self) -> AmsDataset:
-        """The training views (built once).
-
-        Raises:
-            RequestError: if masks were, or would be, drawn by segmenters that had seen the image, and `cross_fit` is on.
-        """
+        """Training views (built once); RequestError if `cross_fit` is on and a segmenter saw the image of its mask."""
         if self._train is None:
             tiles = self.training_tiles()
             if self.sampling.online:
-                # One view per image that nobody has segmented yet: `training.online_ams` does, on the device.
+                # One view per image without a mask; `training.online_ams` draws the masks on the device.
                 self._train = self._views(tiles, [TruthSource()], views=1, turn=False)
             else:
                 names = self.train_sources
@@ -220,11 +195,7 @@ class AssessmentData(TileData):
         return EvaluationDataset(tiles, self.sources(sources, tiles), seed=self.seed, cache=self.sampling.cache)
 
     def test_tiles(self) -> list[Tile]:
-        """Tiles of the split, or splits, under evaluation.
-
-        Raises:
-            RequestError: if two splits hold tiles of one name.
-        """
+        """Tiles of the splits to evaluate; RequestError if two splits share a tile name."""
         splits = [self.test_split] if isinstance(self.test_split, str) else list(self.test_split)
         tiles = [tile for split in splits for tile in self.tileset.tiles(split)]
         names = [tile.name for tile in tiles]
@@ -234,18 +205,18 @@ class AssessmentData(TileData):
         return tiles
 
     def test_source_names(self) -> list[str]:
-        """All sources with masks of the tiles under evaluation."""
+        """All sources with masks of the test tiles."""
         return available_sources(self.test_tiles(), self.made)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled AMS batches; the last incomplete one is dropped unless it is the only one."""
+        """See `_training_loader`."""
         return self._training_loader(self.train_dataset())
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """The selection tiles with the TRAINING sources, the only data that selects anything."""
+        """Selection tiles with TRAINING sources, the only data that selects anything."""
         return self._evaluation_loader(self.evaluation_dataset(self.selection_tiles(), self.train_sources))
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """The tiles under evaluation with the masks of the sources under evaluation."""
+        """Test tiles with the masks of the test sources."""
         names = self.test_source_names() if self.test_sources is None else self.test_sources
         return self._evaluation_loader(self.evaluation_dataset(self.test_tiles(), names))

@@ -1,13 +1,13 @@
-"""Which masks of which tiles are seen when: training views by AMS, evaluation by tile, both reproducible and divisible.
+"""Training views by AMS and evaluation by tile.
 
-Every random choice is drawn from a generator seeded by (seed, epoch, tile), never from global state. So an epoch is the same
-whatever the number of workers, ranks or resumptions.
+Generators are seeded by (seed, epoch, tile), never from global state, so an epoch does not depend on workers, ranks or resuming.
 """
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from segassess.errors import RequestError
 
 @dataclass(frozen=True)
 class TileKey:
-    """What a sampler asks of a dataset: a tile, in an epoch; `filler` marks repeats that keep ranks in step and never count."""
+    """A tile in an epoch; a `filler` repeats a tile to keep ranks in step and never counts."""
 
     index: int
     epoch: int = 0
@@ -31,22 +31,15 @@ class TileKey:
 
 
 def _as_key(key: TileKey | int) -> TileKey:
-    """A plain index, as Lightning's own sampler deals with `trainer.overfit_batches`, means epoch 0: always the same views."""
+    """Convert a plain index, as Lightning uses for `trainer.overfit_batches`, to epoch 0: always the same views."""
     return key if isinstance(key, TileKey) else TileKey(key)
 
 
 class TileSampler(Sampler[TileKey]):
     """Deals tiles to ranks.
 
-    Shuffled (training): a permutation by (seed, epoch); what does not fill all ranks evenly is left out of this epoch.
-    Not shuffled (evaluation): every tile exactly once; short ranks get fillers, so that all make the same number of steps.
-
-    Args:
-        count: number of tiles.
-        shuffle: training order.
-        seed: of the permutation.
-        rank: this process.
-        world: number of processes.
+    For training (`shuffle`), it permutes tiles by (seed, epoch) and leaves out what does not fill all ranks evenly. For
+    evaluation, it deals every tile exactly once and adds fillers, so that all ranks make the same number of steps.
     """
 
     def __init__(self, count: int, *, shuffle: bool, seed: int = 0, rank: int = 0, world: int = 1) -> None:
@@ -56,7 +49,7 @@ class TileSampler(Sampler[TileKey]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch, also after resuming."""
+        """Set the epoch; Lightning calls this before each epoch, also after resuming."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -71,7 +64,7 @@ class TileSampler(Sampler[TileKey]):
 
 
 def _assessable(tiles: Sequence[Tile], sources: Sequence[MaskSource]) -> list[Tile]:
-    """Tiles with truth and a mask of at least one of the sources."""
+    """Tiles with truth and a mask of at least one source."""
     found = [tile for tile in tiles if tile.truth is not None and any(source.covers(tile) for source in sources)]
     if not found:
         names = ", ".join(source.name for source in sources) or "none"
@@ -82,8 +75,6 @@ def _assessable(tiles: Sequence[Tile], sources: Sequence[MaskSource]) -> list[Ti
 
 
 class _TileReader:
-    """Reads tiles, and keeps them in memory if asked to."""
-
     def __init__(self, tiles: Sequence[Tile], cache: bool) -> None:
         self.tiles = list(tiles)
         self._cache: dict[int, TilePixels] | None = {} if cache else None
@@ -97,19 +88,14 @@ class _TileReader:
 
 
 class AmsDataset(Dataset[list[Sample]]):
-    """Training views: for each tile one independently augmented view per source.
+    """Training views: for each tile one independently augmented view per source that covers it.
 
-    Args:
-        tiles: training tiles with truth.
-        sources: training sources; a tile uses those that cover it.
-        views: views per image; None is one per source, fewer draws that many sources without replacement, more goes round the
-            sources again.
-        crop: side of the square views in pixels; None keeps whole tiles (which then must all have one size).
-        object_crops: share in [0, 1] of crops that are centred on an object of mask or truth; the rest is uniform.
-        augmentation: photometric and geometric augmentation, or None.
-        turn: turn and mirror each view; off where that happens later (`training.online_ams`).
-        seed: of all random choices.
-        cache: keep tiles in memory.
+    If there are fewer `views` than sources, they are drawn without replacement; if more, sources repeat. `crop` is the side of
+    the square views in pixels; None keeps whole tiles, which must then have one size. The share `object_crops` in [0, 1] of
+    crops is centred on an object of mask or truth. `turn=False` leaves turning and mirroring to `training.online_ams`. `cache`
+    keeps tiles in memory.
+    The share `scale` of views is at another ground resolution within `gsd` (finest, coarsest; metres per pixel), see `_rescaled`;
+    it needs a crop.
     """
 
     def __init__(
@@ -120,6 +106,8 @@ class AmsDataset(Dataset[list[Sample]]):
         views: int | None = None,
         crop: int | None = None,
         object_crops: float = 0.5,
+        scale: float = 0.0,
+        gsd: tuple[float, float] = (0.05, 1.0),
         augmentation: Augmentation | None = None,
         turn: bool = True,
         seed: int = 0,
@@ -128,6 +116,7 @@ class AmsDataset(Dataset[list[Sample]]):
         self.tiles = _assessable(tiles, sources)
         self.sources = list(sources)
         self.views, self.crop, self.object_crops = views, crop, object_crops
+        self.scale, self.gsd = scale, gsd
         self.augmentation = augmentation
         self.turn = turn
         self.seed = seed
@@ -158,6 +147,9 @@ class AmsDataset(Dataset[list[Sample]]):
             "truth": pixels.truth.astype(np.uint8),
             "valid": pixels.valid.astype(np.uint8),
         }
+        if self.crop is not None and self.scale and rng.random() < self.scale:
+            side = _rescaled(self.crop, min(mask.shape), tile.gsd, self.gsd, rng)
+            planes = _resized(self._cropped(planes, side, rng), self.crop)
         if self.augmentation is not None:
             planes = self.augmentation(planes, int(rng.integers(2**31)))
         if self.crop is not None:
@@ -180,8 +172,37 @@ class AmsDataset(Dataset[list[Sample]]):
         return {name: _padded(plane[top : top + side, left : left + side], side) for name, plane in planes.items()}
 
 
+def _rescaled(crop: int, tile: int, own: float | None, gsd: tuple[float, float], rng: np.random.Generator) -> int:
+    """Side in a tile's pixels of the square that becomes a view of `crop` pixels at another ground resolution, log-uniform.
+
+    It lies in the tile, is at least half of `crop` (from finer views nothing could be learned), and gives a resolution within
+    `gsd` if the tile says its own; if all that cannot be, it is the nearest to `crop`.
+
+    Args:
+        crop: side of the view, pixels.
+        tile: smaller side of the tile, pixels.
+        own: resolution of the tile, metres per pixel.
+        gsd: finest and coarsest resolution of views, metres per pixel.
+        rng: source of randomness.
+    """
+    low, high = (0.0, float("inf")) if own is None else (gsd[0] / own, gsd[1] / own)
+    low, high = max(low, 0.5), min(high, tile / crop)
+    factor = float(np.exp(rng.uniform(np.log(low), np.log(high)))) if low < high else min(1.0, tile / crop)
+    return max(1, round(crop * factor))
+
+
+def _resized(planes: Mapping[str, NDArray[np.uint8]], side: int) -> dict[str, NDArray[np.uint8]]:
+    """Square planes at another side in pixels: averages where they shrink; of mask, truth and valid what holds for most."""
+    resized = {}
+    for name, plane in planes.items():
+        way = cv2.INTER_AREA if plane.shape[0] > side else cv2.INTER_LINEAR
+        many = plane if plane.ndim == 3 else plane * np.uint8(255)
+        result = cv2.resize(many, (side, side), interpolation=way)
+        resized[name] = np.asarray(result if plane.ndim == 3 else result > 127, np.uint8)
+    return resized
+
+
 def _padded(plane: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Pad a crop of a tile that is smaller than `side`; padding is 0 and so not valid."""
     padding = [(0, side - plane.shape[0]), (0, side - plane.shape[1])] + [(0, 0)] * (plane.ndim - 2)
     return np.pad(plane, padding)
 
@@ -197,10 +218,7 @@ def _turned(planes: Mapping[str, NDArray[np.uint8]], dihedral: Dihedral) -> dict
 
 
 class MixedCollate:
-    """Flattens the views of several images, image by image, and shuffles them within the batch.
-
-    The shuffle is drawn from the batch's own content, so it does not depend on workers or resumption.
-    """
+    """Flattens the views of several images and shuffles them by the batch's content, whatever the workers or resuming."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -214,14 +232,7 @@ class MixedCollate:
 
 
 class EvaluationDataset(Dataset[list[Sample]]):
-    """Whole tiles, each with its mask of every source; made masks are the same at every evaluation.
-
-    Args:
-        tiles: tiles with truth.
-        sources: sources to evaluate; a tile uses those that cover it.
-        seed: of made masks.
-        cache: keep tiles in memory.
-    """
+    """Whole tiles, each with its masks of all sources that cover it; generated masks are always the same."""
 
     def __init__(self, tiles: Sequence[Tile], sources: Sequence[MaskSource], *, seed: int = 0, cache: bool = True) -> None:
         self.tiles = _assessable(tiles, sources)
@@ -247,5 +258,5 @@ class EvaluationDataset(Dataset[list[Sample]]):
 
 
 def collate_tiles(items: Sequence[Sequence[Sample]]) -> Batch:
-    """Stack all masks of a few tiles in their order."""
+    """Stack all masks of a few tiles in order."""
     return collate([sample for samples in items for sample in samples])

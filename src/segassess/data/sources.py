@@ -1,8 +1,4 @@
-"""Where masks come from: folders of masks, perturbations of the truth, a classical segmenter.
-
-A source answers one question: the mask of this tile. Sources that need randomness draw it from the generator they are handed,
-so that a training run, its resumption and an evaluation are each reproducible.
-"""
+"""Mask sources: mask files, perturbed truth, a classical segmenter. Randomness comes only from the generator passed in."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -19,11 +15,7 @@ DISCRIMINANT = "discriminant"
 
 
 class MaskSource(ABC):
-    """Somebody or something that draws masks.
-
-    Attributes:
-        name: the source's name in configs and results.
-    """
+    """Draws masks of tiles; `name` identifies it in configs and results."""
 
     name: str
 
@@ -33,21 +25,21 @@ class MaskSource(ABC):
 
     @abstractmethod
     def mask(self, tile: Tile, pixels: TilePixels, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """The mask of a tile: bool (H, W)."""
+        """Mask of a tile: bool (H, W)."""
 
 
 class FileSource(MaskSource):
-    """Masks that lie beside the data (`seg_preds/<name>`, `label_uncheck`)."""
+    """Mask files beside the data (`seg_preds/<name>`, `label_uncheck`)."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def covers(self, tile: Tile) -> bool:
-        """Whether a file exists for this tile."""
+        """See `MaskSource.covers`."""
         return self.name in tile.masks
 
     def mask(self, tile: Tile, pixels: TilePixels, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Read the file."""
+        """See `MaskSource.mask`; InputError if mask and image differ in size."""
         mask = tile.read_mask(self.name)
         if mask.shape != pixels.image.shape[:2]:
             raise InputError(
@@ -57,33 +49,33 @@ class FileSource(MaskSource):
 
 
 class PerturbedSource(MaskSource):
-    """The truth, damaged by a recipe; drawn anew at every call."""
+    """The truth, damaged by a recipe at random in each call."""
 
     def __init__(self, name: str, recipe: Recipe) -> None:
         self.name = name
         self.recipe = recipe
 
     def mask(self, tile: Tile, pixels: TilePixels, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Perturb the truth of the tile."""
+        """See `MaskSource.mask`."""
         if pixels.truth is None:
-            raise InputError(f"{tile.name} has no truth that could be perturbed; use a source that lies beside the data.")
+            raise InputError(f"{tile.name} has no truth to perturb; use a source of mask files.")
         return perturb(pixels.truth, pixels.image, rng, self.recipe)
 
 
 class TruthSource(MaskSource):
-    """The truth itself: what a segmenter learns."""
+    """The truth itself, for training a segmenter."""
 
     name = "truth"
 
     def mask(self, tile: Tile, pixels: TilePixels, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """The truth of the tile."""
+        """See `MaskSource.mask`."""
         if pixels.truth is None:
             raise InputError(f"{tile.name} has no truth to learn from.")
         return pixels.truth
 
 
 class DiscriminantSource(MaskSource):
-    """Masks of the classical segmenter, fitted on the training tiles; the same at every call."""
+    """Masks of the classical segmenter, the same in every call."""
 
     name = DISCRIMINANT
 
@@ -91,11 +83,11 @@ class DiscriminantSource(MaskSource):
         self.segmenter = segmenter
 
     def covers(self, tile: Tile) -> bool:
-        """It can draw a mask over any image."""
+        """See `MaskSource.covers`; it covers every tile."""
         return True
 
     def mask(self, tile: Tile, pixels: TilePixels, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Segment the image."""
+        """See `MaskSource.mask`."""
         return self.segmenter.predict(pixels.image)
 
 
@@ -114,7 +106,7 @@ def fit_discriminant(tiles: Iterable[Tile], seed: int = 0) -> DiscriminantSegmen
 
 
 def available_sources(tiles: Sequence[Tile], made: Sequence[str]) -> list[str]:
-    """Names of all sources of these tiles: those on disk, then those that are made (`made`, from the config)."""
+    """Names of the sources on disk, then of those that are generated."""
     on_disk = sources_on_disk(tiles)
     return [*on_disk, *(name for name in made if name not in on_disk)]
 
@@ -122,16 +114,10 @@ def available_sources(tiles: Sequence[Tile], made: Sequence[str]) -> list[str]:
 def make_source(
     name: str, learning_tiles: Callable[[], Sequence[Tile]], on_disk: Sequence[str] = (), seed: int = 0
 ) -> MaskSource:
-    """Build a source that is made rather than read: a recipe's name, or "discriminant".
+    """Build a generated source: a recipe's name, or "discriminant".
 
-    Args:
-        name: of the source.
-        learning_tiles: the training tiles, asked for only where a source must learn.
-        on_disk: sources that could have been read instead, for the error.
-        seed: of what a source learns.
-
-    Raises:
-        RequestError: if nothing of that name can be made.
+    `learning_tiles` is called only if the source must learn; `on_disk` is for the message. Raises RequestError for unknown
+    names.
     """
     if name in RECIPES:
         return PerturbedSource(name, RECIPES[name])
@@ -139,6 +125,6 @@ def make_source(
         return DiscriminantSource(fit_discriminant(learning_tiles(), seed))
     known = ", ".join([*on_disk, *RECIPES, DISCRIMINANT])
     raise RequestError(
-        f"No tile has a mask of the source {name!r}; there are {known}. "
-        f"A segmenter's masks are drawn by train.py task=crossfit or predict.py task=segmenter."
+        f"No tile has a mask of the source {name!r}; choose from {known}, "
+        f"or draw a segmenter's masks with train.py task=crossfit or predict.py task=segmenter."
     )

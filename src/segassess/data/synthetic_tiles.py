@@ -1,4 +1,4 @@
-"""The embedded default data set: generated scenes, written once in the native folder layout."""
+"""The default data set: synthetic scenes, generated once into the folder layout of `FolderTiles`."""
 
 from pathlib import Path
 
@@ -13,21 +13,14 @@ from segassess.files import atomic_path
 from segassess.synthetic import make_scene
 
 OBJECTS = ("building", "road", "water")
-# Part of the folder's name, so that scenes of another generator are never taken for today's.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 1  # part of the folder's name, so that scenes of different generators never mix
 
 
 class SyntheticTiles(FolderTiles):
     """Synthetic aerial scenes with truth, and masks of the classical segmenter as the source "discriminant".
 
-    Args:
-        root: scenes are written to a subfolder that names all parameters.
-        train: number of training scenes.
-        valid: number of validation scenes.
-        test: number of test scenes.
-        size: side of a scene in pixels.
-        object: what the truth shows: "building", "road" or "water".
-        seed: of the scenes; every split has its own.
+    `train`, `valid` and `test` are numbers of scenes, `size` is their side in pixels; `object` is what the truth shows. Scenes
+    lie in a subfolder of `root` named after these parameters.
     """
 
     def __init__(
@@ -48,7 +41,7 @@ class SyntheticTiles(FolderTiles):
         self.size, self.object, self.seed = size, object, seed
 
     def tiles(self, split: str) -> list[Tile]:
-        """See `TileSet.tiles`; makes the scenes that are not there yet."""
+        """See `TileSet.tiles`; generates missing scenes."""
         if split not in self.counts:
             raise RequestError(f"Synthetic scenes have the splits {', '.join(self.counts)}, not {split!r}.")
         names = [f"{split}_{number:04d}" for number in range(self.counts[split])]
@@ -64,7 +57,7 @@ class SyntheticTiles(FolderTiles):
         return [tile for tile in super().tiles(split) if tile.name in wanted]
 
     def _segment(self, split: str, names: list[str]) -> None:
-        """Draw masks as a segmenter would that learned from the training scenes."""
+        """Draw masks of a segmenter that learned from the training scenes."""
         folder = self.root / split
         missing = [name for name in names if not (folder / "seg_preds" / DISCRIMINANT / f"{name}.png").is_file()]
         if missing:
@@ -76,7 +69,7 @@ class SyntheticTiles(FolderTiles):
 
     def _write(self, folder: Path, name: str, seed: int) -> None:
         scene = make_scene(seed, self.size)
-        # The truth comes last: where it is, the scene is complete.
+        # The truth comes last and marks a complete scene.
         _save(folder / "image" / f"{name}.png", scene.image)
         _save(folder / "binary_map" / f"{name}.png", scene.truth[self.object].astype(np.uint8) * 255)
 

@@ -1,4 +1,4 @@
-"""Tiles: images with truth and the masks that somebody drew over them, and the layouts in which they lie on disk."""
+"""Tiles (image, truth and masks) and the layouts in which they lie on disk."""
 
 import csv
 from abc import ABC, abstractmethod
@@ -14,13 +14,12 @@ from segassess.raster import RASTER_SUFFIXES, read_image, read_mask
 from segassess.spreadsheets import read_rows
 
 RAW = "raw"
-# No group of tiles may lie in two of them.
-SPLITS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "test")  # no group of tiles may lie in two of them
 
 
 @dataclass(frozen=True)
 class TilePixels:
-    """A tile in memory: image uint8 (H, W, 3), truth bool (H, W) or None, valid bool (H, W)."""
+    """Image uint8 (H, W, 3), truth bool (H, W) or None, valid bool (H, W)."""
 
     image: NDArray[np.uint8]
     truth: NDArray[np.bool_] | None
@@ -29,36 +28,23 @@ class TilePixels:
 
 @dataclass(frozen=True)
 class Tile:
-    """One image with its truth and masks on disk.
+    """Paths of an image, its truth and its masks."""
 
-    Attributes:
-        name: unique within its split.
-        image: path of the image.
-        truth: path of the truth, or None.
-        masks: path of the mask of each source that was drawn over this tile.
-        group: what must never be divided between splits (a parent tile or scene).
-        region: where it lies; results are also reported per region.
-        key: unique over all splits of the data set, by which networks remember what they have seen; "" takes the name.
-    """
-
-    name: str
+    name: str  # unique within its split
     image: Path
     truth: Path | None
-    masks: Mapping[str, Path] = field(default_factory=dict)
-    group: str = ""
-    region: str = ""
-    key: str = ""
+    masks: Mapping[str, Path] = field(default_factory=dict)  # by source
+    group: str = ""  # parent tile or scene, never divided between splits
+    region: str = ""  # results are also reported per region
+    key: str = ""  # unique in the data set, for a network's record of seen tiles; default: name
+    gsd: float | None = None  # metres per pixel
 
     def __post_init__(self) -> None:
         if not self.key:
             object.__setattr__(self, "key", self.name)
 
     def read(self) -> TilePixels:
-        """Read image and truth.
-
-        Raises:
-            InputError: if a file cannot be read or their sizes differ.
-        """
+        """Read image and truth; InputError if a file cannot be read or the sizes differ."""
         raster = read_image(self.image)
         image = np.round(raster.pixels * 255).astype(np.uint8)
         truth = None if self.truth is None else read_mask(self.truth)
@@ -71,23 +57,14 @@ class Tile:
         return TilePixels(image, truth.pixels, raster.valid & truth.valid)
 
     def read_mask(self, source: str) -> NDArray[np.bool_]:
-        """Read the mask of a source: bool (H, W).
-
-        Raises:
-            InputError: if this tile has no mask of that source or it cannot be read.
-        """
+        """Read the mask of a source: bool (H, W); InputError if there is none or it cannot be read."""
         if source not in self.masks:
             raise InputError(f"{self.name} has no mask of the source {source}; it has {', '.join(self.masks) or 'none'}.")
         return read_mask(self.masks[source]).pixels
 
 
 class TileSet(ABC):
-    """A data set: tiles by split, and the masks of sources beside them.
-
-    Args:
-        root: the data set's folder.
-        train_regions: only tiles of these regions are learned from and select checkpoints (None: all).
-    """
+    """A data set; only tiles of `train_regions` (None: all) are learned from and select checkpoints."""
 
     def __init__(self, root: str | Path, train_regions: Sequence[str] | None = None) -> None:
         self.root = Path(root)
@@ -95,22 +72,17 @@ class TileSet(ABC):
 
     @abstractmethod
     def tiles(self, split: str) -> list[Tile]:
-        """All tiles of a split ("train", "valid", "test", ...), in a fixed order.
+        """All tiles of a split ("train", "valid", "test", ...) in a fixed order.
 
-        Raises:
-            RequestError: if the folder or the split is missing, or a group lies in several splits; the sentence says what to do.
+        Raises RequestError if the folder or the split is missing, or a group lies in several splits.
         """
 
     @abstractmethod
     def mask_folder(self, split: str, source: str) -> Path:
-        """Folder of a source's masks of a split: `<tile name>.tif` each, and the record of who drew them."""
+        """Folder for a source's masks of a split, `<tile name>.tif` each, and their record."""
 
     def learning_tiles(self, split: str) -> list[Tile]:
-        """Tiles of a split that may be learned from: those of `train_regions`.
-
-        Raises:
-            RequestError: if the split is missing, or has no tile of these regions.
-        """
+        """Tiles of a split in `train_regions`; RequestError if there are none."""
         tiles = self.tiles(split)
         if self.train_regions is None:
             return tiles
@@ -123,27 +95,22 @@ class TileSet(ABC):
         )
 
     def selectable_tiles(self) -> list[Tile]:
-        """Training tiles of which a part may be set aside to select and calibrate (`sampling.selection_share`)."""
+        """Training tiles of which `sampling.selection_share` may be set aside to select and calibrate."""
         return self.learning_tiles("train")
 
 
 def sources_on_disk(tiles: Sequence[Tile]) -> list[str]:
-    """Sources that have a mask on disk for at least one of the tiles."""
+    """Sources with a mask file of at least one tile."""
     return sorted({source for tile in tiles for source in tile.masks})
 
 
 class FolderTiles(TileSet):
     """The reference's layout.
 
-    `<root>/<split>/image/<stem>.*`, `binary_map/<stem>.*` or `label_checked/<stem>.*` (truth), `label_uncheck/<stem>.*`
-    (source "raw"), `seg_preds/<source>/<stem>.*`, and optionally `tiles.csv` with the columns name (the stem), group and
-    region; without it every tile is its own group. Stems may repeat in other splits.
-
-    Args:
-        root: the data set's folder.
-        splits: folder name of each split, where it differs from the split's own name.
-        advice: a sentence that says how to get the data, for when they are not there.
-        train_regions: see `TileSet`.
+    `<root>/<split>/image/<stem>.*`, `binary_map/<stem>.*` or `label_checked/<stem>.*` (truth), `label_uncheck/<stem>.*` (source
+    "raw"), `seg_preds/<source>/<stem>.*`, and optionally `tiles.csv` with the columns name (the stem), group and region; without
+    it every tile is its own group. Stems may repeat between splits. `splits` maps splits to other folder names; `advice` is a
+    sentence on how to get missing data.
     """
 
     def __init__(
@@ -182,19 +149,19 @@ class FolderTiles(TileSet):
         ]
 
     def mask_folder(self, split: str, source: str) -> Path:
-        """See `TileSet.mask_folder`; beside the data."""
+        """See `TileSet.mask_folder`."""
         return self._folder(split) / ("label_uncheck" if source == RAW else f"seg_preds/{source}")
 
     def _folder(self, split: str) -> Path:
         return self.root / self.splits.get(split, split)
 
     def _origins(self, split: str, images: Mapping[str, Path]) -> dict[str, dict[str, str]]:
-        """Rows of the split's `tiles.csv` by stem; empty if there is none.
+        """Rows of the split's `tiles.csv` by stem; empty without one.
 
-        Raises:
-            RequestError: if a group lies in several splits, or rows and images do not match: tiles would lose their group.
+        Raises RequestError if a group lies in several splits, or rows and images do not match, because tiles would lose their
+        group.
         """
-        # Several splits may be one folder, by the user's choice.
+        # A user may map several splits to one folder.
         files = {self._folder(each) / "tiles.csv": each for each in (*SPLITS, split)}
         found = {file: _origins(file) for file in files}
         _refuse_divided_groups(
@@ -213,17 +180,14 @@ class FolderTiles(TileSet):
 
 
 class SharedTiles(TileSet):
-    """Tiles described by a `manifest.csv` with the columns source, name, split and group.
+    """Tiles listed in `manifest.csv` with the columns source (the region), name, split and group.
 
-    Files lie at `<root>/<source>/image/<name>.png`, `mask/<name>.png` (truth) and `pred/<name>.png` (a real model's mask, here
-    the source "pred"). The manifest's `source` column is where the imagery comes from, and so the region. The folder is only
-    read; masks of segmenters lie elsewhere, at `<masks_root>/<split>/seg_preds/<source>/<tile name>.*`.
+    The read-only folder holds `<source>/image/<name>.png`, `mask/<name>.png` (truth) and `pred/<name>.png` (the source "pred").
+    Segmenters' masks lie at `<masks_root>/<split>/seg_preds/<source>/<tile name>.*`. Only tiles of `regions` (None: all) are
+    kept.
 
-    Args:
-        root: folder of the manifest.
-        masks_root: folder of the masks that segmenters drew over these tiles.
-        regions: keep only these regions (None: all).
-        train_regions: see `TileSet`.
+    Optional columns: `image` and `pred` (file names), `producer` (the network that drew `pred`, and so the name of its
+    source) and `gsd_m`.
     """
 
     def __init__(
@@ -255,33 +219,34 @@ class SharedTiles(TileSet):
         return [self._tile(row, drawn) for row in chosen]
 
     def mask_folder(self, split: str, source: str) -> Path:
-        """See `TileSet.mask_folder`; under `masks_root`."""
+        """See `TileSet.mask_folder`."""
         return self.masks_root / split / "seg_preds" / source
 
     def _tile(self, row: Mapping[str, str], drawn: Mapping[str, Mapping[str, Path]]) -> Tile:
         folder, file = self.root / row["source"], f"{row['name']}.png"
         name = f"{row['source']}_{row['name']}"
         masks = {source: found[name] for source, found in drawn.items() if name in found}
-        if row.get("pred"):
-            masks["pred"] = folder / "pred" / file
+        if pred := row.get("pred"):
+            masks[row.get("producer") or "pred"] = folder / "pred" / (pred if Path(pred).suffix else file)
         return Tile(
             name=name,
-            image=folder / "image" / file,
+            image=folder / "image" / (row.get("image") or file),
             truth=folder / "mask" / file,
             masks=masks,
             group=f"{row['source']}/{row['group']}",
             region=row["source"],
+            gsd=float(row["gsd_m"]) if row.get("gsd_m") else None,
         )
 
 
 def _refuse_divided_groups(places: Iterable[tuple[str, str, str]], file: Path) -> None:
-    """Refuse (region, group, split) of which one group lies in several splits; `file` is where to mend it."""
+    """Raise RequestError if, of (region, group, split), a group lies in several splits; `file` is the one to fix."""
     splits: dict[tuple[str, str], set[str]] = {}
     for region, group, split in places:
         splits.setdefault((region, group), set()).add(split)
     for (region, group), found in splits.items():
         if len(found) > 1:
-            raise RequestError(f"The group {group} of {region} lies in several splits ({', '.join(sorted(found))}); mend {file}.")
+            raise RequestError(f"The group {group} of {region} lies in several splits ({', '.join(sorted(found))}); fix {file}.")
 
 
 def _origins(file: Path) -> dict[str, dict[str, str]]:
@@ -293,22 +258,18 @@ def _origins(file: Path) -> dict[str, dict[str, str]]:
         name = Path(row["name"])
         stem = name.stem if name.suffix.lower().lstrip(".") in RASTER_SUFFIXES else row["name"]
         if stem in rows:
-            raise RequestError(f"Row {number} of {file} is the second one of {stem}; keep one.")
+            raise RequestError(f"Row {number} of {file} repeats {stem}; keep one row.")
         rows[stem] = row
     return rows
 
 
 def _masks_by_source(folder: Path) -> dict[str, dict[str, Path]]:
-    """Masks by source and stem: each subfolder is a source, but for hidden ones (`.ipynb_checkpoints`)."""
+    """Masks by source and stem; each subfolder that is not hidden (`.ipynb_checkpoints`) is a source."""
     return {path.name: _by_stem(path) for path in sorted(folder.glob("*")) if path.is_dir() and not path.name.startswith(".")}
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    """Raster files of a folder by stem, sorted; empty if the folder does not exist.
-
-    Raises:
-        RequestError: if two files have one stem.
-    """
+    """Rasters of a folder by stem, sorted; empty without a folder, RequestError if two share a stem."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.suffix.lower().lstrip(".") not in RASTER_SUFFIXES or path.name.startswith("."):

@@ -1,4 +1,4 @@
-"""Optional photometric and geometric augmentation; the only module that knows albumentations."""
+"""Optional photometric and geometric augmentation; the only module that imports albumentations."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-# albumentations asks PyPI for its newest version at import unless told not to.
+# By default, albumentations asks PyPI for its newest version at import.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
@@ -17,15 +17,11 @@ Augmentation: TypeAlias = Callable[[Planes, int], Planes]
 
 
 def build_augmentation(photometric: float, geometric: float) -> Augmentation | None:
-    """Augmentation of an image together with its mask, truth and valid planes.
+    """Build a function (planes, seed) -> planes that augments an image together with its masks; None if both arguments are 0.
 
-    Args:
-        photometric: probability in [0, 1] of each colour, blur, noise or compression change; 0 switches all off.
-        geometric: probability in [0, 1] of a small random scaling, rotation and shift; 0 switches it off.
-
-    Returns:
-        A function (planes, seed) -> planes over {"image": uint8 (H, W, 3), "mask", "truth", "valid": uint8 (H, W) in {0, 1}},
-        or None if nothing is switched on. Pixels that come from outside the image are not valid.
+    `photometric` is the probability in [0, 1] of each colour, blur, noise or compression change, `geometric` that of a small
+    scaling, rotation and shift. Planes are {"image": uint8 (H, W, 3), "mask", "truth", "valid": uint8 (H, W) in {0, 1}}; pixels
+    from outside the image are not valid.
     """
     steps: list[A.BasicTransform] = []
     if geometric > 0:

@@ -1,4 +1,4 @@
-"""The trainings of a benchmark, each by `train.py` in a process of its own, and what they must not have seen."""
+"""A benchmark's trainings, each in its own process, and the check for leaks."""
 
 import json
 import logging
@@ -22,15 +22,13 @@ from segassess.version import __version__
 log = logging.getLogger(__name__)
 
 ASSESSOR = "assessor.safetensors"
-# In the folder of a training: what it was asked to do.
 RECIPE = "recipe.json"
-# What it printed, where several run side by side.
 LOG = "training.log"
 
 
 @dataclass(frozen=True)
 class Training:
-    """A training of the benchmark: `train.py` with these overrides, into this folder."""
+    """One training: `train.py` with these overrides, into this folder."""
 
     method: str
     seed: int
@@ -38,10 +36,7 @@ class Training:
     folder: Path
 
     def run(self, threads: int | None = None) -> LoadedAssessor:
-        """Train, or go on, or take what is complete.
-
-        Args:
-            threads: of the process, which then has company and prints into its folder; None has the terminal to itself.
+        """Train, resume, or load a complete training; `threads` limits the process and sends its output to a file.
 
         Raises:
             RequestError: if the folder holds another training, or training fails.
@@ -50,7 +45,7 @@ class Training:
         wanted = {"version": __version__, "overrides": list(self.overrides)}
         if recipe.is_file() and json.loads(recipe.read_text(encoding="utf-8")) != wanted:
             raise RequestError(
-                f"{self.folder} holds a training with other settings; move it away, or set benchmark.folder to another folder."
+                f"{self.folder} holds a training with other settings; move it away or set benchmark.folder to another folder."
             )
         if file.is_file():
             log.info("%s, seed %d: complete from an earlier run (%s).", self.method, self.seed, file)
@@ -76,11 +71,11 @@ class Training:
 
 
 def train_all(trainings: Sequence[Training], jobs: int) -> list[LoadedAssessor]:
-    """Run all trainings, `jobs` of them side by side, which share the cores; gives the assessors in their order.
+    """Run all trainings, `jobs` at a time on shared cores, and return the assessors in their order.
 
     Raises:
-        ConfigError: if `jobs` is not at least 1.
-        RequestError: see `Training.run`; those that are under way end first, no further one is begun.
+        ConfigError: if `jobs` is below 1.
+        RequestError: see `Training.run`; running trainings end first, no other one starts.
     """
     if jobs < 1:
         raise ConfigError(f"benchmark.jobs must be at least 1, not {jobs}.")
@@ -95,20 +90,20 @@ def train_all(trainings: Sequence[Training], jobs: int) -> list[LoadedAssessor]:
 
 
 def refuse_leaks(loaded: LoadedAssessor, data: AssessmentData, parts: Iterable[Part]) -> None:
-    """See that nothing an assessor has learned from, was chosen or calibrated on, is about to be reported as unseen.
+    """Refuse to report as unseen what an assessor was trained, selected or calibrated on.
 
     Raises:
-        RequestError: names the first tile or source.
+        RequestError: names the first such tile or source.
     """
     training = loaded.description.training
     if "trained_on" not in training:
-        raise RequestError("The assessor does not say which tiles it has seen; train it anew.")
+        raise RequestError("The checkpoint does not list the tiles that the assessor has seen; train it again.")
     seen = {*training["trained_on"], *training["selected_on"]}
     groups = {tile.group for tile in data.tileset.tiles("train") if tile.key in seen}
     for tile in data.test_tiles():
         if tile.key in seen or tile.group in groups:
-            raise RequestError(f"The tile {tile.name} took part in training and must not be reported; choose another split.")
+            raise RequestError(f"The tile {tile.name} took part in training and cannot be reported; choose another split.")
     learned = {*training["sources"], *training["calibration_sources"]}
     for part in parts:
         if part.unseen_sources and (both := sorted(learned & set(part.sources))):
-            raise RequestError(f"Masks of {both[0]} took part in training and must not be reported as unseen.")
+            raise RequestError(f"Masks of {both[0]} took part in training and cannot be reported as unseen.")

@@ -19,7 +19,7 @@ from segassess.outputs.tables import number
 
 COLUMNS = {**RESULT_COLUMNS, "refined_iou_gain": "refined IoU gain"}
 
-# Mean over seeds and their standard deviation, NaN where there is only one run.
+# Mean and standard deviation over seeds; the latter is NaN for one run.
 Spread: TypeAlias = tuple[float, float]
 # By part, method and metric.
 BenchmarkResults: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Spread]]]
@@ -27,14 +27,7 @@ BenchmarkResults: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Spread]]]
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the masks that is reported by itself.
-
-    Attributes:
-        name: in tables.
-        splits: of the data set.
-        sources: of masks.
-        unseen_sources: whether no method may have learned from these sources.
-    """
+    """A part of the masks with results of its own; `unseen_sources` says that no method may have learned from its sources."""
 
     name: str
     splits: tuple[str, ...]
@@ -42,14 +35,11 @@ class Part:
     unseen_sources: bool
 
     def select(self, rows: Sequence[MaskRow], split_of: Mapping[str, str]) -> list[MaskRow]:
-        """The rows that belong to this part; `split_of` is by name of tile."""
+        """The rows of this part; `split_of` is by tile name."""
         return [row for row in rows if row.source in self.sources and split_of[row.name] in self.splits]
 
     def results(self, runs: Sequence[Sequence[MaskRow]], split_of: Mapping[str, str]) -> dict[str, Spread]:
-        """Metrics of a method, pooled over the pixels of each run, then mean and standard deviation over runs.
-
-        A method that judged only some of the sources has none: its numbers could not be compared.
-        """
+        """Pooled metrics of each run, as mean and standard deviation over runs; {} for a method that judged only some sources."""
         chosen = [self.select(rows, split_of) for rows in runs]
         if any({row.source for row in rows} != set(self.sources) for rows in chosen):
             return {}
@@ -115,15 +105,9 @@ def write_benchmark(
     results: BenchmarkResults,
     about: Mapping[str, Any],
 ) -> None:
-    """Write `benchmark.md`, `benchmark.csv`, `benchmark.json`, `tiles.csv`, `review.png` and `reliability.png`.
+    """Write `benchmark.md`, `benchmark.csv`, `benchmark.json` (`about`), `tiles.csv`, `review.png` and `reliability.png`.
 
-    Args:
-        folder: where.
-        parts: in the order of the table.
-        runs: the rows of each run of each method.
-        split_of: split of each tile, by name.
-        results: see `Part.results`.
-        about: what was measured.
+    `runs` has the rows of each run by method, `split_of` the split by tile name.
     """
     with atomic_path(folder / "benchmark.md") as temporary:
         temporary.write_text(_markdown(results), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Commands of the project in processes of their own, and what they cost."""
+"""Run the project's commands in processes of their own and measure their cost."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from segassess.errors import RequestError
 
 @dataclass(frozen=True)
 class Spent:
-    """What a process took: seconds by the clock and of all its threads' CPU time, and its largest resident memory."""
+    """Cost of a process: wall-clock seconds, CPU seconds of all threads, and peak resident memory."""
 
     seconds: float
     cpu_seconds: float
@@ -26,14 +26,10 @@ def command_of(name: str) -> list[str]:
 
 
 def run_measured(command: Sequence[str], output: IO[str] | int | None = None) -> Spent:
-    """Run a command to its end.
-
-    Args:
-        command: program and arguments.
-        output: where it prints, as `subprocess.Popen` takes it.
+    """Run a command to its end; `output` is where it prints, as in `subprocess.Popen`.
 
     Raises:
-        RequestError: if it ends with another exit code than 0.
+        RequestError: if its exit code is not 0.
     """
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=output)

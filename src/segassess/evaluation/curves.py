@@ -1,4 +1,4 @@
-"""Plots of a benchmark or an evaluation: how soon reviewers find the errors, and whether probabilities mean what they say."""
+"""Review curves and reliability curves of a benchmark or an evaluation as pictures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from segassess.files import atomic_path
 from segassess.metrics.evaluation import MaskRow
 from segassess.metrics.review_curves import review_curve
 
-# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/); dashes tell methods apart that share a colour.
+# Palette of Okabe and Ito (https://jfly.uni-koeln.de/color/); dashes distinguish methods of one colour.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _DASHES = ("-", "--", ":")
 _QUIET = "#868e96"
@@ -23,10 +23,7 @@ Runs = Mapping[str, Mapping[str, Sequence[Sequence[MaskRow]]]]
 
 
 def write_review_plot(path: Path, runs: Runs) -> None:
-    """Share of all error pixels found against the share of masks looked at, worst first.
-
-    A panel per part with the first run of each method, random order, and the order of an oracle.
-    """
+    """Plot the share of error pixels found by the share of masks looked at: a panel per part, the first run of each method."""
     figure, panels = _panels(list(runs), width=4.2)
     for axes, (_, by_method) in zip(panels, runs.items(), strict=True):
         for index, (method, found) in enumerate(by_method.items()):
@@ -45,10 +42,7 @@ def write_review_plot(path: Path, runs: Runs) -> None:
 
 
 def write_reliability_plot(path: Path, runs: Runs) -> None:
-    """Observed share of errors against the predicted P(error), of all pixels in bins.
-
-    A panel per part with the first run of each method; below the diagonal it is overconfident, above it underconfident.
-    """
+    """Plot the observed share of errors by predicted P(error), in bins: a panel per part, the first run of each method."""
     figure, panels = _panels(list(runs), width=4.2)
     for axes, (_, by_method) in zip(panels, runs.items(), strict=True):
         axes.plot([0, 1], [0, 1], color=_QUIET, linewidth=1, label="perfectly calibrated")
@@ -72,7 +66,7 @@ MIN_PIXELS = 200
 
 
 def line_style(index: int) -> dict[str, Any]:
-    """Options of matplotlib for one of several lines."""
+    """Matplotlib's options for one of several lines."""
     return {"color": _COLOURS[index % len(_COLOURS)], "linestyle": _DASHES[index // len(_COLOURS)], "linewidth": 1.6}
 
 

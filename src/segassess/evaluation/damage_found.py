@@ -1,4 +1,4 @@
-"""How much of a known damage to a layer is found by error polygons."""
+"""How much of a known damage to a layer the error polygons find."""
 
 import math
 from collections.abc import Sequence
@@ -8,20 +8,15 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-# A piece of damage is found, and an error polygon right, if so much of its area is covered.
+# Share of its area from which a piece of damage is found, or an error polygon right.
 COVERED = 0.5
 
 
 def damage_found(kinds: Sequence[str], damage: NDArray[Any], errors: NDArray[Any]) -> dict[str, dict[str, float]]:
-    """Recall of the pieces of damage, by kind.
+    """`pieces`, `found` (covered by error polygons by at least a half) and `recall` in [0, 1], by kind of damage.
 
-    Args:
-        kinds: of each piece.
-        damage: (N,) shapely geometries of one class of error; empty ones are left out.
-        errors: (M,) error polygons of the same class.
-
-    Returns:
-        By kind `pieces`, `found` (those that are covered by error polygons by at least a half) and `recall` in [0, 1].
+    `kinds` and `damage`, (N,) shapely geometries, describe the pieces of one class of error, `errors` (M,) are its polygons.
+    Empty pieces do not count.
     """
     covered = _covered(damage, errors)
     result = {}
@@ -34,14 +29,10 @@ def damage_found(kinds: Sequence[str], damage: NDArray[Any], errors: NDArray[Any
 
 
 def errors_right(damage: NDArray[Any], errors: NDArray[Any]) -> dict[str, float]:
-    """Precision of the error polygons, of all and of as many of the first as there are pieces of damage.
+    """`polygons`, `right` (at least half covered by damage), `precision` and `precision_of_worst`, NaN without polygons.
 
-    Args:
-        damage: (N,) shapely geometries of one class of error; empty ones are left out.
-        errors: (M,) error polygons of the same class, worst first.
-
-    Returns:
-        `polygons`, `right` (those that damage covers by at least a half), `precision`, and `precision_of_worst`; NaN of nothing.
+    `damage` (N,) and `errors` (M,), worst first, are shapely geometries of one class of error. `precision_of_worst` takes as many
+    polygons as there are pieces that are not empty.
     """
     right = _covered(errors, damage) >= COVERED
     pieces = int((shapely.area(damage) > 0).sum())
@@ -55,7 +46,7 @@ def errors_right(damage: NDArray[Any], errors: NDArray[Any]) -> dict[str, float]
 
 
 def _covered(shapes: NDArray[Any], by: NDArray[Any]) -> NDArray[np.float64]:
-    """Share of each shape's area that others cover, in [0, 1]; 0 of an empty one."""
+    """Share of each shape's area that others cover, in [0, 1]; 0 for an empty shape."""
     by = by[shapely.area(by) > 0]
     tree = shapely.STRtree(by)
     area = shapely.area(shapes)

@@ -1,4 +1,4 @@
-"""Panels of the masks that an assessor judged worst, and of those that it judged as it usually does."""
+"""Panels of the masks that an assessor judged worst, and of typical ones."""
 
 import math
 from collections.abc import Sequence
@@ -19,10 +19,7 @@ from segassess.training.module import assess_batch
 
 
 def extremes(rows: Sequence[MaskRow], count: int) -> tuple[list[MaskRow], list[MaskRow]]:
-    """The masks whose errors were found worst, and those closest to the median, by F1 of the error pixels.
-
-    Masks without any error, true or predicted, have no F1 and are left out.
-    """
+    """The masks with the lowest F1 of error pixels, and those closest to its median; masks without an F1 do not count."""
     known = sorted((row for row in rows if not math.isnan(row.error_f1)), key=lambda row: (row.error_f1, row.name))
     if not known:
         return [], []
@@ -31,14 +28,9 @@ def extremes(rows: Sequence[MaskRow], count: int) -> tuple[list[MaskRow], list[M
 
 
 def write_extreme_panels(folder: Path, candidate: Candidate, data: AssessmentData, rows: Sequence[MaskRow], count: int) -> None:
-    """Write `worst_<rank>_<tile>_<source>.png` and `typical_...png`: image, mask, predicted and true quality map, error map.
+    """Write `count` panels each, `worst_<rank>_<tile>_<source>.png` and `typical_...png`.
 
-    Args:
-        folder: where; made if it does not exist.
-        candidate: the assessor, on the CPU.
-        data: where tiles and masks come from.
-        rows: what the assessor's evaluation said of each mask.
-        count: how many of each kind.
+    The candidate must be on the CPU; `rows` are its evaluation.
     """
     tiles = {tile.name: tile for tile in data.test_tiles()}
     folder.mkdir(parents=True, exist_ok=True)

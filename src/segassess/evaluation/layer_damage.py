@@ -1,4 +1,4 @@
-"""Damage a layer of polygons in a known way, to see whether the damage is found."""
+"""Damage a layer of polygons in a known way, to test whether the damage is found."""
 
 import math
 from collections.abc import Mapping
@@ -14,23 +14,23 @@ from segassess.errors import RequestError
 
 REMOVED, SHIFTED, INVENTED = "removed", "shifted", "invented"
 KINDS = (REMOVED, SHIFTED, INVENTED)
-# The kind of the polygons of a square that all of them are removed from.
+# Kind of the polygons of the emptied square.
 EMPTIED = "emptied"
-# Of the polygons within the image at most this share is removed or shifted, so that there are enough left to be right.
+# Largest share of polygons removed or shifted, so that enough stay right.
 MOST_DAMAGED = 0.5
-# Places that are tried for an invented polygon before there is held to be no room.
+# Places tried for an invented polygon before it is left out.
 _TRIES = 200
 
 
 @dataclass(frozen=True)
 class DamagedLayer:
-    """A damaged layer and what was done to it; geometries are in pixel coordinates of the image.
+    """A damaged layer and its damage; geometries are in pixel coordinates of the image.
 
     Attributes:
         polygons: the layer after the damage.
-        kinds: of each piece of damage, one of `KINDS`, or `EMPTIED`.
-        missing: of each piece, what the layer lacks: false negatives; empty for an invented polygon.
-        false: of each piece, what it holds without reason: false positives; empty for a removed polygon.
+        kinds: of each piece of damage, one of `KINDS` or `EMPTIED`.
+        missing: false negatives of each piece; empty for an invented polygon.
+        false: false positives of each piece; empty for a removed polygon.
     """
 
     polygons: NDArray[Any]
@@ -47,21 +47,14 @@ def damage_layer(
     rng: np.random.Generator,
     emptied_px: float = 0,
 ) -> DamagedLayer:
-    """Empty a square, and outside remove, shift and invent polygons.
+    """Remove all polygons centred in a square of side `emptied_px` mid-image; outside it remove, shift and invent some.
 
-    A piece of damage is measured against all other polygons: what another one covers is neither missing nor false. A small
-    layer is damaged less: see `fitting_counts`; and no more polygons are invented than there is room for.
-
-    Args:
-        polygons: (N,) shapely polygons in pixel coordinates; those within the image are chosen from.
-        size: (H, W) of the image.
-        counts: largest number by kind.
-        shift_px: least and largest distance of a shift.
-        rng: of all choices.
-        emptied_px: side of a square in the middle of the image; all polygons with their centre in it are removed.
+    Polygons (N,) and all distances are in pixels of the image of `size` (H, W); only polygons within the image are damaged. What
+    another polygon covers is neither missing nor false. `counts` are maxima by kind: small layers get fewer (`fitting_counts`),
+    and no more polygons are invented than fit.
 
     Raises:
-        RequestError: if there are no polygons within the image, or outside the square.
+        RequestError: if no polygon lies within the image and outside the square.
     """
     height, width = size
     frame = shapely.box(0, 0, width, height)
@@ -72,7 +65,7 @@ def damage_layer(
     in_square = shapely.contains_properly(square, shapely.centroid(polygons))
     emptied, inside = np.flatnonzero(within & in_square), np.flatnonzero(within & ~in_square)
     if not len(inside):
-        where = "within the image as a whole" + (" and outside the emptied square" if len(emptied) else "")
+        where = "fully within the image" + (" and outside the emptied square" if len(emptied) else "")
         raise RequestError(f"The layer has no polygon that lies {where}, so there is nothing to damage.")
     counts = fitting_counts(counts, len(inside))
     chosen = rng.permutation(inside)[: counts[REMOVED] + counts[SHIFTED]]
@@ -97,7 +90,7 @@ def damage_layer(
 
 
 def fitting_counts(counts: Mapping[str, int], polygons: int) -> dict[str, int]:
-    """Numbers by kind for a layer of so many polygons within the image: if they are too many, fewer in the same proportions."""
+    """Reduce too large numbers in proportion, for a layer with this many polygons within the image."""
     wanted, most = counts[REMOVED] + counts[SHIFTED], max(1, int(polygons * MOST_DAMAGED))
     if wanted <= most:
         return dict(counts)
@@ -113,7 +106,7 @@ def _shifted(polygon: shapely.Geometry, shift_px: tuple[float, float], rng: np.r
 def _invented(
     polygons: NDArray[Any], inside: NDArray[np.intp], size: tuple[int, int], count: int, rng: np.random.Generator
 ) -> NDArray[Any]:
-    """Turned copies where nothing is, as many as there is room for; they do not touch one another either."""
+    """Rotated copies in free places that do not touch one another, as many as fit."""
     height, width = size
     frame = shapely.box(0, 0, width, height)
     tree = shapely.STRtree(polygons)
@@ -134,7 +127,6 @@ def _invented(
 
 
 def _without(polygon: shapely.Geometry, others: NDArray[Any], tree: shapely.STRtree) -> shapely.Geometry:
-    """The polygon without what others cover."""
     if shapely.is_empty(polygon):
         return polygon
     return shapely.difference(polygon, shapely.union_all(others[tree.query(polygon)]))

@@ -1,4 +1,4 @@
-"""Assessors and baselines side by side: the same tiles, the same masks, a result per source."""
+"""Evaluate assessors and baselines on the same tiles and masks."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -26,13 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A method under evaluation.
-
-    Attributes:
-        assessor: an assessor or a baseline.
-        decoding: of its quality probabilities; baselines never say what is impossible.
-        calibration: of the probabilities from which scores are estimated, and cuts of decisions.
-    """
+    """A method under evaluation; baselines need no decoding of their own, as they never predict an impossible class."""
 
     assessor: MaskAssessor
     decoding: Decoding = "consistent"
@@ -40,13 +34,13 @@ class Candidate:
 
     @classmethod
     def of(cls, loaded: LoadedAssessor) -> "Candidate":
-        """A stored assessor, as its checkpoint describes it."""
+        """A stored assessor with the decoding and calibration of its checkpoint."""
         return cls(loaded.assessor, loaded.description.decoding, loaded.description.calibration)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results by method, source and metric; the same by method and region; a row per mask by method; regions by tile."""
+    """Results by method, source and metric, and by region; a row per mask by method; the region of each tile."""
 
     results: Results
     regions: RegionResults
@@ -63,17 +57,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Evaluates methods on the test sources of a data module.
+    """Evaluates methods on the test sources of a data module; `data.test_sources=None` becomes all sources.
 
-    Attributes:
-        data: where tiles and masks come from, with the sources under evaluation in `test_sources` (None is made all that there
-            are).
-        test: runs the test loop of a module over `data`.
-        reference_protocol: whether the published implementation's per-batch averages are added.
-        device: where baselines are fitted.
-        networks: folder with a folder of fitted networks per segmenter, which some baselines ask.
-        sam_checkpoint: of SAM's own weights, which a baseline asks; or None.
-        sam_type: their encoder.
+    `test` runs a module's test loop over `data`. `reference_protocol` adds the published implementation's per-batch averages.
+    `device` fits baselines. `networks` holds a folder of fitted networks per segmenter; these and `sam_checkpoint` (encoder
+    `sam_type`) serve baselines that need them.
     """
 
     data: AssessmentData
@@ -85,11 +73,9 @@ class Evaluator:
     sam_type: str
 
     def evaluate(self, candidates: Mapping[str, Candidate], baselines: Sequence[str]) -> Evaluation:
-        """Evaluate assessors, and after them baselines; see `with_baselines`.
+        """Evaluate assessors, then baselines (see `with_baselines`).
 
-        Returns:
-            A baseline that cannot judge all sources has results of those that it can, and none under "all", which would not
-            compare.
+        A baseline that cannot judge all sources has no result under "all", which would not compare.
         """
         modules = self.evaluate_masks(self.with_baselines(candidates, baselines))
         region_of = {tile.name: tile.region for tile in self.data.test_tiles()}
@@ -102,10 +88,10 @@ class Evaluator:
         return Evaluation(results, regions, {name: module.rows for name, module in modules.items()}, region_of)
 
     def with_baselines(self, candidates: Mapping[str, Candidate], baselines: Sequence[str]) -> dict[str, Candidate]:
-        """The candidates, and after them the baselines, fitted on the train split; those that lack something are left out.
+        """Add the baselines, fitted on the train split, after the candidates; leave out those that lack something.
 
         Raises:
-            ConfigError: if there is no baseline of a name.
+            ConfigError: if a baseline's name is unknown.
             CheckpointError: if networks or SAM's checkpoint cannot be loaded.
             RequestError: if there are no masks to evaluate.
         """
@@ -120,12 +106,7 @@ class Evaluator:
         return {**candidates, **{name: Candidate(baseline) for name, baseline in self._fitted(baselines).items()}}
 
     def evaluate_masks(self, methods: Mapping[str, Candidate]) -> dict[str, EvaluationModule]:
-        """Let every method judge the masks of the test sources.
-
-        Returns:
-            A module per method that can judge any of the sources, with its results, and a row per mask of those that it can
-            judge.
-        """
+        """Evaluate every method on the test sources that it can judge; methods that can judge none are left out."""
         every = list(self.data.test_sources or ())
         modules = {}
         for name, method in methods.items():
@@ -143,7 +124,7 @@ class Evaluator:
     def _fitted(self, names: Sequence[str]) -> dict[str, Baseline]:
         if not names:
             return {}
-        # A name that does not exist is refused before anything is loaded or fitted.
+        # Refuse unknown names before loading or fitting anything.
         classes = [baseline_class(name) for name in names]
         context = self._context(any(kind.asks_segmenters for kind in classes))
         baselines: dict[str, Baseline] = {}
@@ -151,7 +132,7 @@ class Evaluator:
             try:
                 baseline = build_baseline(name, context)
                 if not judged_sources(baseline, self.data.test_sources or ()):
-                    raise RequestError(f"it can judge no mask of {', '.join(self.data.test_sources or ())}.")
+                    raise RequestError(f"it cannot judge masks of {', '.join(self.data.test_sources or ())}.")
                 fit_baseline(baseline, self.data, self.device)
             except (ConfigError, CheckpointError):
                 raise
@@ -162,7 +143,7 @@ class Evaluator:
         return baselines
 
     def _context(self, asks_segmenters: bool) -> BaselineContext:
-        """What baselines may ask for; networks are loaded only if a baseline asks for them, and only of sources that occur."""
+        """Resources for baselines; loads networks only if a baseline needs them, and only of sources that occur."""
         try:
             learned, tiles = self.data.train_sources, self.data.training_tiles()
         except RequestError:
@@ -184,15 +165,15 @@ class Evaluator:
 
 
 def judged_sources(method: MaskAssessor, sources: Sequence[str]) -> list[str]:
-    """Those of the sources whose masks a method can judge."""
+    """The sources whose masks a method can judge."""
     return [source for source in sources if not isinstance(method, Baseline) or method.judges(source)]
 
 
 def fit_baseline(baseline: Baseline, data: AssessmentData, device: torch.device) -> None:
-    """Fit a baseline on whole training tiles with the training sources; batches come on `device`.
+    """Fit a baseline on whole training tiles with the training sources, on `device`.
 
     Raises:
-        RequestError: if there is no train split to learn from.
+        RequestError: if there is no train split.
     """
     if not baseline.learns:
         return

@@ -1,4 +1,4 @@
-"""Large rasters that take no room: virtual mosaics (GDAL's VRT) that repeat a small one."""
+"""Large rasters that need no disk space: virtual mosaics (GDAL's VRT) that repeat a small one."""
 
 import itertools
 from pathlib import Path
@@ -11,17 +11,11 @@ _DTYPES = {"uint8": "Byte", "int8": "Int8", "uint16": "UInt16", "int16": "Int16"
 
 
 def write_mosaic(path: str | Path, source: str | Path, height: int, width: int) -> None:
-    """Write a virtual raster that repeats a raster to the right and downwards, cut off at its own borders.
-
-    Args:
-        path: the .vrt file to write.
-        source: a raster; its upper left corner, size of pixels and CRS are those of the mosaic.
-        height: of the mosaic in pixels.
-        width: likewise.
+    """Write a .vrt of `height` x `width` pixels that repeats a raster to the right and downwards, with its origin and CRS.
 
     Raises:
         InputError: if the source cannot be read.
-        RequestError: if the folder cannot be written to.
+        RequestError: if the folder is not writable.
     """
     with opened(source) as dataset:
         root = ElementTree.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))

@@ -14,10 +14,9 @@ from segassess.files import atomic_path
 from segassess.metrics.evaluation import ALL
 from segassess.outputs.tables import number
 
-# Results by method, then by source ("all" pools them), then by metric.
+# By method, source ("all" pools them) and metric.
 Results: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
-
-# The same by method, region, source and metric.
+# By method, region, source and metric.
 RegionResults: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
 
 MAIN_METRIC = "fp_fn_miou"
@@ -34,10 +33,7 @@ COLUMNS = {
 
 
 def comparison_table(results: Results, title: str, unseen: Sequence[str] = ()) -> Table:
-    """A table with one row per source and method; the best FP/FN mIoU of each source is bold, unseen sources are marked.
-
-    "mask IoU" is that of the masks themselves against the truth. Where a method has no result its cells are empty.
-    """
+    """A row per source and method; the best FP/FN mIoU of each source is bold. "mask IoU" is that of masks and ground truth."""
     table = Table(title=title)
     table.add_column("source of masks", no_wrap=True)
     table.add_column("mask IoU", justify="right")
@@ -59,10 +55,7 @@ def comparison_table(results: Results, title: str, unseen: Sequence[str] = ()) -
 
 
 def region_table(regions: RegionResults, title: str) -> Table:
-    """A table with one row per method and one column per region: FP/FN mIoU of all sources pooled.
-
-    The cells of a method that did not judge all sources are empty.
-    """
+    """FP/FN mIoU of all sources pooled, a row per method and a column per region; empty for a method that skipped sources."""
     table = Table(title=title)
     table.add_column("method")
     names = sorted({region for by_region in regions.values() for region in by_region})
@@ -81,10 +74,7 @@ def write_results(
     rows: Mapping[str, Sequence[Mapping[str, Any]]],
     about: Mapping[str, Any],
 ) -> None:
-    """Write `metrics.json`, `metrics.csv` (a row per method and source) and `tiles.csv` (a row per method and mask).
-
-    NaN is written as null in JSON and as an empty cell in CSV.
-    """
+    """Write `metrics.json`, `metrics.csv` (per method and source) and `tiles.csv` (per method and mask); NaN is null or empty."""
     content = _without_nan({"about": about, "results": results, "regions": regions})
     with atomic_path(folder / "metrics.json") as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -104,7 +94,7 @@ def _without_nan(node: Any) -> Any:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows under the union of their columns; NaN is an empty cell."""
+    """Write rows under the union of their columns; NaN becomes an empty cell."""
     buffer = StringIO()
     if rows:
         columns = list(dict.fromkeys(name for row in rows for name in row))

@@ -1,4 +1,4 @@
-"""What the size of a scene and the choice of windows cost `predict.py`, which runs in processes of its own."""
+"""Cost of `segassess predict` by size of scene, and effect of its windows; runs in processes of its own."""
 
 import logging
 from collections.abc import Sequence
@@ -21,15 +21,7 @@ _ROWS = 512
 
 @dataclass(frozen=True)
 class Cost:
-    """What judging a scene took.
-
-    Attributes:
-        height: of the scene in pixels.
-        width: likewise.
-        seconds: by the clock, with the start of the process.
-        peak_megabytes: largest resident memory of the process.
-        errors: number of error polygons that were written.
-    """
+    """Cost of judging a scene of `height` x `width` pixels; seconds include the start of the process, errors are polygons."""
 
     height: int
     width: int
@@ -45,14 +37,9 @@ class Cost:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two judgements of a scene are apart.
+    """Distance of a judgement in windows of `window` and `overlap` pixels from the first one.
 
-    Attributes:
-        window: of the second one, in pixels.
-        overlap: likewise.
-        other_class: share of the pixels that are called another class.
-        mean_error: mean absolute difference of P(error).
-        percentile_99_error: its 99th percentile.
+    `other_class` is the share of pixels with another class; the others are absolute differences of P(error).
     """
 
     window: int
@@ -63,7 +50,7 @@ class Difference:
 
 
 def measure_sizes(image: str, mask: str, sizes: Sequence[tuple[int, int]], overrides: Sequence[str], output: Path) -> list[Cost]:
-    """Judge mosaics of a scene of some sizes (height, width), each below `output`."""
+    """Judge mosaics of a scene in several sizes (height, width), each below `output`."""
     costs = []
     for height, width in sizes:
         folder = output / f"{height}x{width}"
@@ -80,7 +67,7 @@ def measure_sizes(image: str, mask: str, sizes: Sequence[tuple[int, int]], overr
 def compare_windows(
     image: str, mask: str, windows: Sequence[tuple[int, int]], overrides: Sequence[str], output: Path
 ) -> list[Difference]:
-    """Judge a scene in windows of some sizes and overlaps; how far each but the first is from the first."""
+    """Judge a scene with several (window, overlap) pairs and compare each with the first."""
     maps = []
     for window, overlap in windows:
         folder = output / f"window_{window}_{overlap}"

@@ -1,4 +1,4 @@
-"""`python -m segassess.evaluation.startup`: what `segassess predict` costs before it judges, beside `import torch` alone."""
+"""`python -m segassess.evaluation.startup`: start-up cost of `segassess predict` beside `import torch`."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from PIL import Image
 
 from segassess.evaluation.commands import command_of, run_measured
 
-# Tiles of a run whose second to last tile cost nothing but the judging.
+# Tiles of the second run; all but the first cost only the judging.
 _MANY = 5
 _SIDE = 512
 
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def _predict(folder: Path, count: int) -> float:
-    """CPU seconds of a prediction of some generated tiles."""
+    """CPU seconds of a prediction of generated tiles."""
     rng = np.random.default_rng(0)
     here = folder / str(count)
     for name in ("image", "mask"):

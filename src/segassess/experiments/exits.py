@@ -1,4 +1,4 @@
-"""How a command ends that cannot go on: one sentence and an exit code; sweeps say the same of their runs."""
+"""How a failed command ends: one sentence and an exit code, for runs of sweeps too."""
 
 import re
 import sys
@@ -15,39 +15,39 @@ EXIT_UNREAD = 141
 
 
 def stop(error: Exception) -> NoReturn:
-    """Say what is wrong, and exit with the code that belongs to it."""
+    """Print the error and exit with its code."""
     print(f"Error: {sentence(error)}", file=sys.stderr)
     sys.exit(EXIT_SOME_FAILED if isinstance(error, SomeInputsFailed | OutputError) else EXIT_WRONG_REQUEST)
 
 
 def sentence(error: BaseException) -> str:
-    """One line; Hydra's and OmegaConf's messages span several, of which the first ones name key and value."""
+    """One line for any error; the first lines of Hydra's and OmegaConf's messages name key and value."""
     if isinstance(error, SegAssessError):
         return str(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and "object_type" not in line]
     if lines and (match := re.match(r"Could not override '([^']+)'", lines[0])):
         inner = re.match(r"Key '([^']+)' is not in struct", lines[1]) if len(lines) > 1 else None
         name = match[1] if inner is None or match[1].endswith(inner[1]) else f"{match[1]}.{inner[1]}"
-        return f"{name} is not a key of this configuration; see --cfg job for all keys."
+        return f"{name} is not a key of this configuration; --cfg job lists all keys."
     if lines and (match := re.match(r"Error merging override '?([^=]+)=", lines[0])):
-        return f"{match[1]} must be another kind of value; docs/configuration.md says which values are allowed."
+        return f"{match[1]} has a value of the wrong type; see docs/configuration.md for the allowed values."
     if "Config search path:" in lines:
         options = ", ".join(lines[2 : lines.index("Config search path:")])
         return f"{lines[0].rpartition(': ')[2].rstrip('.')}; choose one of {options}."
     if isinstance(error, OverrideParseException) and "=" in error.override:
         typed = _literal(error.override)
-        return f"{error.override} cannot be read; where the value is meant as it stands, as a path is, type {typed}."
+        return f"{error.override} cannot be parsed; to pass the value literally, such as a path, type {typed}."
     if lines and (match := re.match(r"Ambiguous value for argument '(.+)'$", lines[0])):
         key, _, value = match[1].partition("=")
         return (
-            f"{match[1]} gives several values; type {key}=[{value}] for a list, {_literal(match[1])} for one value with commas "
-            "in it, or add -m for a run of each."
+            f"{match[1]} has several values; type {key}=[{value}] for a list, {_literal(match[1])} for one value that "
+            "contains commas, or add -m for one run per value."
         )
-    return f"{'; '.join(lines[:12])} (see --cfg job for all keys)."
+    return f"{'; '.join(lines[:12])} (--cfg job lists all keys)."
 
 
 def _literal(override: str) -> str:
-    """What is typed in a shell so that Hydra takes a value, or each one of a list, as it stands."""
+    """The override as typed in a shell so that Hydra takes a value, or each item of a list, literally."""
     key, _, value = override.partition("=")
     if value[:1] == "[" and value[-1:] == "]":
         return f'{key}="[{",".join(map(_quoted, value[1:-1].split(",")))}]"'

@@ -12,21 +12,21 @@ from segassess.experiments.matrix import Grid
 from segassess.files import atomic_path
 from segassess.outputs.tables import number
 
-# Colour-blind safe, and its lightness rises with the value, so that it survives a grey print.
+# Colour-blind safe and readable in grey.
 _MAP = "viridis"
 _NO_VALUE = "#e4e4e4"
 _FRAME = "#d55e00"
 
 
 def write_heatmap(path: Path, grid: Grid) -> None:
-    """Draw a grid of values in [0, 1] as PNG: a number in each cell, marked cells framed, cells without a value hatched."""
+    """Draw a grid of values in [0, 1] as PNG: numbers in the cells, frames around marked ones, hatching without a value."""
     columns = [*grid.columns, *grid.apart]
     values = np.array([[grid.values.get((row, column), math.nan) for column in columns] for row in grid.rows], dtype=float)
     longest = max(map(len, grid.rows))
     figure = Figure(figsize=(2.6 + 0.085 * longest + 0.95 * len(columns), 2.4 + 0.6 * len(grid.rows)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    # One scale for all such pictures would waste most of the colours; the bar says which one this is.
+    # A scale common to all pictures would waste most of the colours.
     top = max(0.1, math.ceil(10 * np.nanmax(values)) / 10) if np.isfinite(values).any() else 1.0
     image = axes.imshow(values, cmap=_MAP, vmin=0, vmax=top, aspect="auto")
     for (row, column), value in np.ndenumerate(values):

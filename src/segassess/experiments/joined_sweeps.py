@@ -1,7 +1,7 @@
-"""The runs of a sweep joined: one long CSV of all results, and tables of one metric that can be read.
+"""Join the runs of a sweep: one long CSV of all results, and readable tables of one metric.
 
-A table has a row per data set or per value that was varied, and a column per source of masks or per region. Sources that no run
-was trained on stand apart, on the right. What is missing is a dash, with its reason below the tables.
+A table has a row per data set or varied value and a column per source or region. Sources that no run was trained on stand apart,
+on the right. A missing result is a dash, with its reason below the tables.
 """
 
 import math
@@ -20,12 +20,12 @@ from segassess.experiments.runs import Run, read_runs, varied_keys
 from segassess.files import atomic_path
 from segassess.metrics.evaluation import ALL
 
-# What the rows of each layout are.
+# Meaning of the rows, by layout.
 LAYOUTS = {"matrix": "data set", "transfer": "trained on", "comparison": "run"}
 
 
 class Gap(NamedTuple):
-    """A result that should be there and is not; the source is "all" for a whole run."""
+    """A missing result; the source is "all" for a whole run."""
 
     row: str
     source: str
@@ -41,9 +41,7 @@ def join_runs(
     expected: Mapping[str, Sequence[str]] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `joined.csv` and `joined.md` (for the layout transfer also `joined.png`) into a sweep's folder, and print the tables.
-
-    The arguments are those of `pipelines.sweep.JoinRuns`.
+    """Write `joined.csv`, `joined.md` and, for transfer, `joined.png` into a sweep's folder, and print tables; see `JoinRuns`.
 
     Raises:
         ConfigError: if a setting is not allowed.
@@ -51,7 +49,7 @@ def join_runs(
     """
     runs = read_runs(folder)
     if not runs:
-        raise RequestError(f"There are no runs to join in {folder}; give the folder of a sweep.")
+        raise RequestError(f"{folder} has no runs to join; give the folder of a sweep.")
     _check("layout", layout, LAYOUTS)
     _check("columns", columns, ("sources", "regions"))
     _check("metric", metric, next((score.metrics for run in runs for score in run.scores), (metric,)))
@@ -86,15 +84,7 @@ def _check(key: str, value: str, allowed: Sequence[str] | Mapping[str, Any]) -> 
 
 
 def row_names(runs: Sequence[Run], labels: Mapping[str, str]) -> dict[str, str]:
-    """Name each run by the values in which the runs differ.
-
-    Args:
-        runs: runs of a sweep.
-        labels: names that stand for values.
-
-    Returns:
-        Names by `Run.name`: the value alone if one key was varied, else key=value pairs; lists without their brackets.
-    """
+    """Row by `Run.name`: the value of the one varied key, or key=value pairs; `labels` replaces values."""
     varied = varied_keys(runs)
 
     def value(run: Run, key: str) -> str:
@@ -107,13 +97,7 @@ def row_names(runs: Sequence[Run], labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def find_gaps(runs: Sequence[Run], rows: Mapping[str, str], expected: Mapping[str, Sequence[str]]) -> list[Gap]:
-    """What should be there and is not.
-
-    Args:
-        runs: runs of a sweep.
-        rows: the row of each run by its name.
-        expected: sources that a row should have.
-    """
+    """Missing results: of runs without any, and of sources that a row should have; `rows` is by `Run.name`."""
     gaps = []
     for row in dict.fromkeys([*expected, *rows.values()]):
         mine = [run for run in runs if rows[run.name] == row]
@@ -137,7 +121,7 @@ def make_grid(
     expected: Mapping[str, Sequence[str]],
     baseline: str | None,
 ) -> Grid:
-    """The table of a baseline, or of the assessor (None); the other arguments are those of `find_gaps` and `JoinRuns`."""
+    """The table of a baseline, or of the assessor (None); for the other arguments see `find_gaps` and `JoinRuns`."""
     by_source = columns == "sources"
     values: dict[tuple[str, str], float] = {}
     marked = set()
@@ -150,7 +134,7 @@ def make_grid(
                     marked.add((rows[run.name], column))
     names = list(dict.fromkeys([*expected, *rows.values()]))
     every = dict.fromkeys(column for row in expected.values() for column in row) | dict.fromkeys(column for _, column in values)
-    # Columns that are also rows come in the order of the rows, so that a diagonal is one.
+    # Columns that are also rows keep the order of the rows, for a diagonal.
     order = sorted(every, key=lambda column: names.index(column) if column in names else len(names))
     for row in names:
         for column in expected.get(row, order):
@@ -170,7 +154,7 @@ def make_grid(
 
 
 def _long_rows(runs: Sequence[Run], rows: Mapping[str, str], gaps: Sequence[Gap]) -> Iterator[dict[str, Any]]:
-    """A row per run, method, region and source; and one per gap."""
+    """A row per run, method, region and source, and one per gap."""
     for run in runs:
         overrides = " ".join(f"{key}={value}" for key, value in run.overrides.items())
         about = {"row": rows[run.name], "job": run.name, "overrides": overrides, "dataset": run.dataset}

@@ -15,14 +15,9 @@ from segassess.outputs.tables import number
 class Grid:
     """A table of one metric of one method.
 
-    Attributes:
-        title: what the cells are.
-        corner: what the rows are.
-        rows: their names.
-        columns: names of the columns.
-        apart: names of further columns: sources that no run was trained on.
-        values: by row and column; NaN (a dash) where undefined or missing, absent where nothing belongs.
-        marked: rows and columns of the cells that were tested on what they were trained on.
+    `corner` names the kind of the rows. `apart` are further columns, sources that no run was trained on. `values` are by row and
+    column: NaN (a dash) where undefined or missing, absent where nothing belongs. `marked` cells were tested on what they were
+    trained on.
     """
 
     title: str
@@ -34,7 +29,7 @@ class Grid:
     marked: frozenset[tuple[str, str]] = frozenset()
 
     def with_means(self) -> "Grid":
-        """The same with the mean of the columns after them, and that of several columns apart after those."""
+        """Add the mean of the columns, and that of several columns apart."""
         values = dict(self.values)
         groups = []
         for group, name in ((list(self.columns), "mean"), (list(self.apart), "zero-shot mean")):
@@ -46,7 +41,7 @@ class Grid:
         return replace(self, columns=groups[0], apart=groups[1], values=values)
 
     def terminal(self) -> Table:
-        """For the terminal; marked cells are bold."""
+        """As a table for the terminal; marked cells are bold."""
         table = Table(title=escape(self.title))
         for position, heading in enumerate(self._headings()):
             table.add_column(escape(heading), justify="right" if position else "left")

@@ -1,4 +1,4 @@
-"""Runs of a sweep as a picture: an axis for each key that was varied, one for the objective, and a line per run."""
+"""Runs of a sweep as a picture: an axis per varied key and for the objective, a line per run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,23 +12,17 @@ from matplotlib.figure import Figure
 
 from segassess.files import atomic_path
 
-# Colour-blind safe; its lightness rises with the objective. The brightest part, hard to see on white, is left out.
+# Colour-blind safe; without the brightest part, which is hard to see on white.
 _MAP = "viridis"
 _BRIGHTEST = 0.9
 _UNFINISHED = "#b0b0b0"
-# From this ratio of the largest to the smallest value on, an axis is logarithmic.
+# Smallest ratio of largest to smallest value for a logarithmic axis.
 _LOGARITHMIC = 20.0
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis.
-
-    Attributes:
-        places: a place in [0, 1] for each run; NaN where it has none.
-        ticks: places of labels.
-        labels: what stands there.
-    """
+    """One axis; places, of runs (NaN without a value) and of ticks, are in [0, 1]."""
 
     places: Sequence[float]
     ticks: Sequence[float]
@@ -36,7 +30,7 @@ class Axis:
 
 
 def make_axis(values: Sequence[str]) -> Axis:
-    """An axis for the values of a key as they stand on a command line: linear or logarithmic for numbers, else one place each."""
+    """An axis for a key's values as typed: linear or logarithmic for numbers, else a place each."""
     known = list(dict.fromkeys(value for value in values if value))
     try:
         numbers = np.array([float(value) if value else math.nan for value in values])
@@ -58,13 +52,9 @@ def make_axis(values: Sequence[str]) -> Axis:
 
 
 def write_parallel_coordinates(path: Path, values: Mapping[str, Sequence[str]], name: str, objectives: Sequence[float]) -> None:
-    """Draw the runs of a sweep as PNG, the line of a run coloured by its objective; runs without one are grey and dashed.
+    """Draw runs as PNG, coloured by objective, or grey and dashed where it is NaN.
 
-    Args:
-        path: of the PNG.
-        values: by varied key, the value of each run as it stands on a command line.
-        name: of the objective.
-        objectives: of each run; NaN where it has none.
+    `values` has the typed value of each run by varied key, and `name` is that of the objective.
     """
     axes_of = [make_axis(column) for column in values.values()]
     axes_of.append(make_axis([repr(float(value)) if math.isfinite(value) else "" for value in objectives]))
@@ -74,7 +64,7 @@ def write_parallel_coordinates(path: Path, values: Mapping[str, Sequence[str]], 
     finite = [value for value in objectives if math.isfinite(value)]
     low, span = min(finite), (max(finite) - min(finite)) or 1.0
     colours = colormaps[_MAP]
-    # Runs that share values would hide one another where axes have few places: the best is drawn last.
+    # Lines with shared values hide one another, so the best is drawn last.
     for run in sorted(range(len(objectives)), key=lambda run: objectives[run] if math.isfinite(objectives[run]) else -math.inf):
         line = [axis.places[run] for axis in axes_of]
         if math.isfinite(objectives[run]):
@@ -101,5 +91,5 @@ def write_parallel_coordinates(path: Path, values: Mapping[str, Sequence[str]], 
 
 
 def _short(key: str) -> str:
-    """The last two parts of a key in two lines, which is what tells keys apart."""
+    """The last two parts of a key, in two lines."""
     return "\n".join(key.rsplit(".", 2)[-2:])

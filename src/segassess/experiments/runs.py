@@ -1,4 +1,4 @@
-"""What the runs of a sweep left in their folders."""
+"""Results and notes in the folders of a sweep's runs."""
 
 import json
 import math
@@ -24,20 +24,12 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """What the folder of one run says.
+    """Contents of one run's folder.
 
-    Attributes:
-        name: the folder, below that of the sweep.
-        overrides: what the sweep set, values by key.
-        dataset: the choice of `dataset=`.
-        unseen: sources that its assessor was not trained on.
-        regions: regions that it was trained on; empty if it was not restricted to some.
-        circumstances: how it was evaluated, "" if it was not.
-        scores: its results; [] if there are none.
-        reasons: why there are none: by source, or under "all" for the whole run.
-        ending: "failed" or "missing" as the run noted, else "".
-        monitor: what the objective of a training is, "" for other runs.
-        outcome: what `pipelines.sweep` noted at its end: `{"objective": float or None, "seconds": float}`; {} if it is not done.
+    `name` is the folder below that of the sweep, `overrides` are by key, and `unseen` are sources that the assessor was not
+    trained on. `regions` is empty without restriction. `circumstances` say how it was evaluated. `reasons` say why there are no
+    `scores`, by source, or under "all" for the whole run. `ending` is "failed", "missing" or "". `monitor` names a training's
+    objective. `outcome` is `{"objective": float or None, "seconds": float}` (`experiments.sweep`), or {} if the run is not done.
     """
 
     name: str
@@ -54,7 +46,7 @@ class Run:
 
     @property
     def objective(self) -> float:
-        """What the run gave back, higher is better; NaN if nothing."""
+        """The run's return value, higher is better; NaN without one."""
         value = self.outcome.get("objective")
         return math.nan if value is None else float(value)
 
@@ -111,6 +103,6 @@ def _scores(content: Mapping[str, Any]) -> Iterator[Score]:
 
 
 def varied_keys(runs: Sequence[Run]) -> list[str]:
-    """The overridden keys in which runs differ; all of them if there is one run only."""
+    """The overridden keys in which runs differ; all of them for a single run."""
     keys = dict.fromkeys(key for run in runs for key in run.overrides)
     return [key for key in keys if len(runs) == 1 or len({run.overrides.get(key) for run in runs}) > 1]

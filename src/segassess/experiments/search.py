@@ -1,4 +1,4 @@
-"""Searches for settings by Optuna: the sweeper of `hydra/sweeper=search`, which also resumes a search that was stopped."""
+"""Optuna's searches for settings: the sweeper of `hydra/sweeper=search`, which can resume a stopped search."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.distributions import BaseDistribution
 
-# In the folder of the search: its best run, as Hydra's plugins for searches write it.
+# The best run, in the format of Hydra's own search plugins.
 RESULTS = "optimization_results.yaml"
-# Attribute of the study: what the command line fixed for all runs.
+# Attribute of the study: settings that the command line fixed.
 _SETTINGS = "settings"
 
 
 class Search(Sweeper):
-    """Lets Optuna choose the settings of each run; its arguments are the keys of `conf/hydra/sweeper/search.yaml`.
+    """Lets Optuna choose the settings of each run; for the arguments see `conf/hydra/sweeper/search.yaml`.
 
     A run's folder has the number of its trial. A run without an objective is a failed trial and does not end the search.
     """
@@ -55,7 +55,7 @@ class Search(Sweeper):
         self.extend = get_method(custom_search_space) if custom_search_space else None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Check the settings and set the launcher up.
+        """Check the settings and make the launcher.
 
         Raises:
             ConfigError: if a setting is not allowed.
@@ -72,14 +72,11 @@ class Search(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run what is left of the search.
-
-        Args:
-            arguments: of the command line; a key that they set to one value is not searched.
+        """Run the rest of the search; a key that the command line sets to one value is not searched.
 
         Raises:
-            RequestError: if the search cannot be begun or resumed.
-            InputError: if another process is at work on it.
+            RequestError: if the search cannot start or resume.
+            InputError: if another process runs it.
             SomeInputsFailed: if no run has an objective.
         """
         import optuna
@@ -90,7 +87,7 @@ class Search(Sweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         given = parser.parse_overrides(arguments)
         overrides = [*parser.parse_overrides([f"{key}={value}" for key, value in self.params.items()]), *given]
-        # Of a key that is set twice, the command line's value counts.
+        # The command line overrides `params`.
         last = {(each.key_or_group, each.package): each for each in overrides}.values()
         varied = [each for each in last if each.is_sweep_override()]
         fixed = [str(each.input_line) for each in last if not each.is_sweep_override()]
@@ -102,7 +99,7 @@ class Search(Sweeper):
             _write_best(study, folder / RESULTS)
 
     def _study(self, folder: Path, settings: Sequence[str]) -> "Study":
-        """Open or begin the study, and close trials whose process was killed."""
+        """Open or create the study, and close trials whose process was killed."""
         import optuna
         from optuna.study import StudyDirection
         from sqlalchemy.exc import SQLAlchemyError
@@ -115,18 +112,18 @@ class Search(Sweeper):
                 load_if_exists=True,
             )
         except (SQLAlchemyError, ValueError, RuntimeError) as error:
-            # RuntimeError: of a data base that another release of Optuna wrote.
+            # RuntimeError: another release of Optuna wrote the database.
             reason = str(error).splitlines()[0].rstrip(".")
             raise RequestError(
-                f"hydra.sweeper.storage={self.storage} cannot be opened: {reason}; give another one, or move it away."
+                f"hydra.sweeper.storage={self.storage} cannot be opened: {reason}; give another storage, or move this one away."
             ) from error
         changed = sorted(set(study.user_attrs.get(_SETTINGS, settings)) ^ set(settings))
         if study.direction.name.lower() != self.direction:
             changed.append(f"hydra.sweeper.direction={self.direction}")
         if changed:
             raise RequestError(
-                f"The search {self.study_name} in {folder} was begun with other settings ({', '.join(changed)}); repeat those, "
-                "or give this one a name of its own, hydra.sweeper.study_name=NAME."
+                f"The search {self.study_name} in {folder} started with other settings ({', '.join(changed)}); use the same "
+                "settings, or start a new search with hydra.sweeper.study_name=NAME."
             )
         study.set_user_attr(_SETTINGS, settings)
         for trial in study.get_trials(deepcopy=False):
@@ -146,14 +143,14 @@ class Search(Sweeper):
             settings["search_space"] = {each.get_key_element(): _values(each) for each in varied}
             left = min(left, prod(map(len, settings["search_space"].values())) - len(trials))
         elif settings.get("seed") is not None:
-            # The first random choices were made before.
+            # Do not repeat the first random choices.
             settings["seed"] += len(trials)
         try:
             study.sampler = self.sampler.func(**settings)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"hydra.sweeper.sampler does not fit {self.sampler.func.__name__}: {error}.") from error
         if trials:
-            print(f"The search {self.study_name} goes on: {done} of {self.n_trials} runs are done, {left} are left.")
+            print(f"The search {self.study_name} resumes: {done} of {self.n_trials} runs are done, {left} are left.")
         assert self.launcher is not None, "setup comes first"
         while left > 0:
             batch = [study.ask(space) for _ in range(min(left, self.n_jobs))]
@@ -167,22 +164,14 @@ class Search(Sweeper):
 
 
 def _values(override: Override) -> list[Any]:
-    """The values of a choice or a range.
-
-    Raises:
-        ConfigError: if it is an interval, which a grid cannot have.
-    """
+    """Values of a choice or range; ConfigError for an interval, which a grid cannot have."""
     if not override.is_discrete_sweep():
         raise ConfigError(f"{override.input_line} is an interval; a grid takes choice(A, B) or range(FROM, TO).")
     return list(override.sweep_iterator(transformer=Transformer.encode))
 
 
 def _distribution(override: Override) -> "BaseDistribution":
-    """What Optuna draws from for a key.
-
-    Raises:
-        ConfigError: if an interval or a range is empty.
-    """
+    """Optuna's distribution of a key; ConfigError for an empty interval or range."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     def between(low: Any, high: Any, **options: Any) -> BaseDistribution:
@@ -202,7 +191,7 @@ def _distribution(override: Override) -> "BaseDistribution":
 
 
 def _tell(study: "Study", trial: "Trial", objective: float | None) -> bool:
-    """Note the end of a trial; whether the sampler has more to draw."""
+    """Record the end of a trial; True if the sampler has more to draw."""
     from optuna.trial import TrialState
 
     try:

@@ -1,8 +1,4 @@
-"""The summary of a sweep: a row per run with what was varied, its objective, its main results, and what became of it.
-
-It is made from what the runs left in their folders alone, so it also works for a sweep that was stopped, or was run in several
-goes.
-"""
+"""Summarise a sweep from its runs' folders alone, best run first, so that stopped and resumed sweeps work too."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,20 +17,20 @@ from segassess.files import atomic_path
 from segassess.metrics.evaluation import ALL
 from segassess.outputs.tables import number
 
-# Of the table that is printed; summary.csv has every metric.
+# Printed; summary.csv has every metric.
 _METRICS = ("fp_fn_miou", "error_f1", "iou_mae")
 DONE = "done"
 
 
 def write_summary(folder: Path) -> None:
-    """Write `summary.csv`, `summary.md` and, of two runs or more, `summary.png` into a sweep's folder, and print the table.
+    """Write `summary.csv`, `summary.md` and, from two objectives on, `summary.png` into a sweep's folder, and print the table.
 
     Raises:
         RequestError: if there are no runs.
     """
     runs = best_first(read_runs(folder))
     if not runs:
-        raise RequestError(f"There are no runs in {folder}; give the folder of a sweep.")
+        raise RequestError(f"{folder} has no runs; give the folder of a sweep.")
     keys, name = varied_keys(runs), objective_name(runs)
     write_csv(folder / "summary.csv", [_long_row(run, keys, name) for run in runs])
     rows = [_short_row(run, keys, name) for run in runs]
@@ -56,12 +52,12 @@ def write_summary(folder: Path) -> None:
 
 
 def best_first(runs: Sequence[Run]) -> list[Run]:
-    """Runs by their objective, the highest first; those without one last, in their own order."""
+    """Runs by objective, highest first, then those without one in their own order."""
     return sorted(runs, key=lambda run: -math.inf if math.isnan(run.objective) else run.objective, reverse=True)
 
 
 def objective_name(runs: Sequence[Run]) -> str:
-    """What the objective of the runs is: the metric that their trainings monitor, if they are trainings of one kind."""
+    """The metric that all runs monitor, or "objective"."""
     names = {run.monitor for run in runs}
     return names.pop() or "objective" if len(names) == 1 else "objective"
 
@@ -72,7 +68,7 @@ def status(run: Run) -> str:
 
 
 def _results(run: Run) -> Mapping[str, float]:
-    """Metrics of the method under test over all sources and regions; {} if it was not evaluated."""
+    """Metrics of the method under test over all sources and regions; {} without an evaluation."""
     found = (score.metrics for score in run.scores if not score.baseline and score.source == score.region == ALL)
     return next(found, {})
 
@@ -90,7 +86,7 @@ def _short_row(run: Run, keys: Sequence[str], name: str) -> dict[str, str]:
 
 
 def _readable(value: str) -> str:
-    """A value of an override; a number of many digits, as searches draw them, in four."""
+    """Shorten a long number of an override to four digits."""
     try:
         return f"{float(value):.4g}" if len(value) > 8 else value
     except ValueError:
@@ -105,14 +101,14 @@ def _long_row(run: Run, keys: Sequence[str], name: str) -> dict[str, Any]:
 
 
 def _best(runs: Sequence[Run], keys: Sequence[str], name: str) -> Iterator[str]:
-    """A sentence with the overrides of the best run, as they stand on a command line, if a run has an objective."""
+    """A sentence with the overrides of the best run, if any run has an objective."""
     if not math.isnan(runs[0].objective):
         settings = " ".join(f"{key}={runs[0].overrides[key]}" for key in keys if key in runs[0].overrides)
         yield f"Best: run {runs[0].name}, {name} {number(runs[0].objective)}: {settings or 'nothing was varied'}"
 
 
 def _reasons(runs: Sequence[Run]) -> Iterator[str]:
-    """A sentence for each reason why runs have no result, with their names."""
+    """A sentence per reason for missing results, with the names of its runs."""
     names: dict[tuple[str, str], list[str]] = {}
     for run in runs:
         if run.ending:

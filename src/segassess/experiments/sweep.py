@@ -1,4 +1,4 @@
-"""Hydra callbacks of sweeps: one lets a sweep go on where a run fails, one sums its runs up, one joins their results."""
+"""Hydra callbacks of sweeps: continue after a failed run, summarise the runs, join their results."""
 
 import json
 import math
@@ -19,7 +19,6 @@ from segassess.errors import CheckpointError, RequestError, SegAssessError
 from segassess.experiments.exits import EXIT_SOME_FAILED, EXIT_WRONG_REQUEST, sentence, stop
 from segassess.experiments.sweep_check import check_sweep
 
-# In the folder of a run: that it is done, why it failed, or which data it did not find.
 DONE = "done.json"
 FAILED = "failed.json"
 MISSING = "missing.json"
@@ -27,32 +26,31 @@ OVERRIDES = Path(".hydra") / "overrides.yaml"
 
 
 class GoOn(Callback):
-    """Notes why a run of a sweep failed, lets the others run, and ends the sweep with the exit code that this deserves.
+    """Records why a run failed, lets the others run, and ends the sweep with a fitting exit code.
 
-    A run leaves `done.json` with its objective and how long it took, `failed.json`, or `missing.json` where `on_missing=list`
-    allows that its data or its checkpoint are not there.
+    A run leaves `done.json` (objective, seconds), `failed.json`, or, with `on_missing=list` and without its data or checkpoint,
+    `missing.json`.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse what cannot be swept, and remember when; a sweep may go into a folder with runs of an earlier one."""
+        """Refuse a wrong sweep and note the time: the folder may hold runs of earlier sweeps."""
         try:
             check_sweep(config, config.hydra)
         except RequestError as error:
-            # Of other exceptions Hydra makes a warning.
+            # Hydra would only warn of an exception.
             stop(error)
         self.started = time.time()
         _under_way[:] = [(self, config)]
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **kwargs: Any) -> None:
-        """Forget what an earlier run in the same folder had noted."""
+        """Delete notes of an earlier run in the same folder."""
         for name in (DONE, FAILED, MISSING):
             (Path(config.hydra.runtime.output_dir) / name).unlink(missing_ok=True)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Note how a run ended, in the process that ran it, and tell Hydra that all is well.
+        """Note how a run ended, in its own process, and report success to Hydra, which would skip the end of the sweep otherwise.
 
-        Hydra would raise a failure when all runs are done, and leave out the end of the sweep. A run without an objective, also
-        one that is not a number, gives None, which a search takes for a failure; of NaN Optuna would make an error of its own.
+        A missing or non-finite objective becomes None, a failure for a search; NaN would be an error in Optuna.
         """
         if config.hydra.mode != RunMode.MULTIRUN:
             return
@@ -67,7 +65,7 @@ class GoOn(Callback):
         job_return.status, job_return.return_value = JobStatus.COMPLETED, objective
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Exit with 1 if some runs failed and with 2 if all of them were wrong requests."""
+        """Exit with 1 if some runs failed, with 2 if all were wrong requests."""
         runs = [
             file.parents[1]
             for file in sorted(Path(config.hydra.sweep.dir).rglob(str(OVERRIDES)))
@@ -81,23 +79,19 @@ class GoOn(Callback):
 
 
 class Summarise(Callback):
-    """Sums a sweep up in `summary.csv`, `summary.md`, `summary.png` and a table in the terminal; see `reporting.summary`."""
+    """Summarises a sweep as files and a table in the terminal; see `experiments.summary`."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Sum up what the sweep's folder holds, whenever it was run."""
+        """Summarise all runs in the sweep's folder, old ones too."""
         summarise(Path(config.hydra.sweep.dir))
 
 
 class JoinRuns(Callback):
-    """Joins the runs of a sweep into `joined.csv`, `joined.md` and a table in the terminal; see `reporting.sweeps`.
+    """Joins the runs of a sweep as files and tables in the terminal; see `experiments.joined_sweeps`.
 
-    Args:
-        layout: "matrix" (data sets x sources), "transfer" (trained on x tested on, also drawn as `joined.png`) or "comparison"
-            (what was varied x sources).
-        columns: "sources" or "regions".
-        metric: name of the metric in the cells, as in metrics.json.
-        expected: for each row its columns, in the order in which they are to stand; null takes what the runs have.
-        labels: names of rows by the value that was varied, where the value itself is not readable.
+    `layout` is "matrix" (data sets x sources), "transfer" (trained on x tested on, also as a picture) or "comparison" (varied
+    values x sources). `columns` is "sources" or "regions", `metric` a name in metrics.json. `expected` gives the columns of each
+    row in order (None: those of the runs), `labels` readable names of varied values.
     """
 
     def __init__(
@@ -117,38 +111,30 @@ class JoinRuns(Callback):
         }
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Join what the sweep's folder holds, whenever it was run."""
+        """Join all runs in the sweep's folder, old ones too."""
         try:
             self.join(Path(config.hydra.sweep.dir))
         except SegAssessError as error:
             stop(error)
 
     def join(self, folder: Path) -> None:
-        """Read the runs below a sweep's folder, write the joined files beside them and print the table."""
-        # Not needed, and slow to import, before the first run is done.
+        """Join the runs below a folder."""
+        # Slow to import.
         from segassess.experiments.joined_sweeps import join_runs
 
         join_runs(folder, **self.settings)  # type: ignore[arg-type]
 
 
 def summarise(folder: Path) -> None:
-    """Sum up the runs below a sweep's folder.
-
-    Raises:
-        RequestError: if there are none.
-    """
-    # Not needed, and slow to import, before the first run is done.
+    """Summarise the runs below a folder; RequestError if there are none."""
+    # Slow to import.
     from segassess.experiments.summary import write_summary
 
     write_summary(folder)
 
 
 def join_again(folder: Path) -> None:
-    """Sum a sweep's folder up once more, and join its runs if its experiment does, for instance after some were repeated.
-
-    Raises:
-        RequestError: if the folder is not that of a sweep.
-    """
+    """Summarise a sweep's folder again, and join its runs if its experiment does; RequestError if there are none."""
     summarise(folder)
     file = folder / "multirun.yaml"
     node = OmegaConf.select(OmegaConf.load(file), "hydra.callbacks.join") if file.is_file() else None
@@ -157,16 +143,12 @@ def join_again(folder: Path) -> None:
         JoinRuns(**{key: value for key, value in settings.items() if not key.startswith("_")}).join(folder)
 
 
-# The sweep of this process, for `end_early`; Hydra tells its callbacks nothing of a sweep that ends by an exception.
+# The sweep of this process; Hydra does not tell callbacks when an exception ends it.
 _under_way: list[tuple[GoOn, DictConfig]] = []
 
 
 def end_early(*, interrupted: bool) -> None:
-    """Sum up a sweep of this process that an exception has ended, if there is one.
-
-    Args:
-        interrupted: by the user; otherwise it ends as one does that came to its end.
-    """
+    """Summarise a sweep of this process that an exception ended; unless the user interrupted it, exit as at its end."""
     for go_on, config in _under_way:
         folder = Path(config.hydra.sweep.dir)
         if any(folder.rglob(str(OVERRIDES))):

@@ -1,4 +1,4 @@
-"""What a sweep may be: refuses plugins that are not installed, and runs that would start the whole sweep again."""
+"""Refuse sweeps whose plugins are missing or whose runs would start the whole sweep again."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -8,21 +8,17 @@ from omegaconf import DictConfig
 
 from segassess.errors import RequestError
 
-# Strategies whose further processes begin inside the run, not with the command line.
+# Strategies that start processes inside the run, not with the command line.
 _FROM_WITHIN = ("ddp_spawn", "ddp_fork", "ddp_notebook")
 _PLUGINS = "hydra_plugins"
 
 
 def check_sweep(config: DictConfig, hydra_config: Any) -> None:
-    """Check the sweep that a config asks for; a single run is always right.
-
-    Args:
-        config: of the sweep or of one of its runs.
-        hydra_config: Hydra's part of it.
+    """Check the sweep that a config, of a sweep or of one of its runs, asks for; a single run always passes.
 
     Raises:
         RequestError: if launcher or sweeper are not installed, or if Lightning would start further processes with the command
-            line: each would run a sweep of its own, in which a search draws other settings for every process.
+            line, each with a sweep and a search of its own.
     """
     if hydra_config.mode != RunMode.MULTIRUN:
         return
@@ -33,13 +29,13 @@ def check_sweep(config: DictConfig, hydra_config: Any) -> None:
             package = module.removeprefix(f"{_PLUGINS}.")
             raise RequestError(f"hydra/{kind} needs the package {package}: pip install 'segassess[sweep]'.")
     trainer = config.get("trainer")
-    # SLURM starts the processes of a run itself, each with the settings of that run.
+    # SLURM starts the processes itself, with the settings of the run.
     on_slurm = hydra_config.launcher["_target_"].endswith(".SlurmLauncher")
     if trainer is not None and not on_slurm and _starts_command_again(trainer):
         raise RequestError(
-            f"A sweep cannot run with trainer.strategy={trainer.strategy} on trainer.devices={trainer.devices}, whose processes "
-            "would each start the whole sweep again; use trainer.strategy=ddp_spawn, or trainer.devices=1 with runs side by side "
-            "(hydra/launcher=parallel)."
+            f"A sweep cannot use trainer.strategy={trainer.strategy} with trainer.devices={trainer.devices}, because each "
+            "process would start the whole sweep again; use trainer.strategy=ddp_spawn, or trainer.devices=1 with "
+            "hydra/launcher=parallel."
         )
 
 

@@ -1,4 +1,4 @@
-"""Judged rows of a mask: what the bands of a raster hold, and what findings are gathered from."""
+"""Judged rows and bands of a mask, from which findings are gathered."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,27 +14,19 @@ from segassess.quality import FN, FP, NOT_ASSESSED, TP
 # P = value / 250: a step of exactly 0.004, and 255 stays free for nodata.
 PROBABILITY_STEPS = 250
 NODATA = NOT_ASSESSED
-# Columns that are worked on at once, so that wide rasters need no more memory than narrow ones.
+# Columns processed at once, so that wide rasters need no more memory than narrow ones.
 _CHUNK = 1024
 
 
 @dataclass(frozen=True)
 class JudgedRows:
-    """Consecutive rows of a judged mask, all (h, W).
+    """Consecutive rows of a judged mask, all (h, W)."""
 
-    Attributes:
-        quality: uint8, quality codes as decided; 255 where not assessed.
-        mask: bool, the mask under evaluation.
-        true: float, calibrated P(TP).
-        missing: float, calibrated P(FN).
-        error: float, calibrated P(FP) + P(FN).
-    """
-
-    quality: NDArray[np.uint8]
+    quality: NDArray[np.uint8]  # codes; 255 where not assessed
     mask: NDArray[np.bool_]
-    true: NDArray[np.floating]
-    missing: NDArray[np.floating]
-    error: NDArray[np.floating]
+    true: NDArray[np.floating]  # calibrated P(TP)
+    missing: NDArray[np.floating]  # calibrated P(FN)
+    error: NDArray[np.floating]  # calibrated P(FP) + P(FN); NaN where not assessed
 
     def __len__(self) -> int:
         return len(self.quality)
@@ -42,25 +34,15 @@ class JudgedRows:
 
 @dataclass(frozen=True)
 class JudgedBand:
-    """A judged band of rows of one mask.
+    """A judged band of rows of one mask; all arrays but `counts` are (h, W)."""
 
-    Attributes:
-        quality: uint8 (h, W), quality codes; 255 where not assessed.
-        error: uint8 (h, W), calibrated P(error) in steps, see `probability_steps`; 255 where not assessed.
-        mask: bool (h, W); False where not assessed.
-        true: float16 (h, W), calibrated P(TP).
-        missing: float16 (h, W), calibrated P(FN).
-        counts: float64 (rows, columns, 4), see `ReviewGrid.counts`.
-        unreadable: pixels of the image that could not be read, see `raster.unreadable`.
-    """
-
-    quality: NDArray[np.uint8]
-    error: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
-    true: NDArray[np.float16]
-    missing: NDArray[np.float16]
-    counts: NDArray[np.float64]
-    unreadable: int = 0
+    quality: NDArray[np.uint8]  # codes; 255 where not assessed
+    error: NDArray[np.uint8]  # calibrated P(error), see `probability_steps`; 255 where not assessed
+    mask: NDArray[np.bool_]  # False where not assessed
+    true: NDArray[np.float16]  # calibrated P(TP)
+    missing: NDArray[np.float16]  # calibrated P(FN)
+    counts: NDArray[np.float64]  # (rows, columns, 4), see `ReviewGrid.counts`
+    unreadable: int = 0  # pixels of the image that could not be read, see `raster.unreadable`
 
     @property
     def refined(self) -> NDArray[np.uint8]:
@@ -74,7 +56,7 @@ class JudgedBand:
         return probabilities_of(self.error)
 
     def parts(self, rows: int) -> Iterator[JudgedRows]:
-        """What findings are gathered from, so many rows at most at once, from top to bottom."""
+        """The band from top to bottom, at most `rows` rows at a time."""
         for top in range(0, len(self.quality), rows):
             part = slice(top, top + rows)
             error = probabilities_of(self.error[part])
@@ -84,14 +66,10 @@ class JudgedBand:
 def judge_band(
     probabilities: NDArray[np.float32], mask: NDArray[np.bool_], calibration: Calibration, review: ReviewGrid, top: int
 ) -> JudgedBand:
-    """Decide, calibrate and count.
+    """Decide, calibrate and count one band of a mask (h, W), whose first row in the raster is `top`.
 
-    Args:
-        probabilities: (4, h, w), as the assessor gave them; NaN where there is nothing to judge.
-        mask: (h, W), the mask under evaluation.
-        calibration: of the assessor.
-        review: whose tiles are counted.
-        top: the band's first row in the raster.
+    `probabilities` are (4, h, W) as the assessor gave them, not calibrated, NaN where there is nothing to judge; `review` gives
+    the tiles that are counted.
     """
     height, width = mask.shape
     codes, error = (np.full(mask.shape, NODATA, np.uint8) for _ in range(2))
@@ -110,15 +88,7 @@ def judge_band(
 
 
 def probability_steps(probability: ArrayLike, valid: ArrayLike) -> NDArray[np.uint8]:
-    """Probabilities as uint8 values: P = value * 0.004, 255 where unknown.
-
-    Args:
-        probability: float (H, W) in [0, 1]; anything where not valid.
-        valid: bool (H, W).
-
-    Returns:
-        uint8 (H, W); 255 where not valid or NaN.
-    """
+    """Probabilities in [0, 1], float (H, W), as uint8 steps of 0.004; 255 where they are NaN or not `valid`."""
     values = np.asarray(probability, dtype=np.float32)
     known = np.asarray(valid, dtype=bool) & ~np.isnan(values)
     steps = np.rint(np.clip(np.where(known, values, 0), 0, 1) * PROBABILITY_STEPS)
@@ -126,5 +96,5 @@ def probability_steps(probability: ArrayLike, valid: ArrayLike) -> NDArray[np.ui
 
 
 def probabilities_of(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The probabilities that `probability_steps` were made of, to 0.002; NaN where unknown."""
+    """The inverse of `probability_steps`, to 0.002; NaN where unknown."""
     return np.where(steps == NODATA, np.float32(np.nan), steps / np.float32(PROBABILITY_STEPS))

@@ -1,4 +1,4 @@
-"""Connected components (8-connected) of a raster that comes by chunks of rows, with what is counted over each."""
+"""Connected components (8-connected) of a raster that arrives in chunks of rows, with sums over each."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,15 +16,11 @@ _CONNECTED = np.ones((3, 3), bool)
 
 
 class Components:
-    """Labels chunk after chunk; what belongs together across chunks is found out at the end.
+    """Labels chunk after chunk; `finish` joins the pieces of a component.
 
-    While chunks come, a component has a provisional number per chunk that it lies in; numbers go on from chunk to chunk, and
-    whatever is counted is counted by them. `finish` gathers the numbers of each component.
-
-    Args:
-        min_area: leave out smaller components where one chunk shows the whole of them, so that specks cost no memory; those
-            that lie in several chunks stay.
-        amounts: names of what is summed up over each component beside P(error).
+    Until then, a component has a provisional number in each chunk that it touches; numbers go on from chunk to chunk. A component
+    of fewer than `min_area` pixels that lies within one chunk is dropped at once, so that specks cost no memory. `amounts` names
+    what is summed over each component besides P(error).
     """
 
     def __init__(self, min_area: float = 0, amounts: Sequence[str] = ()) -> None:
@@ -34,7 +30,7 @@ class Components:
         self._top = 0
         self._last_row: NDArray[np.int64] | None = None
         self._links = [np.zeros((2, 0), np.int64)]
-        # By provisional number: pixels, sums of column, row, P(error) and amounts; edges of the box; the largest P(error).
+        # By provisional number: pixels, sums of column, row, P(error) and amounts; edges of the box; largest P(error).
         self._sums = [np.zeros((4 + len(amounts), 0))]
         self._boxes = [np.zeros((4, 0), np.int64)]
         self._largest = [np.zeros(0)]
@@ -42,15 +38,9 @@ class Components:
         self._number: NDArray[np.int64] | None = None
 
     def add(self, pixels: NDArray[np.bool_], error: NDArray[np.floating], *amounts: NDArray[Any]) -> NDArray[np.int64]:
-        """Label the next rows.
+        """Label the next rows: `pixels` bool, `error` without NaN, `amounts` in the order of their names, all (h, W).
 
-        Args:
-            pixels: bool (h, W).
-            error: (h, W), P(error), no NaN.
-            *amounts: (h, W), what is summed up, in the order of their names.
-
-        Returns:
-            Provisional numbers (h, W) from 1; 0 outside components, and in those that are left out.
+        Returns provisional numbers (h, W) from 1; 0 outside components and in dropped ones.
         """
         local, found = self._without_specks(*ndimage.label(pixels, _CONNECTED))
         labels = np.where(local > 0, local + np.int64(self.count), 0)
@@ -94,12 +84,11 @@ class Components:
                 self._links.append(np.unique(np.stack([upper[touching], lower[touching]]), axis=1))
 
     def finish(self) -> dict[str, NDArray[Any]]:
-        """Gather the N components, numbered from 0 by their first pixel; no rows can be added any more.
+        """Gather the N components, numbered from 0 by their first pixel; no rows can follow.
 
-        Returns:
-            (N,) by name: `area_px`; `left`, `top`, `right`, `bottom` of the box, the last two exclusive; `x`, `y` of the centre,
-            where 0 is the left or upper edge of the raster; `error`, the sum of P(error), `max_error`, at least 0; and the sums
-            of the amounts.
+        Returns (N,) by name: `area_px`; `left`, `top`, `right`, `bottom` of the box, the last two exclusive; `x`, `y` of the
+        centroid, 0 at the left and upper edge of the raster; the sum `error` and the maximum `max_error` of P(error); and the
+        sums of the amounts.
         """
         nodes = self.count + 1
         links = np.concatenate(self._links, axis=1)
@@ -128,7 +117,7 @@ class Components:
         }
 
     def _extreme(self, larger: np.ufunc, values: NDArray[Any], start: float) -> NDArray[Any]:
-        """The smallest or largest by component of values by provisional number, (count,) -> (N,)."""
+        """Smallest or largest value of each component, (N,), of values by provisional number, (count,)."""
         result = np.full(int(self.number.max(initial=-1)) + 1, start, values.dtype)
         larger.at(result, self.number, values)
         return result
@@ -140,11 +129,7 @@ class Components:
         return self._number
 
     def packed_outlines(self, chosen: NDArray[np.intp]) -> list[bytes]:
-        """Polygons, or multipolygons where pixels touch at a corner, in pixel coordinates along pixels' edges; see `unpack`.
-
-        Args:
-            chosen: (K,) which components.
-        """
+        """Packed outlines of the `chosen` components (K,) along pixel edges; multipolygons where pixels touch at a corner."""
         if not len(chosen):
             return []
         owners = self.number[np.concatenate([numbers for numbers, _ in self._pieces]) - 1]
@@ -159,7 +144,7 @@ class Components:
 
 
 def _pieces(local: NDArray[np.int32], offset: int, top: int) -> tuple[NDArray[np.int64], list[bytes]]:
-    """Provisional numbers and 4-connected polygons: 8-connected ones could touch themselves, which makes them invalid."""
+    """Provisional numbers and 4-connected polygons; 8-connected ones could touch themselves and be invalid."""
     numbers: list[int] = []
     polygons: list[bytes] = []
     found = rasterio.features.shapes(local.astype(np.int32), local > 0, connectivity=4, transform=Affine.translation(0, top))

@@ -1,8 +1,7 @@
-"""Error regions: what a reviewer looks at one after another.
+"""Error regions, which a reviewer looks at one after another.
 
-Seen closely, most outlines of a mask are wrong by a few pixels, and such rims touch one another, so that connected components of
-wrong pixels can span a town. A morphological opening with a disc takes them apart: what the disc fits into are areas, the narrow
-rest is rims. Regions are the connected components of either; every wrong pixel lies in exactly one.
+Most outlines are off by a few pixels, and such rims touch, so that components of wrong pixels can span a town. A morphological
+opening with a disc separates areas, where the disc fits, from rims; each wrong pixel lies in one component of either.
 """
 
 import math
@@ -20,28 +19,22 @@ from segassess.quality import CLASS_NAMES, FN, FP
 AREA, RIM = "area", "rim"
 # Pixels: radius of the disc.
 RIM_PX = 3
-# Rows that are looked back and ahead for are kept in memory.
+# Bounds the rows kept in memory.
 _LARGEST_RIM = 8
 
 
-# Of each region: its rank, the worst first; "FP" or "FN"; "area", or "rim" of what is nowhere as wide as the disc; of an FP, the
-# number of the object of the mask that it is part of (0 of an FN, or if that is left out); its pixels, and the same on the ground
-# (NaN if that is unknown); mean and largest P(error) of its pixels, in [0, 1]; and the sum of it, by which regions are ranked.
+# `error`: rank, the worst is 1; `form`: "rim" where the disc fits nowhere; `object`: the object of the mask that an FP is part of
+# (0 of an FN, or if the object is left out); `area_m2`: NaN if unknown; `expected_errors_px`: sum of P(error), ranks regions.
 ERROR_COLUMNS = (
     "error", "quality", "form", "object", "area_px", "area_m2", "mean_error", "max_error", "expected_errors_px",
 )  # fmt: skip
 
 
 class ErrorRegions:
-    """Gathers error regions from rows; memory grows with their number and not with that of pixels.
+    """Gathers error regions from rows; memory grows with the number of regions, not of pixels.
 
-    Args:
-        rim_px: radius of the disc in pixels, at most 8; 0 takes nothing apart.
-        min_area: smaller regions are left out, in pixels.
-        pixel_area_m2: area of a pixel on the ground, or None.
-
-    Raises:
-        ConfigError: if the radius is not allowed.
+    `rim_px` is the radius of the disc, at most 8 (ConfigError otherwise); 0 separates nothing. Regions of fewer than `min_area`
+    pixels are left out.
     """
 
     def __init__(self, *, rim_px: int = RIM_PX, min_area: float = MIN_AREA, pixel_area_m2: float | None = None) -> None:
@@ -51,7 +44,7 @@ class ErrorRegions:
         self.pixel_area_m2 = math.nan if pixel_area_m2 is None else pixel_area_m2
         self._rim_px = rim_px
         self._regions = {(code, form): Components(min_area) for code in (FP, FN) for form in (AREA, RIM)}
-        # By form: provisional numbers of an FP region and of the object of the mask that it lies in.
+        # By form: provisional numbers of an FP region and of its object in the mask.
         self._owners: dict[str, list[NDArray[np.int64]]] = {AREA: [], RIM: []}
         # Rows that an opening still needs: quality, P(error), provisional numbers of objects.
         self._kept: tuple[NDArray[np.uint8], NDArray[np.floating], NDArray[np.int64]] | None = None
@@ -91,10 +84,9 @@ class ErrorRegions:
         self._kept = quality[back:], error[back:], objects[back:]
 
     def finish(self, numbers: NDArray[np.int64]) -> FindingsTable:
-        """Gather all regions (`ERROR_COLUMNS`), the most expected wrong pixels first; no rows can be added any more.
+        """All regions (`ERROR_COLUMNS`), ranked; no rows can follow.
 
-        Args:
-            numbers: of the objects of the mask by provisional number - 1; 0 of one that is left out.
+        `numbers` are those of the objects of the mask by provisional number - 1; 0 for one that is left out.
         """
         self._settle(0)
         parts = []

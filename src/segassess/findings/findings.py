@@ -1,4 +1,4 @@
-"""What a reviewer acts on, gathered from a quality map that comes by rows: error regions, objects and polygons with a verdict."""
+"""Findings of one mask, gathered row by row: error regions, objects, and polygons with a verdict."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,17 +18,11 @@ _NO_POLYGONS = FindingsTable({name: np.zeros(0) for name in POLYGON_COLUMNS}, np
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found in one mask, what has the most expected wrong pixels first.
+    """Findings of one mask, each kind with the most expected wrong pixels first."""
 
-    Attributes:
-        errors: error regions (`ERROR_COLUMNS`).
-        objects: of the mask, and missed ones (`OBJECT_COLUMNS`).
-        polygons: of the layer that the mask is (`POLYGON_COLUMNS`); none of a raster.
-    """
-
-    errors: FindingsTable
-    objects: FindingsTable
-    polygons: FindingsTable = _NO_POLYGONS
+    errors: FindingsTable  # `ERROR_COLUMNS`
+    objects: FindingsTable  # `OBJECT_COLUMNS`: those of the mask, and missed ones
+    polygons: FindingsTable = _NO_POLYGONS  # `POLYGON_COLUMNS`; none of a raster mask
 
 
 def gather_findings(
@@ -39,17 +33,10 @@ def gather_findings(
     pixel_area_m2: float | None = None,
     layer: VectorMask | None = None,
 ) -> Findings:
-    """Gather findings; memory grows with the number of what is found and not with that of pixels.
+    """Gather findings from rows, top to bottom; memory grows with the number of findings, not of pixels.
 
-    Args:
-        rows: of the mask, from top to bottom.
-        rim_px: see `ErrorRegions`.
-        min_area: smaller errors and objects are left out, in pixels.
-        pixel_area_m2: area of a pixel on the ground, or None.
-        layer: whose polygons are scored, all of them; None of a raster.
-
-    Raises:
-        ConfigError: if the radius is not allowed.
+    `layer` is the mask if it was given as polygons, all of which are scored. Errors and objects of fewer than `min_area` pixels
+    are left out. `ErrorRegions` explains `rim_px` and raises ConfigError if it is out of range.
     """
     objects = ObjectScores(min_area=min_area, pixel_area_m2=pixel_area_m2)
     errors = ErrorRegions(rim_px=rim_px, min_area=min_area, pixel_area_m2=pixel_area_m2)

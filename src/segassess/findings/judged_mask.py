@@ -1,4 +1,4 @@
-"""What is known of a whole mask, gathered from its judged bands from top to bottom."""
+"""Scores, review tiles and findings of a whole mask, gathered from its judged bands."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from segassess.metrics.expected_counts import ExpectedCounts
 from segassess.raster import Grid, VectorMask
 from segassess.raster.grid import apply
 
-# Rows that findings are gathered from at once: what they need of each is many times its size.
+# Rows that findings are gathered from at once; they need many times their size in memory.
 _ROWS = 64
 
 TILE_COLUMNS = ("tile", "row", "column", "left", "top", "right", "bottom", "x", "y", *SCORES)
@@ -24,19 +24,12 @@ TILE_COLUMNS = ("tile", "row", "column", "left", "top", "right", "bottom", "x", 
 
 @dataclass(frozen=True)
 class JudgedMask:
-    """What is known of a mask.
+    """Scores, review tiles and findings of a mask."""
 
-    Attributes:
-        scores: of the whole mask, see `estimated_scores`.
-        tiles: a row (`TILE_COLUMNS`) per tile of the review grid that has data, the one with the most expected errors first.
-        findings: errors, objects, and polygons of a layer.
-        unreadable: pixels of the image that could not be read.
-    """
-
-    scores: dict[str, float]
-    tiles: list[dict[str, Any]]
+    scores: dict[str, float]  # of the whole mask, see `estimated_scores`
+    tiles: list[dict[str, Any]]  # `TILE_COLUMNS` of each review tile with data, most expected errors first
     findings: Findings
-    unreadable: int = 0
+    unreadable: int = 0  # pixels of the image that could not be read
 
 
 def gather(
@@ -48,15 +41,10 @@ def gather(
     rim_px: int = RIM_PX,
     layer: VectorMask | None = None,
 ) -> JudgedMask:
-    """Gather what is known of a mask.
+    """Gather all bands of a mask, from top to bottom, which were counted by `review`; `grid` is the image's.
 
-    Args:
-        bands: of the mask, all of them, from top to bottom.
-        review: the grid that they were counted by.
-        grid: of the image.
-        min_area_m2: smaller errors and objects are left out; None, or where the size of a pixel is unknown, is 25 pixels.
-        rim_px: see `ErrorRegions`.
-        layer: of polygons that the mask is; None of a raster.
+    Errors and objects below `min_area_m2` are left out; None, or an unknown pixel size, means 25 pixels. For `rim_px` and `layer`
+    see `gather_findings`.
     """
     area = grid.pixel_area_m2
     counts = np.zeros((*review.shape, 4))

@@ -1,7 +1,6 @@
-"""Objects with a verdict, gathered from a quality map that comes by rows.
+"""Objects with a verdict: the connected components of the mask, and missed objects.
 
-Objects are the connected components of the mask, and the missed ones. What is a missed object, and to which object what else is
-missing is charged, `metrics.objects` decides.
+`metrics.objects` decides what a missed object is, and which object other missing pixels are charged to.
 """
 
 import math
@@ -16,20 +15,18 @@ from segassess.findings.table import FindingsTable, ranked
 from segassess.metrics.objects import MIN_AREA, REACH, are_missed, missed_cores, nearest_objects
 from segassess.quality import FN
 
-# An object is right from this estimated IoU on, and wrong below the other: what the detection literature takes for a strict and
-# for a loose match.
+# An object is right from the first estimated IoU on and wrong below the second: a strict and a loose match in object detection.
 RIGHT_IOU = 0.75
 WRONG_IOU = 0.5
 
 RIGHT, PARTLY_WRONG, WRONG, MISSED = "right", "partly wrong", "wrong", "missed"
 
 
-# Of each object: its number, first those of the mask, then the missed ones, each in the order of their first pixels; "right",
-# "partly wrong" or "wrong" of an object of the mask, "missed" of one that the mask lacks; its pixels, and the same on the ground
-# (NaN if that is unknown); its box in pixels, right and bottom exclusive; column and row of its centroid, 0 at the left and upper
-# edge of the raster; the estimated IoU of an object of the mask (`metrics.objects`; NaN of a missed one); expected wrong pixels,
-# which are false ones in it and missing ones charged to it, or true ones of a missed object; expected true pixels of it (0 of a
-# missed one); expected missing pixels charged to it (of a missed one its own); mean and largest P(error) of its pixels.
+# `object`: number from 1 by first pixel, objects of the mask before missed ones; `area_m2`: NaN if unknown; `right`, `bottom`:
+# exclusive; `x`, `y`: column and row of the centroid, 0 at the left and upper edge of the raster; `estimated_iou`: see
+# `metrics.objects`, NaN of a missed object; `expected_errors_px`: false pixels in it and missing ones charged to it, of a missed
+# object its own true ones; `expected_tp_px`: 0 of a missed object; `expected_fn_px`: missing pixels charged to it, of a missed
+# object its own.
 OBJECT_COLUMNS = (
     "object", "verdict", "area_px", "area_m2", "left", "top", "right", "bottom", "x", "y", "estimated_iou",
     "expected_errors_px", "expected_tp_px", "expected_fn_px", "mean_error", "max_error",
@@ -37,17 +34,12 @@ OBJECT_COLUMNS = (
 
 
 def verdicts(scores: NDArray[np.floating]) -> NDArray[Any]:
-    """What estimated IoU of objects of the mask, (N,) in [0, 1], say of them, as texts (N,)."""
+    """Verdicts, texts (N,), on the estimated IoU of objects, (N,) in [0, 1]."""
     return np.select([scores >= RIGHT_IOU, scores < WRONG_IOU], [RIGHT, WRONG], PARTLY_WRONG).astype(object)
 
 
 class ObjectScores:
-    """Gathers objects from rows; memory grows with their number and not with that of pixels.
-
-    Args:
-        min_area: smaller objects are left out, in pixels.
-        pixel_area_m2: area of a pixel on the ground, or None.
-    """
+    """Gathers objects of at least `min_area` pixels from rows; memory grows with their number, not with that of pixels."""
 
     def __init__(self, *, min_area: float = MIN_AREA, pixel_area_m2: float | None = None) -> None:
         self.min_area = min_area
@@ -57,12 +49,12 @@ class ObjectScores:
         self._cores = Components(MIN_AREA, amounts=("border", "contact"))
         # P(FN) in the territory of an object: provisional numbers of core component (0 for none) and object, and the sum.
         self._charges: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
-        # Rows whose territories are not settled: as far as an object of later rows could reach, and as far again to look back.
+        # Rows whose territories are not settled: as far as a later object could reach, and as far again to look back.
         self._kept: dict[str, NDArray[np.generic]] = {}
         self._unsettled = 0
 
     def add(self, rows: JudgedRows) -> NDArray[np.int64]:
-        """Take the next rows; gives the provisional numbers (h, W) of the objects of the mask in them, 0 outside."""
+        """Take the next rows; returns the provisional numbers (h, W) of the objects of the mask in them, 0 outside."""
         assessed = ~np.isnan(rows.error)
         mask = rows.mask & assessed
         error = np.where(assessed, rows.error, 0)
@@ -80,7 +72,7 @@ class ObjectScores:
         return objects
 
     def _settle(self, kept: dict[str, NDArray[np.generic]], ahead: int) -> None:
-        """Charge what is missing in the unsettled rows but the last `ahead`."""
+        """Charge missing pixels in the unsettled rows but the last `ahead`."""
         self._kept = kept
         total = len(kept["objects"])
         start, stop = total - self._unsettled, total - ahead
@@ -102,11 +94,10 @@ class ObjectScores:
         self._kept = {name: each[back:] for name, each in kept.items()}
 
     def finish(self) -> tuple[FindingsTable, NDArray[np.int64]]:
-        """Gather all objects; no rows can be added any more.
+        """Gather all objects; no rows can follow.
 
-        Returns:
-            The objects (`OBJECT_COLUMNS`), the one with the most expected wrong pixels first, and their numbers by provisional
-            number - 1; 0 of one that is left out.
+        Returns the objects (`OBJECT_COLUMNS`), most expected wrong pixels first, and their numbers by provisional number - 1, 0
+        for one that is left out.
         """
         if self._kept:
             self._settle(self._kept, 0)

@@ -1,8 +1,7 @@
-"""A verdict on each polygon of a layer that is judged as a mask, gathered from a quality map that comes by rows.
+"""A verdict on each polygon of a layer that is judged as a mask.
 
-The mask has lost which polygon a pixel is of: polygons that touch are one object in it. Here each is rasterised by itself, so
-that a pixel in which polygons overlap counts for all of them. What is missing around a polygon is charged to the object that it
-is part of.
+In the mask, polygons that touch are one object. Here each is rasterised by itself, so that a pixel in an overlap counts for all
+of them. Missing pixels around a polygon are charged to its object.
 """
 
 import math
@@ -21,12 +20,11 @@ from segassess.raster import VectorMask
 UNKNOWN = "not assessed"
 
 
-# Of each polygon: its rank, the worst first; the id of its feature in the layer, as GDAL gives it; the number of the object of
-# the mask that most of its pixels are part of (0 if that is left out, or it has no pixels); "right", "partly wrong" or "wrong" by
-# its estimated precision, see `object_scores.verdicts`, or "not assessed"; its pixels that were assessed, which are those of the
-# image with their centres in it that are not nodata, and the same on the ground (NaN if that is unknown); expected true and false
-# pixels of it, by the latter of which polygons are ranked; NaN without pixels: the expected share of it that is true, the share
-# of its pixels that the quality map calls FP, and mean and largest P(error) of its pixels, all in [0, 1].
+# `polygon`: rank, the worst is 1; `feature`: id in the layer, as GDAL gives it; `object`: the object of the mask that most of its
+# pixels are part of (0 if that is left out, or without pixels); `verdict`: by `estimated_precision`, see
+# `object_scores.verdicts`; `area_px`: assessed pixels with their centres inside; `area_m2`: NaN if unknown; `expected_fp_px`
+# ranks polygons; `fp_share`: share of pixels that the quality map calls FP. The last four lie in [0, 1] and are NaN without
+# pixels.
 POLYGON_COLUMNS = (
     "polygon", "feature", "object", "verdict", "area_px", "area_m2", "expected_tp_px", "expected_fp_px",
     "estimated_precision", "fp_share", "mean_error", "max_error",
@@ -34,12 +32,7 @@ POLYGON_COLUMNS = (
 
 
 class PolygonScores:
-    """Gathers scores of polygons from rows; memory grows with their number and not with that of pixels.
-
-    Args:
-        layer: the polygons, on the grid of the rows.
-        pixel_area_m2: area of a pixel on the ground, or None.
-    """
+    """Gathers scores of a layer's polygons, on the grid of the rows; memory grows with their number, not with that of pixels."""
 
     def __init__(self, layer: VectorMask, *, pixel_area_m2: float | None = None) -> None:
         self.pixel_area_m2 = math.nan if pixel_area_m2 is None else pixel_area_m2
@@ -71,11 +64,7 @@ class PolygonScores:
         self._top += len(rows)
 
     def finish(self, numbers: NDArray[np.int64]) -> FindingsTable:
-        """Gather all polygons (`POLYGON_COLUMNS`), the most expected false pixels first; no rows can be added any more.
-
-        Args:
-            numbers: of the objects of the mask by provisional number - 1; 0 of one that is left out.
-        """
+        """All polygons (`POLYGON_COLUMNS`), most expected false pixels first; see `ErrorRegions.finish` for `numbers`."""
         area = self._area
         with np.errstate(invalid="ignore"):
             precision, false, mean = self._true / area, self._false / area, self._errors / area
@@ -93,17 +82,17 @@ class PolygonScores:
             "max_error": np.where(area > 0, self._largest, math.nan),
             "unassessed": area == 0,
         }
-        # Those that were not assessed come last, also after those that are surely right.
+        # Polygons that were not assessed come last.
         table = ranked("polygon", [(columns, list(self._layer.polygons))], "expected_fp_px", "unassessed", "feature")
         return FindingsTable({name: table.columns[name] for name in POLYGON_COLUMNS}, table.shapes)
 
 
 def _largest_share(shared: Sequence[NDArray[np.int64]], numbers: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Of each polygon (count,), the number of the object that it shares most pixels with, the lower of two alike; 0 without."""
+    """The number of the object that each polygon (count,) shares most pixels with, the lower one of two alike; 0 if none."""
     polygons, provisional, pixels = np.concatenate([np.zeros((3, 0), np.int64), *shared], axis=1)
     pairs, which = np.unique(np.stack([polygons, numbers[provisional - 1]]), axis=1, return_inverse=True)
     total = np.bincount(which.reshape(-1), pixels, minlength=pairs.shape[1])
-    # From the least share to the largest, of which the last one stays.
+    # From the smallest share to the largest: the last assignment stays.
     order = np.lexsort((-pairs[1], total))
     objects = np.zeros(count, np.int64)
     objects[pairs[0, order]] = pairs[1, order]

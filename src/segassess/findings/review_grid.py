@@ -13,39 +13,20 @@ from segassess.quality import FN, FP, TP
 
 @dataclass(frozen=True)
 class ReviewTile:
-    """A tile of the grid.
+    """A tile of the grid; its box in pixels ends at the raster's border."""
 
-    Attributes:
-        row: of the tile in the grid, from 0.
-        column: likewise.
-        left: first column in pixels.
-        top: first row in pixels.
-        right: last column + 1, cut off at the raster's border.
-        bottom: last row + 1, likewise.
-        counts: expected numbers of pixels.
-    """
-
-    row: int
+    row: int  # in the grid, from 0
     column: int
     left: int
     top: int
-    right: int
-    bottom: int
-    counts: ExpectedCounts
+    right: int  # exclusive
+    bottom: int  # exclusive
+    counts: ExpectedCounts  # expected numbers of pixels
 
 
 @dataclass(frozen=True)
 class ReviewGrid:
-    """Square tiles from the upper left corner on.
-
-    Attributes:
-        height: of the raster.
-        width: of the raster.
-        tile: side of a tile in pixels.
-
-    Raises:
-        ConfigError: if the side is smaller than 16.
-    """
+    """Square tiles of side `tile` (pixels) from the upper left corner of a raster on; ConfigError if the side is below 16."""
 
     height: int
     width: int
@@ -53,7 +34,7 @@ class ReviewGrid:
 
     def __post_init__(self) -> None:
         if self.tile < 16:
-            raise ConfigError(f"review_tile must be at least 16 pixels, not {self.tile}.")
+            raise ConfigError(f"output.review_tile must be at least 16 pixels, not {self.tile}.")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -61,21 +42,14 @@ class ReviewGrid:
         return -(-self.height // self.tile), -(-self.width // self.tile)
 
     def rows_of(self, top: int, height: int) -> tuple[int, int]:
-        """Number of rows of tiles that rows of pixels lie in, and of columns of tiles."""
+        """Number of rows of tiles that `height` rows of pixels from `top` on lie in, and of columns of tiles."""
         return (top + height - 1) // self.tile - top // self.tile + 1, self.shape[1]
 
     def counts(self, probabilities: NDArray[np.float32], valid: NDArray[np.bool_], top: int, left: int) -> NDArray[np.float64]:
-        """Sum up a part of the raster by tile.
+        """Sum up a part of the raster by tile: calibrated `probabilities` (4, h, w) of `valid` pixels (h, w).
 
-        Args:
-            probabilities: float (4, h, w), calibrated.
-            valid: bool (h, w), pixels that count.
-            top: first row in the raster.
-            left: first column in the raster.
-
-        Returns:
-            float64 (rows, columns, 4): expected TP, FP and FN pixels and number of valid ones, for the rows of tiles that the
-            part lies in and all columns.
+        Returns float64 (rows, columns, 4): expected TP, FP and FN pixels and the number of valid ones, for the rows of tiles that
+        the part lies in and all columns.
         """
         height, width = valid.shape
         planes = [np.where(valid, probabilities[code], 0) for code in (TP, FP, FN)]
@@ -92,11 +66,7 @@ class ReviewGrid:
         return np.concatenate([[0], inner]).astype(np.int64)
 
     def tiles(self, counts: NDArray[np.float64]) -> Iterator[ReviewTile]:
-        """The tiles that have valid pixels, row by row.
-
-        Args:
-            counts: (rows, columns, 4) of the whole grid.
-        """
+        """The tiles that have valid pixels, row by row, from `counts` (rows, columns, 4) of the whole grid."""
         for row, column in np.argwhere(counts[..., 3] > 0):
             true, false, missing, valid = counts[row, column]
             left, top = int(column) * self.tile, int(row) * self.tile

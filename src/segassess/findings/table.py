@@ -19,25 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class FindingsTable:
-    """N findings of one kind, worst first.
+    """N findings of one kind, worst first."""
 
-    Attributes:
-        columns: (N,) values by name: int64, float64 or texts (objects).
-        shapes: (N,) outlines in pixel coordinates, shapely geometries or packed ones, see `pack`.
-    """
-
-    columns: Mapping[str, NDArray[Any]]
-    shapes: NDArray[Any]
+    columns: Mapping[str, NDArray[Any]]  # (N,) int64, float64 or texts (objects), by name
+    shapes: NDArray[Any]  # (N,) shapely geometries in pixel coordinates, or packed ones, see `pack`
 
     def __len__(self) -> int:
         return len(self.shapes)
 
     def outlines(self, part: slice = slice(None)) -> NDArray[Any]:
-        """Shapely polygons and multipolygons in pixel coordinates; of a part, because those of a city are many."""
+        """Shapely polygons and multipolygons in pixel coordinates; by parts, because a city has very many."""
         return np.array([unpack(each) if isinstance(each, bytes) else each for each in self.shapes[part]], object)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Values by column, one finding after another, as Python's numbers and texts."""
+        """One finding after another, as Python numbers and texts by column."""
         values = (column.tolist() for column in self.columns.values())
         return (dict(zip(self.columns, row, strict=True)) for row in zip(*values, strict=True))
 
@@ -51,12 +46,9 @@ class FindingsTable:
 
 
 def ranked(rank: str, parts: Sequence[tuple[dict[str, NDArray[Any]], Sequence[Any]]], *keys: str) -> FindingsTable:
-    """Tables with the same columns as one, sorted by columns, the first of `keys` counting most, its largest value first.
+    """Join tables (columns and shapes) and sort them by the columns `keys`, the first one descending, the others ascending.
 
-    Args:
-        rank: name of a column that is put before the others: the place of a finding, from 1; "" for none.
-        parts: columns and shapes.
-        *keys: the first descending, the others ascending.
+    The place of a finding, from 1, becomes the first column, called `rank`; "" leaves it out.
     """
     columns = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
     shapes = [shape for _, some in parts for shape in some]
@@ -67,7 +59,7 @@ def ranked(rank: str, parts: Sequence[tuple[dict[str, NDArray[Any]], Sequence[An
 
 
 def placed(outlines: NDArray[Any], georeference: Georeference | None) -> NDArray[Any]:
-    """Outlines in pixel coordinates brought to the CRS of the image; as they are if it has none."""
+    """Outlines brought from pixel coordinates to the CRS of the image; unchanged if it has none."""
     transform = Affine.identity() if georeference is None else georeference.transform
     return np.asarray(shapely.transform(outlines, lambda points: apply_to_all(transform, points)))
 
@@ -78,10 +70,10 @@ def crs_text(georeference: Georeference | None) -> str | None:
 
 
 def pack(outline: shapely.Geometry) -> bytes:
-    """An outline as few bytes: corners of pixels compress to about a fifth, and a city has a million outlines."""
+    """Compress an outline to about a fifth, because a city has a million of them."""
     return zlib.compress(shapely.to_wkb(outline), 1)
 
 
 def unpack(packed: bytes) -> shapely.Geometry:
-    """The outline that was packed."""
+    """The inverse of `pack`."""
     return shapely.from_wkb(zlib.decompress(packed))

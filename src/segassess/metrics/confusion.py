@@ -25,16 +25,11 @@ def binary_scores(true_positive: Tensor, false_positive: Tensor, false_negative:
 
 
 def quality_metrics(confusion: Tensor) -> dict[str, float]:
-    """All metrics of a confusion matrix.
+    """All metrics of a confusion matrix (4, 4) whose rows are the true classes, in [0, 1].
 
-    Args:
-        confusion: (4, 4) counts; rows are the true classes.
-
-    Returns:
-        `<class>_<score>` for the four classes and iou, f1, precision, recall, accuracy (each in [0, 1]; NaN where a class
-        occurs neither in truth nor in prediction), `mean_<score>` over the classes that occur, `fp_fn_miou` (mean of FP and FN
-        IoU over those that occur), `error_<score>` of the binary error map (FP or FN against the rest), `mask_iou` of the masks
-        themselves against the truth, and `pixels`.
+    `<class>_<score>` and `mean_<score>` over the classes for iou, f1, precision, recall and accuracy; `fp_fn_miou`, the mean of
+    FP and FN IoU; `error_<score>` of the binary error map (FP or FN); `mask_iou` of mask and ground truth; and `pixels`. A class
+    that occurs neither in the truth nor in the prediction has NaN and is left out of the means.
     """
     counts = confusion.double()
     total = counts.sum()

@@ -24,22 +24,13 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class MaskRow:
-    """Metrics of one mask, in [0, 1] or in pixels, NaN where undefined; and what groups of masks are pooled from.
+    """Metrics of one mask in [0, 1] or in pixels, NaN where undefined, and what groups of masks are pooled from.
 
-    Attributes:
-        name: of the tile.
-        source: of the mask.
-        estimated_iou: from calibrated probabilities; 1 where neither mask nor errors are expected at all.
-        true_iou: of the mask with the truth. F1, precision and recall likewise.
-        refined_iou: of the refined mask with the truth.
-        fp_iou: of the class FP of the quality map; `fn_iou` likewise.
-        error_f1: of the binary error map.
-        error_share: true share of wrong pixels.
-        expected_errors: sum of P(error) over the valid pixels.
-        true_errors: number of wrong pixels.
-        confusion: 4 x 4 pixel counts, row by row; rows are the true classes.
-        reliability: pixels by P(error).
-        objects: estimated and true IoU of each object of the mask (`metrics.objects`), if they were asked for.
+    Estimated scores come from calibrated probabilities; `estimated_iou` is 1 where neither mask nor errors are expected. True and
+    refined scores compare the mask and the refined mask with the ground truth. `fp_iou`, `fn_iou` and `error_f1` rate the quality
+    map; `error_share` is the true share of wrong pixels. `expected_errors` sums P(error) over valid pixels, `true_errors` counts
+    the wrong ones. `confusion` has 4 x 4 pixel counts, row by row, by true class. `objects` has the estimated and true IoU of
+    each object (`metrics.objects`), if requested.
     """
 
     name: str
@@ -64,26 +55,21 @@ class MaskRow:
     objects: tuple[tuple[float, float], ...]
 
     def as_dict(self) -> dict[str, str | float]:
-        """Names and metrics as a plain dictionary."""
+        """Name, source and metrics, without what groups are pooled from."""
         return {name: value for name, value in vars(self).items() if name not in ("confusion", "reliability", "objects")}
 
     def reliability_bins(self) -> NDArray[Any]:
-        """float64 (3, bins) of all pixels by P(error): their number, sum of P(error), and number of wrong ones."""
+        """Float64 (3, bins), all pixels by P(error): their number, sum of P(error), and number of wrong ones."""
         return self.reliability.everywhere
 
 
 def pooled_metrics(rows: Sequence[MaskRow]) -> dict[str, float]:
-    """Metrics of any group of masks, pooled over their pixels.
+    """Metrics of a group of masks, pooled over their pixels; without masks NaN and zero counts.
 
-    Args:
-        rows: one per mask; none gives NaN and zero counts.
-
-    Returns:
-        All of `quality_metrics`; `refined_iou`, of the refined masks with the truth, and `refined_iou_gain` over `mask_iou`;
-        `iou_mae`, `iou_pearson`, `iou_spearman` of estimated and true IoU over the `iou_images` masks that have one, where truth
-        or mask is not empty; `object_iou_mae`, `object_iou_pearson`, `object_iou_spearman` over `object_iou_objects` objects of
-        at least 25 pixels; `ece`, `ece_fp`, `ece_fn` (`metrics.reliability`); `review_area`, `review_area_oracle`,
-        `review_found_20` (`metrics.review`, masks sorted by their expected number of wrong pixels).
+    All of `quality_metrics`; `refined_iou` and `refined_iou_gain` over `mask_iou`; `iou_mae`, `iou_pearson`, `iou_spearman` of
+    estimated and true IoU over `iou_images` masks, leaving out those where truth and mask are empty; the same as `object_iou_*`
+    over `object_iou_objects` objects of at least 25 pixels; `ece`, `ece_fp`, `ece_fn` (`metrics.reliability`); `review_area`,
+    `review_area_oracle`, `review_found_20` (`metrics.review_curves`; masks sorted by expected number of wrong pixels).
     """
     confusion = torch.tensor([row.confusion for row in rows], dtype=torch.long).reshape(-1, NUM_CLASSES, NUM_CLASSES).sum(dim=0)
     metrics = quality_metrics(confusion)
@@ -105,10 +91,10 @@ def true_counts(confusion: Tensor) -> ExpectedCounts:
 
 
 def refined_counts(confusion: Tensor) -> ExpectedCounts:
-    """Counts of a refined mask (see `quality.refine`) from the confusion matrix (4, 4) of its mask; rows are the true classes."""
+    """Counts of the refined mask (`quality.refine`) from a confusion matrix (4, 4) whose rows are the true classes."""
     codes = torch.arange(NUM_CLASSES)
     true, predicted = codes.unsqueeze(1), codes.unsqueeze(0)
-    # What is inside the mask says the true class; it can only be TP or FP there.
+    # A pixel is TP or FP inside the mask, TN or FN outside.
     inside, truth = (true == TP) | (true == FP), (true == TP) | (true == FN)
     refined = quality.refine(inside.expand(NUM_CLASSES, -1), predicted)
     hits, false_alarms, misses = (
@@ -119,7 +105,7 @@ def refined_counts(confusion: Tensor) -> ExpectedCounts:
 
 
 def all_ranks(rows: Sequence[MaskRow]) -> list[MaskRow]:
-    """Rows of all processes."""
+    """Gather the rows of all processes."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return list(rows)
     gathered: list[list[MaskRow]] = [[] for _ in range(torch.distributed.get_world_size())]
@@ -128,12 +114,7 @@ def all_ranks(rows: Sequence[MaskRow]) -> list[MaskRow]:
 
 
 def metrics_by_region(rows: Sequence[MaskRow], regions: Mapping[str, str]) -> dict[str, dict[str, dict[str, float]]]:
-    """Pooled metrics of each region, by source, and under "all" of all its sources together.
-
-    Args:
-        rows: one per mask.
-        regions: region of each tile, by the tile's name.
-    """
+    """Pooled metrics by region and source, with "all" for all sources of a region; `regions` is by tile name."""
     groups: dict[str, dict[str, list[MaskRow]]] = {}
     for row in rows:
         for source in (row.source, ALL):
@@ -145,15 +126,10 @@ def metrics_by_region(rows: Sequence[MaskRow], regions: Mapping[str, str]) -> di
 
 
 class EvaluationMetrics:
-    """Accumulates batches; computes for each source and for all of them together.
+    """Accumulates batches and computes metrics by source and for all sources together.
 
-    Args:
-        sources: names of all sources that can occur (the same on every rank).
-        reference_protocol: also score the way the published implementation does (single process only).
-        objects: also compare estimated and true IoU of objects (some 20 ms per mask of 512 px).
-
-    Attributes:
-        rows: one per mask that this process has seen.
+    Every rank needs the same `sources`. `reference_protocol` adds the published implementation's scores (one process only).
+    `objects` also compares estimated and true IoU of objects, about 20 ms per mask of 512 px. `rows` has this process's masks.
     """
 
     def __init__(self, sources: Sequence[str], reference_protocol: bool = False, objects: bool = False) -> None:
@@ -172,16 +148,10 @@ class EvaluationMetrics:
         sources: Sequence[str],
         calibrated: Tensor | None = None,
     ) -> None:
-        """Add a batch.
+        """Add a batch: mask and truth (B, 1, H, W) in {0, 1}, valid bool (B, 1, H, W), B names of tiles and B sources.
 
-        Args:
-            probabilities: float (B, 4, H, W), quality probabilities, from which decisions are taken.
-            mask: (B, 1, H, W) in {0, 1}.
-            truth: (B, 1, H, W) in {0, 1}.
-            valid: bool (B, 1, H, W); masks without a valid pixel are fillers and ignored.
-            names: B tile names.
-            sources: B source names.
-            calibrated: the probabilities from which scores are estimated; None takes `probabilities`.
+        `probabilities`, float (B, 4, H, W), give the decisions; `calibrated` (default: the same) give the estimated scores. A
+        mask without a valid pixel is a filler and does not count.
         """
         if calibrated is None:
             calibrated = probabilities
@@ -189,7 +159,7 @@ class EvaluationMetrics:
         flat_valid = valid.squeeze(1)
         for index, (name, source) in enumerate(zip(names, sources, strict=True)):
             if source not in self.sources:
-                raise ValueError(f"The source {source!r} is none of {', '.join(self.sources)}.")
+                raise ValueError(f"The source {source!r} must be one of {', '.join(self.sources)}.")
             if bool(flat_valid[index].any()):
                 confusion = confusion_matrix(predicted[index], target[index], flat_valid[index]).cpu()
                 one = slice(index, index + 1)
@@ -205,7 +175,7 @@ class EvaluationMetrics:
                 self.reference[source].update(predicted[chosen], target[chosen], flat_valid[chosen])
 
     def compute(self) -> dict[str, dict[str, float]]:
-        """Metrics by source, and under "all" pooled over the sources, from the masks of all processes."""
+        """Metrics of all processes by source, and pooled under "all"."""
         rows = all_ranks(self.rows)
         result = {source: pooled_metrics([row for row in rows if row.source == source]) for source in self.sources}
         result[ALL] = pooled_metrics(rows)
@@ -255,7 +225,7 @@ def _row(
 def _object_pairs(
     calibrated: Tensor, predicted: Tensor, mask: Tensor, truth: Tensor, valid: Tensor
 ) -> tuple[tuple[float, float], ...]:
-    """Estimated and true IoU of the objects of one mask; (4, H, W), then (H, W) each."""
+    """Estimated and true IoU of the objects of one mask; `calibrated` is (4, H, W), the rest (H, W)."""
     probabilities, codes, inside, true, counted = (
         plane.cpu().numpy() for plane in (calibrated.float(), predicted, mask > 0, truth > 0, valid)
     )

@@ -1,4 +1,4 @@
-"""Expected numbers of right and wrong pixels, and the scores that are estimated from them; imports no torch."""
+"""Expected numbers of right and wrong pixels and the scores estimated from them; imports no torch."""
 
 import math
 from dataclasses import dataclass
@@ -9,15 +9,9 @@ from segassess.quality import FN, FP, NUM_CLASSES, TP
 
 @dataclass(frozen=True)
 class ExpectedCounts:
-    """Expected numbers of pixels; counts of parts of an image add up to those of the image.
+    """Sums of P(TP), P(FP) and P(FN) over valid pixels; the counts of an image's parts add up to those of the image.
 
     The one definition of estimated scores: each is the score of the expected counts, NaN where there is nothing to count.
-
-    Attributes:
-        true_positive: sum of P(TP) over valid pixels.
-        false_positive: sum of P(FP).
-        false_negative: sum of P(FN).
-        valid: number of valid pixels.
     """
 
     true_positive: float = 0.0
@@ -27,11 +21,7 @@ class ExpectedCounts:
 
     @classmethod
     def of(cls, probabilities: Any, valid: Any) -> "ExpectedCounts":
-        """Count one image or part of one.
-
-        Args:
-            probabilities: float (4, H, W) in [0, 1], torch tensor or array; a pixel with NaN does not count.
-            valid: bool (H, W), torch tensor or array.
+        """Count one image or a part: probabilities (4, H, W) in [0, 1], valid bool (H, W), tensors or arrays; NaN does not count.
 
         Raises:
             ValueError: if the shapes do not fit.

@@ -1,17 +1,12 @@
-"""Objects of a mask: its connected components, what is missing from each, and their estimated and true IoU.
+"""Objects of a mask: connected components (8-connected), the missed pixels charged to each, and their estimated and true IoU.
 
-What is missing is charged to objects by one rule, for estimates and for the truth alike. The territory of an object is the object
-and all pixels outside the mask that are at most `REACH` pixels from it and nearer to it than to other objects. A missed pixel is
-charged to the object in whose territory it lies, unless it is part of a missed object. Missed are, for an estimate, the pixels
-that were called FN; for the truth, those that are FN. An estimate sums up P(FN) over the whole territory but for the predicted
-missed objects.
+One rule serves estimates and ground truth. An object's territory is the object and all pixels outside the mask within `REACH`
+that are nearest to it. A missed pixel (called FN, or FN in truth) is charged to the object whose territory it lies in, unless it
+belongs to a missed object. An estimate sums P(FN) over the territory without the predicted missed objects.
 
-In a dense town a missed building touches its neighbours, whose rims touch one another. So missed objects are looked for in cores:
-the missed pixels that a disc of radius `CORE_PX` within them covers, and those that no short way through missed pixels leads to
-from the mask. A missed object is a connected component of cores of at least `MIN_AREA` pixels, of whose border pixels less than
-the share `CONTACT` lies beside the mask. What runs along an object rather than beside it is no object of its own.
-
-Connected means 8-connected everywhere.
+In a dense town a missed building touches its neighbours. So missed objects are sought in cores: the missed pixels that a disc of
+radius `CORE_PX` within them covers, and those that no short path through missed pixels joins to the mask. A missed object is a
+connected component of cores with at least `MIN_AREA` pixels and less than `CONTACT` of its border pixels beside the mask.
 """
 
 from dataclasses import dataclass
@@ -28,18 +23,17 @@ from segassess.quality import FN, TP
 REACH = 16
 # Pixels; smaller objects are noise to a reviewer.
 MIN_AREA = 25
-# Pixels: radius of the disc that a missed object beside others must hold; a building of 5 m is twice as wide at 0.2 m per pixel.
+# Pixels; a building of 5 m at 0.2 m per pixel is twice as wide as this disc.
 CORE_PX = 5
-# A missed object has a smaller share of its border pixels beside the mask: a rectangle that lies along an object with its longer
-# side has as much when it is twice as long as it is wide.
+# A rectangle twice as long as wide, whose longer side lies along an object, reaches this share.
 CONTACT = 1 / 3
 
 _Label = TypeVar("_Label", np.int32, np.int64)
 
 _CONNECTED = np.ones((3, 3), bool)
-# Of a way that is short; with a row more to look at borders they are within the reach.
+# Length of a short path; one more row for borders keeps within the reach.
 _STEPS = REACH - 1
-# Rows per step: distances up to the reach need no more than a strip.
+# Rows per step; distances up to the reach need only a strip.
 _STRIP = 1024
 
 
@@ -50,7 +44,7 @@ def label_components(pixels: NDArray[np.bool_]) -> NDArray[np.int32]:
 
 
 def opened(pixels: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Pixels (H, W) that a disc within them covers; what lies beyond the border is taken for more of them."""
+    """Pixels (H, W) that a disc within them covers; pixels beyond the border count as set."""
     if radius == 0:
         return pixels
     return np.asarray(cv2.morphologyEx(pixels.astype(np.uint8), cv2.MORPH_OPEN, _disc(radius)) > 0)
@@ -63,10 +57,7 @@ def _disc(radius: int) -> NDArray[np.uint8]:
 def missed_cores(
     missed: NDArray[np.bool_], mask: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where missed objects are looked for, its border pixels, and those of them beside the mask; all (H, W), like the arguments.
-
-    A row depends on `REACH` rows above and below it at the most.
-    """
+    """Cores of missed objects, their border, and the border beside the mask; (H, W), local to `REACH` rows."""
     ways, near, neighbours = (missed | mask).astype(np.uint8), mask.astype(np.uint8), _CONNECTED.astype(np.uint8)
     for _ in range(_STEPS):
         near = np.minimum(cv2.dilate(near, neighbours), ways)
@@ -76,26 +67,12 @@ def missed_cores(
 
 
 def are_missed(area: NDArray[np.number], border: NDArray[np.number], contact: NDArray[np.number]) -> NDArray[np.bool_]:
-    """Which components of cores are missed objects.
-
-    Args:
-        area: pixels of each, (N,).
-        border: border pixels of each, (N,).
-        contact: border pixels beside the mask of each, (N,).
-    """
+    """Which components of cores are missed objects, from their (N,) pixels, border pixels and border pixels beside the mask."""
     return np.asarray((area >= MIN_AREA) & (contact < CONTACT * np.maximum(border, 1)), bool)
 
 
 def missed_objects(missed: NDArray[np.bool_], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Regions of missed pixels that are objects of their own.
-
-    Args:
-        missed: (H, W), pixels outside the mask that were called FN, or are.
-        mask: (H, W).
-
-    Returns:
-        Their numbers (H, W), from 1 without gaps; 0 elsewhere.
-    """
+    """Number the missed objects from 1 without gaps, 0 elsewhere; `missed` (H, W) lies outside `mask` (H, W)."""
     cores, border, contact = missed_cores(missed, mask)
     labels = label_components(cores)
     count = int(labels.max(initial=0)) + 1
@@ -105,12 +82,7 @@ def missed_objects(missed: NDArray[np.bool_], mask: NDArray[np.bool_]) -> NDArra
 
 
 def nearest_objects(labels: NDArray[_Label], reach: int = REACH) -> NDArray[_Label]:
-    """Territories: the label of the nearest object at most `reach` pixels away, outside objects; 0 elsewhere.
-
-    Args:
-        labels: integers (H, W), > 0 in objects.
-        reach: in pixels.
-    """
+    """Label of the nearest object at most `reach` pixels away, in pixels outside objects (label 0); 0 elsewhere."""
     nearest = np.zeros_like(labels)
     for top in range(0, len(labels), _STRIP):
         first = max(0, top - reach)
@@ -127,8 +99,8 @@ class MaskObjects:
     """The N objects of one mask.
 
     Attributes:
-        labels: int32 (H, W), the number of the object, from 1 to N; 0 outside the mask.
-        nearest: int32 (H, W), outside the mask, the number of the object in whose territory a pixel lies; 0 elsewhere.
+        labels: int32 (H, W), the object's number from 1 to N; 0 outside the mask.
+        nearest: int32 (H, W), outside the mask the number of the object whose territory a pixel lies in; 0 elsewhere.
     """
 
     labels: NDArray[np.int32]
@@ -136,13 +108,7 @@ class MaskObjects:
 
     @classmethod
     def of(cls, mask: NDArray[np.bool_], valid: NDArray[np.bool_], reach: int = REACH) -> "MaskObjects":
-        """Find the objects.
-
-        Args:
-            mask: bool (H, W).
-            valid: bool (H, W); other pixels are part of no object and no territory.
-            reach: how far a territory goes beyond its object, in pixels.
-        """
+        """Find the objects of a mask (H, W); invalid pixels belong to no object and no territory."""
         labels = label_components(mask & valid)
         nearest = nearest_objects(labels, reach)
         nearest[~valid] = 0
@@ -160,21 +126,16 @@ class MaskObjects:
     def counts(
         self, true: NDArray[np.floating], missing: NDArray[np.floating], missed: NDArray[np.int32]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Number of true pixels in each object, and of missing ones charged to it, expected or real.
+        """True pixels in each object and missing pixels charged to it, expected or real, (N,) each.
 
-        Args:
-            true: (H, W), P(TP), or 1 where the truth is.
-            missing: (H, W), P(FN), or 1 where a pixel is FN.
-            missed: (H, W), the missed objects, which are charged to no other; see `missed_objects`.
-
-        Returns:
-            Both (N,).
+        All arguments are (H, W): `true` is P(TP) or the ground truth, `missing` is P(FN) or FN, `missed` numbers the missed
+        objects.
         """
         charged = np.where(missed > 0, 0, self.nearest)
         return total(self.labels, true, len(self)), total(charged, missing, len(self))
 
     def iou(self, true: NDArray[np.float64], missing: NDArray[np.float64]) -> NDArray[np.float64]:
-        """IoU of each object with what it stands for, from its `counts`: true / (area + missing), (N,) in [0, 1]."""
+        """IoU of each object from its `counts`: true / (area + missing), (N,) in [0, 1]."""
         return true / (self.area + missing)
 
 
@@ -187,24 +148,14 @@ def total(labels: NDArray[np.int32], values: NDArray[np.floating], count: int) -
 def estimated_object_iou(
     objects: MaskObjects, probabilities: NDArray[np.float32], quality: NDArray[np.integer], valid: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Estimated IoU of each object.
-
-    Args:
-        objects: of the mask.
-        probabilities: float (4, H, W), calibrated.
-        quality: (H, W), quality codes.
-        valid: bool (H, W), pixels that count.
-
-    Returns:
-        (N,) in [0, 1].
-    """
+    """IoU of each object, (N,) in [0, 1], estimated from calibrated probabilities (4, H, W) and quality codes (H, W)."""
     inside = objects.labels > 0
     missed = missed_objects((quality == FN) & valid & ~inside, inside)
     return objects.iou(*objects.counts(probabilities[TP], probabilities[FN], missed))
 
 
 def true_object_iou(objects: MaskObjects, truth: NDArray[np.bool_], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """True IoU of each object, by the same rule; truth and valid are bool (H, W); (N,) in [0, 1]."""
+    """True IoU of each object by the same rule, (N,) in [0, 1]; truth and valid are (H, W)."""
     inside = objects.labels > 0
     missing = truth & valid & ~inside
     missed = missed_objects(missing, inside)

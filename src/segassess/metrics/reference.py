@@ -1,7 +1,6 @@
-"""The metric protocol of the published implementation, for comparison with its numbers only.
+"""The metric protocol of the published implementation, only for comparison with its numbers.
 
-It averages per-batch scores with 1e-9 added to every cell, so an absent class scores IoU 33.3 and F1 50, and its selection
-score is a mean of running means. Our own numbers are pooled (`metrics.confusion`).
+It averages per-batch scores with 1e-9 added to every cell, so an absent class has IoU 33.3 and F1 50. Our own numbers are pooled.
 """
 
 import torch
@@ -33,21 +32,21 @@ def _one_against_rest(confusion: Tensor, codes: list[int]) -> Tensor:
 
 
 class ReferenceProtocol:
-    """Accumulates batches the way the published evaluation does; scores are in percent."""
+    """Accumulates batches as the published evaluation does; scores are in percent."""
 
     def __init__(self) -> None:
         self._classes: list[Tensor] = []
         self._binary: list[Tensor] = []
 
     def update(self, predicted: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Score a batch: quality codes (B, H, W) int64, twice, and valid (B, H, W) bool."""
+        """Score a batch: quality codes int64 (B, H, W), predicted and true, and valid bool (B, H, W)."""
         confusion = confusion_matrix(predicted, target, valid).cpu()
         self._classes.append(torch.stack([_scores(_one_against_rest(confusion, [code])) for code in range(len(CLASS_NAMES))]))
         wrong = _one_against_rest(confusion, [FP, FN])
         self._binary.append((_scores(wrong) + _scores(wrong.flip(0, 1))) / 2)
 
     def compute(self) -> dict[str, float]:
-        """`<class>_<score>`, `mean_<score>`, `error_<score>` (means over batches, percent) and `selection`; {} without batches.
+        """Means over batches of `<class>_<score>`, `mean_<score>` and `error_<score>`, and `selection`; {} without batches.
 
         `selection` is the mean over batches of the running mean of FP IoU plus that of FN IoU, halved.
         """

@@ -1,4 +1,4 @@
-"""Whether probabilities of error mean what they say: reliability curves and the expected calibration error (ECE)."""
+"""Reliability of P(error): curves and the expected calibration error (ECE)."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,10 @@ BINS = 15
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Valid pixels by predicted P(error) = P(FP) + P(FN), in bins of equal width over [0, 1]; parts of the data add up.
+    """Valid pixels in bins of equal width by P(error) = P(FP) + P(FN); parts of the data add up.
 
-    Attributes:
-        outside: float64 (3, BINS), of pixels outside the mask, whose error is FN: number of pixels, sum of their P(error), and
-            number of them that are wrong.
-        inside: the same of pixels inside the mask, whose error is FP.
+    `outside` and `inside` the mask are float64 (3, BINS): number of pixels, sum of their P(error), and number of wrong pixels.
+    The error is FN outside and FP inside.
     """
 
     outside: NDArray[np.float64]
@@ -27,14 +25,7 @@ class Reliability:
 
     @classmethod
     def of(cls, probabilities: Tensor, mask: Tensor, truth: Tensor, valid: Tensor) -> "Reliability":
-        """Count a batch.
-
-        Args:
-            probabilities: float (B, 4, H, W); a pixel with NaN does not count.
-            mask: (B, 1, H, W), > 0 is foreground.
-            truth: the same.
-            valid: bool (B, 1, H, W), pixels that count.
-        """
+        """Count a batch: probabilities (B, 4, H, W), the rest (B, 1, H, W) with > 0 as foreground; NaN does not count."""
         error, inside = error_map(probabilities), mask[:, 0] > 0
         counted = valid[:, 0] & ~error.isnan()
         error, inside, wrong = error[counted].double(), inside[counted], (inside != (truth[:, 0] > 0))[counted]
@@ -45,7 +36,7 @@ class Reliability:
 
     @classmethod
     def none(cls) -> "Reliability":
-        """Of no pixel at all."""
+        """No pixels."""
         return cls(np.zeros((3, BINS)), np.zeros((3, BINS)))
 
     @property
@@ -66,27 +57,13 @@ class Reliability:
 
 
 def calibration_error(bins: NDArray[np.float64]) -> float:
-    """Expected calibration error (arXiv 1706.04599, section 2): |observed share of errors - mean P(error)|, mean over pixels.
-
-    Args:
-        bins: (3, BINS), see `Reliability`.
-
-    Returns:
-        In [0, 1], NaN without pixels.
-    """
+    """ECE (arXiv 1706.04599, section 2) of bins (3, BINS), in [0, 1]: mean over pixels of |share of errors - mean P(error)|."""
     pixels, predicted, wrong = bins
     return float(np.abs(wrong - predicted).sum() / pixels.sum()) if pixels.any() else float("nan")
 
 
 def reliability_curve(bins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean P(error), observed share of errors, and number of pixels of each bin.
-
-    Args:
-        bins: (3, BINS), see `Reliability`.
-
-    Returns:
-        float64 (3, BINS); the first two rows are NaN where a bin is empty.
-    """
+    """Mean P(error), observed share of errors (both NaN in empty bins) and number of pixels, (3, BINS) like the argument."""
     pixels, predicted, wrong = bins
     some = np.where(pixels > 0, pixels, np.nan)
     return np.stack([predicted / some, wrong / some, pixels])

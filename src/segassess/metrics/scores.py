@@ -1,4 +1,4 @@
-"""How well estimated scores of masks agree with the true ones."""
+"""Agreement of estimated scores of masks with the true ones."""
 
 import math
 from collections.abc import Sequence
@@ -7,16 +7,8 @@ import torch
 
 
 def score_agreement(estimated: Sequence[float], true: Sequence[float]) -> dict[str, float]:
-    """How well estimated scores agree with the true ones.
-
-    Args:
-        estimated: N scores.
-        true: N scores; those that are NaN (undefined, as the IoU where neither truth nor mask is) are left out.
-
-    Returns:
-        `mae`, `pearson`, `spearman` (NaN where undefined) and `number`, of those that were counted.
-    """
-    # Slow to import, and needed only where the truth is known.
+    """`mae`, `pearson`, `spearman` (NaN where undefined) and `number` of pairs; a NaN true score does not count."""
+    # Slow to import, and needed only with ground truth.
     from torchmetrics.functional import mean_absolute_error, pearson_corrcoef, spearman_corrcoef
 
     pairs = torch.tensor([pair for pair in zip(estimated, true, strict=True) if not math.isnan(pair[1])])

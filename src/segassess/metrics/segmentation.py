@@ -1,4 +1,4 @@
-"""Metrics of masks against truth: mask IoU and boundary IoU, pooled over the data set and all ranks."""
+"""Mask IoU and boundary IoU of masks, pooled over the data set and all ranks."""
 
 import torch
 from torch import Tensor
@@ -7,35 +7,28 @@ from torchmetrics import Metric
 
 from segassess.metrics.confusion import binary_scores
 
-# Width of the boundary region as a share of the image's diagonal, as in arXiv 2103.16562.
+# Share of the image's diagonal (arXiv 2103.16562).
 BOUNDARY_SHARE = 0.02
 
 
 def boundary_region(mask: Tensor) -> Tensor:
-    """Pixels of a mask within d of its boundary, d = 2 % of the image's diagonal, at least 1 px (arXiv 2103.16562, section 4).
+    """Pixels of a mask, bool (B, 1, H, W), within 2 % of the image's diagonal, at least 1 px, of its boundary.
 
-    The mask minus its erosion by a square of side 2 d + 1; what lies outside the image counts as background.
-
-    Args:
-        mask: bool (B, 1, H, W).
-
-    Returns:
-        bool (B, 1, H, W).
+    The mask minus its erosion by a square; outside the image is background (arXiv 2103.16562, section 4).
     """
     height, width = mask.shape[-2:]
     distance = max(1, round(BOUNDARY_SHARE * (height**2 + width**2) ** 0.5))
     background = F.pad(1 - mask.float(), (distance,) * 4, value=1.0)
-    # A square window is two lines of pixels one after the other.
+    # Two passes, by column and by row, equal one square window.
     side = 2 * distance + 1
     near = F.max_pool2d(F.max_pool2d(background, (side, 1), stride=1), (1, side), stride=1)
     return mask & (near > 0)
 
 
 class SegmentationMetrics(Metric):
-    """Scores of masks against truth.
+    """Scores of masks against ground truth, in [0, 1], NaN where there is nothing to count.
 
-    `compute` gives iou, f1, precision, recall and accuracy of the object, mean_iou over object and background, and
-    boundary_iou; each in [0, 1], NaN where there is nothing to count.
+    iou, f1, precision, recall, accuracy of the object, mean_iou over object and background, and boundary_iou.
     """
 
     full_state_update = False

@@ -22,6 +22,13 @@ class Compact:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Twin:
+    """An encoder of the image, and a light one of the mask, joined at every stride."""
+
+    name: Literal["twin"] = option("The composition that this file is for; another one is assessor=NAME.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class SegAssess:
     """The paper's composition."""
 
@@ -54,4 +61,4 @@ class AqsNet:
     width: int = option("Channels of the fused features; each scale of the encoder has half as many.", multiple=2, low=2)
 
 
-AssessorOptions: TypeAlias = Compact | SegAssess | ConcatUnet | AqsNet
+AssessorOptions: TypeAlias = Compact | Twin | SegAssess | ConcatUnet | AqsNet

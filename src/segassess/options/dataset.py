@@ -102,4 +102,14 @@ class ExtendedTiles(Dataset):
     )
 
 
-DatasetOptions: TypeAlias = FolderTiles | SharedTiles | SyntheticTiles | ExtendedTiles | Dataset
+@dataclass(frozen=True, kw_only=True)
+class JoinedTiles(Dataset):
+    """Several data sets as one."""
+
+    _target_: Literal["segassess.data.extended_tiles.JoinedTiles"] = option("The class of its tiles.")
+    parts: Mapping[str, FolderTiles | SharedTiles | SyntheticTiles | Dataset | None] = option(
+        "Data sets by a name; each split holds the tiles of all of them."
+    )
+
+
+DatasetOptions: TypeAlias = FolderTiles | SharedTiles | SyntheticTiles | ExtendedTiles | JoinedTiles | Dataset

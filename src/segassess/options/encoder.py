@@ -16,6 +16,11 @@ class EfficientNetLite0:
     freeze_norm: bool = option(
         "Keep batch statistics fixed in training, so that it does not depend on the batch or on the number of processes."
     )
+    frozen_stages: int = option(
+        "First stages of the backbone, with its stem, that keep their weights in training; two save a third of a step.",
+        low=0,
+        high=7,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,8 @@ class SamplingSettings(Settings):
         high=1,
     )
     geometric: float = option("Probability of a random scaling, rotation and shift; the reference has none.", 0.0, low=0, high=1)
+    scale: float = option("Probability of a view at another ground resolution; needs crop.", 0.0, low=0, high=1)
+    gsd: tuple[float, float] = option("Finest and coarsest of these, metres per pixel.", (0.05, 1.0), above=0, ascending=True)
     cross_fit: bool = option("Refuse masks that were drawn by segmenters which had learned from the same image.", True)
     online: bool = option("Draw masks in the training step; sampling=ams_online sets it.", False)
     selection_share: float = option(
@@ -38,6 +40,12 @@ class SamplingSettings(Settings):
         high=0.5,
     )
     cache: bool = option("Keep tiles in memory.", True)
+
+    def fault(self) -> str | None:
+        """See the base class."""
+        if self.scale and self.crop is None:
+            return "sampling.scale needs sampling.crop; set the side of the views in pixels."
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,28 +16,22 @@ from segassess.files import atomic_path, fault_of_disk
 from segassess.findings.table import FindingsTable, crs_text, placed
 from segassess.raster import Georeference
 
-# A GeoPackage says when it was written; said so, the same findings are the same file.
+# A GeoPackage stores when it was written; with one date, equal findings give equal files.
 _DATE, _EPOCH = "OGR_CURRENT_DATE", "1970-01-01T00:00:00.000Z"
-# Bytes that a GeoPackage needs without a feature, and room for its journal.
+# Bytes of a GeoPackage without features and of its journal.
 _SMALLEST = 2**20
-# Features that are written at once: outlines of a city do not fit into memory.
+# Features written at once, because the outlines of a city do not fit into memory.
 _CHUNK = 20_000
-# What a GeoPackage calls two columns of its own, and what a column of the same name is called in front.
+# Two columns that a GeoPackage has itself, and the prefix for columns of the same name.
 _RESERVED, _PREFIX = ("fid", "geom"), "layer_"
 
 
 def write_layer(path: str | Path, table: FindingsTable, georeference: Georeference | None, simplify_px: float = 0.0) -> None:
-    """Write findings as a layer that has the name of the file.
+    """Write findings as a layer that is named after the file.
 
-    Args:
-        path: ends in .gpkg (CRS of the image) or .geojson (WGS 84; pixel coordinates of an image without CRS).
-        table: what was found; columns may be masked where there is no value.
-        georeference: of the image; None keeps pixel coordinates, x to the right and y downwards from its upper left corner.
-        simplify_px: outlines may leave their pixels' edges by so much.
-
-    Raises:
-        RequestError: if the folder cannot be written to.
-        OutputError: if the disk is full.
+    `path` ends in .gpkg (CRS of the image) or .geojson (WGS 84 if the image has a CRS). Without a georeference, coordinates are
+    pixels, x to the right and y downwards from the upper left corner. Columns may be masked arrays. Outlines may leave the edges
+    of pixels by `simplify_px`. Raises RequestError if the folder cannot be written to, OutputError if the disk is full.
     """
     path, crs = Path(path), crs_text(georeference)
     geojson = path.suffix == ".geojson"
@@ -47,7 +41,7 @@ def write_layer(path: str | Path, table: FindingsTable, georeference: Georeferen
         warnings.filterwarnings("ignore", "'crs' was not provided")
         # GDAL makes the file itself.
         beside.unlink()
-        # One chunk there is at least, of an empty layer.
+        # An empty layer has one chunk.
         for first in range(0, max(len(table), 1), _CHUNK):
             part = slice(first, first + _CHUNK)
             outlines = table.outlines(part)
@@ -74,13 +68,9 @@ def write_layer(path: str | Path, table: FindingsTable, georeference: Georeferen
 
 
 def with_attributes(table: FindingsTable, attributes: Mapping[str, NDArray[Any]]) -> FindingsTable:
-    """A table with further columns, whose names differ from those before and from one another.
+    """A table with further columns, (N,) values by name, which may be masked.
 
-    To a GeoPackage, `Name` and `name` are one; a column whose name is taken has `layer_` put before it.
-
-    Args:
-        table: the table.
-        attributes: by name, (N,) values, masked where there is none.
+    To a GeoPackage, `Name` and `name` are one; a column whose name is taken gets the prefix `layer_`.
     """
     used = {*table.columns, *_RESERVED}
     renamed: dict[str, NDArray[Any]] = dict(table.columns)
@@ -94,7 +84,7 @@ def with_attributes(table: FindingsTable, attributes: Mapping[str, NDArray[Any]]
 
 @contextmanager
 def _dated_epoch() -> Iterator[None]:
-    """Have GDAL write one date for the length of the block; it is an option of the whole process, which others write in too."""
+    """Make GDAL write one date within the block; the option belongs to the whole process, so it is restored."""
     before = pyogrio.get_gdal_config_option(_DATE)
     pyogrio.set_gdal_config_options({_DATE: _EPOCH})
     try:
@@ -104,7 +94,7 @@ def _dated_epoch() -> Iterator[None]:
 
 
 def _multi(geometries: NDArray[Any]) -> NDArray[Any]:
-    """Multipolygons, because a layer has one type."""
+    """Multipolygons, because a layer has one geometry type."""
     single = shapely.get_type_id(geometries) == shapely.GeometryType.POLYGON
     result = geometries.copy()
     for index in np.flatnonzero(single):

@@ -1,7 +1,4 @@
-"""Pictures that show at a glance what was judged and how: image, mask, quality map and error map side by side.
-
-Only Pillow and numpy are needed, and Pillow's own font, so that panels look the same on every machine.
-"""
+"""Panels show image, mask, quality map and error map side by side; Pillow's own font looks the same on every machine."""
 
 import math
 from collections.abc import Sequence
@@ -30,16 +27,16 @@ _MARGIN, _GAP = 28, 20
 _TITLE_SIZE, _HEADING_SIZE, _TEXT_SIZE = 24, 17, 15
 _SWATCH = 18
 
-# The image shines through, so that one sees what was judged, and less so under errors, which are what one looks for.
+# The image shines through, less so under errors, which matter most.
 _OPACITY = {TP: 0.5, FP: 0.85, FN: 0.85, TN: 0.0}
 
 # A reduced pixel gets the class with the largest share of it; thin errors along outlines would never win unweighted.
 _WEIGHT = {TP: 1.0, FP: 2.0, FN: 2.0, TN: 1.0, NOT_ASSESSED: 1.0}
 
-# The grey that a photo is on average once it is made the ground of a quality map.
+# Average grey of a photo under a quality map.
 _GROUND: Colour = (150, 150, 150)
 
-# Anchors of a dark-to-bright scale of even steps in lightness, in the manner of inferno: dark blue, purple, red, orange, cream.
+# Anchors of a scale like inferno, with even steps in lightness: dark blue, purple, red, orange, cream.
 _SCALE_ANCHORS: tuple[Colour, ...] = (
     (6, 6, 24),
     (44, 16, 84),
@@ -80,24 +77,12 @@ def render_panel(
     estimated_iou: float | None = None,
     truth_quality: ArrayLike | None = None,
 ) -> Image.Image:
-    """Image | mask over image | quality map | error map (| true quality map), with title, legend and notes.
+    """Image | mask over image | quality map | error map (| true quality map), with title, legend and notes, as RGB.
 
-    Args:
-        image: float (H, W, 3) in [0, 1].
-        mask: (H, W), > 0 is foreground.
-        quality: (H, W) codes TP=0, FP=1, TN=2, FN=3, 255 = not assessed.
-        error: float (H, W) in [0, 1], P(FP) + P(FN); NaN and pixels that were not assessed have no colour.
-        title: one line, cut off where the panel ends.
-        notes: sentences for the foot of the panel.
-        estimated_iou: in [0, 1], shown beside the title; None or NaN: not shown.
-        truth_quality: (H, W) codes of the true quality map, where the truth is known.
-
-    Returns:
-        RGB picture. Tiles are magnified by a whole factor (nearest) until their longest side has at least 320 px; large images
-        are reduced to 640 px.
-
-    Raises:
-        ValueError: if the shapes differ or are empty.
+    `image` is float (H, W, 3) in [0, 1], all other planes are (H, W): `mask` > 0 is foreground, `quality` and `truth_quality`
+    hold codes with 255 = not assessed, `error` is P(error) in [0, 1]; NaN and pixels that were not assessed have no colour. The
+    title is cut off where the panel ends. Tiles are magnified by a whole factor (nearest) to at least 320 px on the longest side;
+    large images are reduced to 640 px. Raises ValueError if the shapes differ or are empty.
     """
     colours = np.nan_to_num(np.asarray(image, dtype=np.float32)).clip(0, 1)
     inside, codes, probability = np.asarray(mask) > 0, np.asarray(quality), np.asarray(error, dtype=np.float32)
@@ -141,12 +126,9 @@ def _resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def mask_over(photo: Image.Image, inside: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
-    """The image with the mask lightly filled and outlined in yellow; between dark lines where there is room for them.
+    """The image with the mask lightly filled and outlined in yellow, between dark lines where there is room for them.
 
-    Args:
-        photo: the image at the size of the picture.
-        inside: (H, W) in pixels of the image.
-        size: width and height of the picture.
+    `photo` has the `size` (width, height) of the picture already; `inside` is (H, W) in pixels of the image.
     """
     shown = np.asarray(_resized(Image.fromarray(inside.astype(np.uint8) * 255), size)) >= 128
     pixels = np.asarray(photo, dtype=np.float32)
@@ -170,13 +152,7 @@ def _eroded(inside: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
 
 
 def quality_over(photo: Image.Image, codes: NDArray[np.generic], size: tuple[int, int]) -> Image.Image:
-    """Classes over the greyed image; what was not assessed is striped.
-
-    Args:
-        photo: the image at the size of the picture.
-        codes: (H, W) quality map in pixels of the image.
-        size: width and height of the picture.
-    """
+    """Classes over the greyed image, stripes where not assessed; `codes` (H, W), the rest as in `mask_over`."""
     table = np.zeros((256, 4), np.uint8)
     for code, opacity in _OPACITY.items():
         table[code] = (*CLASS_COLOURS[code][:3], round(255 * opacity))
@@ -204,7 +180,7 @@ def _resized_codes(codes: NDArray[np.generic], size: tuple[int, int]) -> NDArray
 def _error_picture(probability: NDArray[np.float32], assessed: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
     known = np.where(assessed, np.nan_to_num(probability), 0).clip(0, 1).astype(np.float32)
     share = np.asarray(_resized(Image.fromarray(assessed.astype(np.float32)), size))
-    # Averaged over what was assessed only, or borders would look better than they are.
+    # Averaged over assessed pixels only, or borders would look better than they are.
     shown = np.asarray(_resized(Image.fromarray(known), size)) / np.maximum(share, 1e-6)
     picture = Image.fromarray(ERROR_SCALE[np.rint(shown.clip(0, 1) * 255).astype(np.uint8)])
     return _striped_where(picture, share < 0.5)
@@ -282,7 +258,7 @@ def _draw_colour_bar(panel: Image.Image, corner: tuple[int, int], width: int) ->
 
 
 def _legend(codes: NDArray[np.generic], true_codes: NDArray[np.generic] | None) -> list[tuple[Image.Image, str]]:
-    """Swatches as they look on the quality map, and names of the classes with their shares of what was assessed."""
+    """Swatches as on the quality map, and class names with their shares of the assessed pixels."""
     entries = []
     for code in (TP, FP, FN, TN):
         opacity = _OPACITY[code]

@@ -1,7 +1,4 @@
-"""Write rasters row by row so that they appear whole or not at all.
-
-Rasters are Cloud Optimized GeoTIFFs: tiled, compressed, with overviews, on the grid of the image.
-"""
+"""Write Cloud Optimized GeoTIFFs (tiled, compressed, with overviews) row by row; they appear whole or not at all."""
 
 import errno
 import warnings
@@ -32,26 +29,16 @@ _CACHE = 128 * 2**20
 
 @dataclass(frozen=True)
 class RasterKind:
-    """How a raster of one uint8 band presents itself.
+    """How a raster of one uint8 band presents itself."""
 
-    Attributes:
-        description: name of the band.
-        resampling: of its overviews, a GDAL name.
-        palette: RGBA by value, or None. TIFF palettes have no alpha, so what is transparent here is opaque to programs that show
-            the file without a style of their own.
-        labels: of the values that a legend lists.
-        scale: of the values, or None.
-        nodata: None if all values are data.
-        tags: metadata that every raster of the kind has.
-    """
-
-    description: str
-    resampling: str = "MODE"
+    description: str  # name of the band
+    resampling: str = "MODE"  # of the overviews, a name of GDAL
+    # RGBA by value. TIFF palettes have no alpha: transparent values are opaque where the style is not used.
     palette: Mapping[int, tuple[int, int, int, int]] | None = None
-    labels: Mapping[int, str] = field(default_factory=dict)
-    scale: float | None = None
-    nodata: int | None = NODATA
-    tags: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[int, str] = field(default_factory=dict)  # legend by value
+    scale: float | None = None  # of the values
+    nodata: int | None = NODATA  # None if all values are data
+    tags: Mapping[str, str] = field(default_factory=dict)  # metadata of every raster of the kind
 
 
 _CLASSES = [f"{code}={CLASS_NAMES[code]} ({CLASS_LABELS[code]})" for code in range(NUM_CLASSES)]
@@ -103,7 +90,7 @@ class RowWriter:
 
     @property
     def done(self) -> int:
-        """Rows that were written."""
+        """Number of rows written."""
         return self._top
 
 
@@ -111,25 +98,15 @@ class RowWriter:
 def open_raster(path: str | Path, kind: RasterKind, grid: Grid, tags: Mapping[str, str] | None = None) -> Iterator[RowWriter]:
     """A raster to write row by row; it appears at `path` when the block ends well, with all its rows.
 
-    Rows go to a plain file beside it, which is copied to its final layout in the end, so twice the space is needed for a moment;
-    neither step holds more than a few blocks in memory. What was written is read back and compared before it appears, because
-    GDAL does not always say that a disk is full.
-
-    Args:
-        path: the GeoTIFF to write.
-        kind: how it presents itself.
-        grid: its size and place.
-        tags: metadata of the file (model hash, version, decoding, ...).
-
-    Raises:
-        RequestError: if the folder cannot be written to.
-        OutputError: if the disk is full.
-        ValueError: if rows are missing at the end.
+    Rows go to a plain file beside it, which is copied to the final layout in the end: this takes twice the space for a moment,
+    but only a few blocks of memory. The copy is read back and compared before it appears, because GDAL does not always report a
+    full disk. `tags` become metadata of the file. Raises RequestError if the folder cannot be written to, OutputError if the disk
+    is full, ValueError if rows are missing at the end.
     """
     place = {} if grid.georeference is None else {"crs": grid.georeference.crs, "transform": grid.georeference.transform}
     layout = {"height": grid.height, "width": grid.width, "count": 1, "dtype": "uint8", "nodata": kind.nodata, **place}
     layout |= {"driver": "GTiff", "tiled": True, "compress": "deflate", "zlevel": 1, "bigtiff": "if_safer"}
-    # Differences of neighbours help smooth probabilities, but only lengthen runs of equal codes.
+    # Differences of neighbours shorten smooth probabilities, but lengthen runs of equal codes.
     options = {"BLOCKSIZE": _TILE, "COMPRESS": "DEFLATE", "PREDICTOR": "NO" if kind.scale is None else "YES"}
     options |= {"BIGTIFF": "IF_SAFER", "OVERVIEW_RESAMPLING": kind.resampling}
     with (
@@ -154,7 +131,7 @@ def open_raster(path: str | Path, kind: RasterKind, grid: Grid, tags: Mapping[st
                 raise ValueError(f"{path} got {writer.done} of {grid.height} rows.")
             rasterio.shutil.copy(plain, beside, driver="COG", **options)
             if _checksum(beside) != writer.checksum:
-                raise OSError(errno.ENOSPC, "what was written could not be read back; the disk may be full")
+                raise OSError(errno.ENOSPC, "the file could not be read back; the disk may be full")
         except RasterioError as error:
             needed = grid.height * grid.width // 8 + 2**20
             raise fault_of_disk(beside.parent, needed, f"GDAL could not write it: {error}") from error
@@ -178,20 +155,7 @@ def write_raster(
     georeference: Georeference | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a raster that is in memory.
-
-    Args:
-        path: the GeoTIFF to write.
-        kind: how it presents itself.
-        data: uint8 (H, W).
-        georeference: of the image, or None.
-        tags: metadata of the file.
-
-    Raises:
-        RequestError: if the folder cannot be written to.
-        OutputError: if the disk is full.
-        ValueError: if the data are no such array.
-    """
+    """Write `data`, uint8 (H, W), as `open_raster` does; raises ValueError for another dtype or shape."""
     rows = np.asarray(data)
     if rows.ndim != 2 or rows.dtype != np.uint8:
         raise ValueError(f"{kind.description} must be uint8 (H, W), not {rows.dtype} {rows.shape}.")
@@ -201,16 +165,9 @@ def write_raster(
 
 @contextmanager
 def open_maps(folder: Path, grid: Grid, tags: Mapping[str, str]) -> Iterator[Callable[[JudgedBand], None]]:
-    """Take the bands of a mask from top to bottom, and leave `quality.tif`, `error.tif`, `refined.tif` and `quality.qml`.
+    """Take the bands of a mask from top to bottom for `quality.tif`, `error.tif`, `refined.tif` and their QGIS styles.
 
-    Args:
-        folder: where they go.
-        grid: of the image.
-        tags: metadata of the files.
-
-    Raises:
-        RequestError: if the folder cannot be written to.
-        OutputError: if the disk is full.
+    For `tags` and errors see `open_raster`.
     """
     with ExitStack() as stack:
         quality, error, refined = (
@@ -228,14 +185,10 @@ def open_maps(folder: Path, grid: Grid, tags: Mapping[str, str]) -> Iterator[Cal
 
 
 def write_style(path: str | Path, kind: RasterKind) -> None:
-    """Write a QGIS style: a short legend, and transparency, which a TIFF's palette cannot have.
+    """Write a QGIS style (.qml): a short legend, and transparency, which a TIFF palette cannot have.
 
-    Args:
-        path: the .qml file to write; QGIS finds it if it has the name of the raster.
-        kind: of the raster, with labels or a scale.
-
-    Raises:
-        RequestError: if the folder cannot be written to.
+    `kind` has labels or a scale. QGIS finds a style that has the name of the raster. Raises RequestError if the folder cannot be
+    written to.
     """
     root = ElementTree.Element("qgis", version="3.22")
     common = {"band": "1", "opacity": "1", "alphaBand": "-1"}

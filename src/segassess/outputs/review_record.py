@@ -1,4 +1,4 @@
-"""What `predict.py` keeps of each mask for the review page, and the page of all of them."""
+"""Records of judged masks for the review page, and the page of all of them."""
 
 import json
 import math
@@ -21,15 +21,7 @@ _KEPT = ("tile", "left", "top", "right", "bottom", "x", "y", "estimated_iou", "e
 def reviewed_mask(
     name: str, source: str, grid: Grid, tiles: Sequence[Mapping[str, Any]], pictures: dict[str, TilePicture]
 ) -> ReviewedMask:
-    """What the page shows of a mask.
-
-    Args:
-        name: of the scene.
-        source: of the mask.
-        grid: of the scene.
-        tiles: rows of all its review tiles, see `JudgedMask.tiles`.
-        pictures: of some of them.
-    """
+    """What the page shows of a mask, of all its `JudgedMask.tiles` and pictures of some of them."""
     rows = [{**{column: row[column] for column in _KEPT}, "lon": None, "lat": None} for row in tiles]
     _add_degrees(rows, grid)
     for row in rows:
@@ -46,14 +38,9 @@ def keep_review(folder: Path, mask: ReviewedMask) -> None:
 
 
 def write_page(output: Path, places: Sequence[Path], rows: Sequence[Mapping[str, Any]], about: str, pictures: int) -> None:
-    """Write `report.html`.
+    """Write `report.html`, with pictures of at most so many tiles.
 
-    Args:
-        output: where it goes.
-        places: folders of the maps of all masks.
-        rows: their scores.
-        about: a sentence on how they were judged.
-        pictures: of at most so many tiles.
+    `places` are the folders of all masks, `rows` their scores; `about` is a sentence on how they were judged.
     """
     masks = [json.loads((place / REVIEW).read_text(encoding="utf-8")) for place in places]
     errors = sum(row["error_area_px"] for row in rows if not math.isnan(row["error_area_px"]))
@@ -70,7 +57,7 @@ def write_page(output: Path, places: Sequence[Path], rows: Sequence[Mapping[str,
 
 
 def _add_degrees(rows: list[dict[str, Any]], grid: Grid) -> None:
-    """Longitude and latitude of the centres, where they are known."""
+    """Add longitude and latitude of the centres where they are known."""
     if grid.georeference is None or grid.georeference.crs is None or not rows:
         return
     places = grid.georeference.degrees(np.array([(row["x"], row["y"]) for row in rows]))

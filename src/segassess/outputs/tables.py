@@ -1,4 +1,4 @@
-"""Tables as files: CSV with a sensible number of digits, and Parquet, with all of them, on request."""
+"""Tables as files: CSV with a sensible number of digits, and on request Parquet with all of them."""
 
 import csv
 import math
@@ -20,18 +20,10 @@ def number(value: float) -> str:
 
 
 def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, parquet: bool = False) -> None:
-    """Write rows as CSV.
+    """Write rows as CSV, and as Parquet beside it on request; missing values, None and NaN become empty cells.
 
-    Args:
-        path: the .csv file to write.
-        columns: in this order.
-        rows: values by column; missing values, None and NaN become empty cells.
-        parquet: write a .parquet file of the same name as well.
-
-    Raises:
-        ConfigError: if Parquet is asked for and pyarrow is not installed.
-        RequestError: if the folder cannot be written to.
-        ValueError: if a row has another column.
+    Raises ConfigError if pyarrow is missing, RequestError if the folder cannot be written to, ValueError if a row has another
+    column.
     """
     path, rows = Path(path), list(rows)
     with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
@@ -53,11 +45,7 @@ def _write_parquet(path: Path, columns: Sequence[str], rows: Sequence[Mapping[st
 
 
 def require_parquet() -> None:
-    """Make sure that Parquet can be written.
-
-    Raises:
-        ConfigError: if not.
-    """
+    """Raise ConfigError if pyarrow is missing."""
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError as error:
@@ -69,7 +57,7 @@ def _stored(value: Any) -> Any:
 
 
 def table_cell(value: Any, digits: int = 6) -> str:
-    """A value as the cell of a table: numbers with so many digits, nothing for None and NaN."""
+    """A value as text, numbers with so many significant digits; empty for None and NaN."""
     if value is None:
         return ""
     if isinstance(value, str | int):
@@ -78,14 +66,9 @@ def table_cell(value: Any, digits: int = 6) -> str:
 
 
 def write_scores(path: str | Path, rows: Iterable[Mapping[str, object]], *, parquet: bool = False) -> None:
-    """Write the table of scores, worst mask first; see `write_table`.
+    """Write the table of scores (`SCORE_COLUMNS`), worst mask first; see `write_table`.
 
     Sorted by estimated IoU; equal ones (an empty mask always has 0) by error share, largest first; unknown IoU last.
-
-    Args:
-        path: the CSV file to write.
-        rows: values by column (`SCORE_COLUMNS`).
-        parquet: write a .parquet file as well.
     """
     write_table(path, SCORE_COLUMNS, sorted(rows, key=_badness), parquet=parquet)
 

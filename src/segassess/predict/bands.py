@@ -1,4 +1,4 @@
-"""Where judged bands of rows are kept until the raster is whole."""
+"""Stores that keep judged bands of rows until the raster is whole."""
 
 import hashlib
 import shutil
@@ -13,27 +13,22 @@ from segassess.findings.bands import JudgedBand
 
 
 class KeepsBands(Protocol):
-    """Where judged bands are kept until the raster is whole; see `BandStore` and `BandsInMemory`."""
+    """Keeps judged bands until the raster is whole; bands count from 0 at the top."""
 
     def has(self, index: int) -> bool:
-        """Whether the band of all masks is there."""
+        """Whether the band is there for all masks."""
 
     def save(self, index: int, bands: Sequence[JudgedBand]) -> None:
-        """Keep a band of each mask, in the order of the sources."""
+        """Keep the band of each mask, in the order of the sources."""
 
     def load(self, index: int, source: str) -> JudgedBand:
-        """A band of one mask."""
+        """The band of one mask."""
 
 
 class BandStore:
-    """Judged bands on disk, so that an interrupted run goes on where it was, and several processes can share a raster.
+    """Judged bands on disk, so that an interrupted run continues and several processes can share a raster.
 
-    A band appears whole or not at all. Bands of different requests lie in different folders, so none is taken for another's.
-
-    Args:
-        folder: where to keep them.
-        fingerprint: of the request.
-        sources: names of the masks.
+    A band appears whole or not at all. Each request, known by its `fingerprint`, has its own subfolder.
     """
 
     def __init__(self, folder: Path, fingerprint: str, sources: Sequence[str]) -> None:
@@ -53,27 +48,18 @@ class BandStore:
             shutil.rmtree(self.folder)
 
     def has(self, index: int) -> bool:
-        """Whether the band of all masks is there."""
+        """See `KeepsBands`."""
         return all(self._path(index, source).is_file() for source in self._sources)
 
     def save(self, index: int, bands: Sequence[JudgedBand]) -> None:
-        """Keep a band of each mask, in the order of the sources.
-
-        Raises:
-            RequestError: if the folder cannot be written to.
-            OutputError: if the disk is full.
-        """
+        """See `KeepsBands`; raises RequestError if the folder cannot be written to, OutputError if the disk is full."""
         for source, band in zip(self._sources, bands, strict=True):
             content = {**vars(band), "mask": np.packbits(band.mask, axis=1)}
             with atomic_path(self._path(index, source)) as beside, beside.open("wb") as file:
                 np.savez_compressed(file, **content)
 
     def load(self, index: int, source: str) -> JudgedBand:
-        """A band of one mask.
-
-        Raises:
-            OSError: if it is not there or cannot be read.
-        """
+        """See `KeepsBands`; raises OSError if the band is missing or cannot be read."""
         with np.load(self._path(index, source)) as stored:
             content = {name: stored[name] for name in stored.files}
         width = content["quality"].shape[1]
@@ -82,29 +68,25 @@ class BandStore:
         return JudgedBand(**content)
 
     def _path(self, index: int, source: str) -> Path:
-        # Sources may hold what a file's name may not.
+        # A source may contain characters that a file name may not.
         return self.folder / hashlib.sha256(source.encode()).hexdigest()[:12] / f"band_{index:06d}.npz"
 
 
 class BandsInMemory:
-    """Keeps judged bands as they are, of rasters that fit into memory.
-
-    Args:
-        sources: names of the masks.
-    """
+    """Judged bands in memory, for rasters that fit into it."""
 
     def __init__(self, sources: Sequence[str]) -> None:
         self._sources = list(sources)
         self._bands: dict[int, list[JudgedBand]] = {}
 
     def has(self, index: int) -> bool:
-        """Whether the band of all masks is there."""
+        """See `KeepsBands`."""
         return index in self._bands
 
     def save(self, index: int, bands: Sequence[JudgedBand]) -> None:
-        """Keep a band of each mask, in the order of the sources."""
+        """See `KeepsBands`."""
         self._bands[index] = list(bands)
 
     def load(self, index: int, source: str) -> JudgedBand:
-        """A band of one mask."""
+        """See `KeepsBands`."""
         return self._bands[index][self._sources.index(source)]

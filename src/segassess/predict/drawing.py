@@ -1,4 +1,4 @@
-"""Draw a segmenter's masks beside a data set, with a record of who drew them; resumable."""
+"""Draw a segmenter's masks beside a data set, with a record of who drew them; an interrupted run continues."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,23 +30,14 @@ SEGMENTER_TAG = "SEGASSESS_SEGMENTER"
 
 @dataclass(frozen=True)
 class DrawnMasks:
-    """What `draw_masks` did in one split.
-
-    Attributes:
-        split: the split.
-        masks: number of masks there are now.
-        skipped: how many of them were complete from an earlier run.
-        seen: number of masks by what the network had to do with the image ("trained", "selected", "no").
-        scores: of all masks whose tile has truth; see `SegmentationMetrics`.
-        failures: tiles without a mask, and why.
-    """
+    """What `draw_masks` did in one split."""
 
     split: str
-    masks: int
-    skipped: int
-    seen: dict[str, int]
-    scores: dict[str, float]
-    failures: tuple[FailedInput, ...]
+    masks: int  # that there are now
+    skipped: int  # of these, complete from an earlier run
+    seen: dict[str, int]  # masks by what their network had to do with the image: "trained", "selected", "no"
+    scores: dict[str, float]  # of masks whose tile has ground truth, see `SegmentationMetrics`
+    failures: tuple[FailedInput, ...]  # tiles without a mask, and why
 
 
 def draw_masks(
@@ -62,21 +53,12 @@ def draw_masks(
 ) -> DrawnMasks:
     """Write the masks of a split to `tileset.mask_folder(split, name)`, each by the network that may segment its tile.
 
-    A mask is skipped if the record says that the same network drew it with the same threshold. One that an interrupted run
-    wrote, but did not come to record, is drawn again.
+    A mask is skipped if the record says that the same network drew it with the same threshold. A mask without a record, as an
+    interrupted run leaves it, is drawn again. `overwrite` draws all masks and also replaces those of unknown origin. `threshold`
+    applies to the probability; None is the segmenter's own. `probabilities` also writes `probability/<tile name>.tif` beside the
+    masks. `on_tile` is called after each tile. The networks move to `device`.
 
-    Args:
-        fitted: the segmenter's networks; they are moved to `device`.
-        tileset: the data set.
-        split: its split.
-        device: where to compute.
-        threshold: of the probability; None is the one that the segmenter was trained for.
-        probabilities: write `probability/<tile name>.tif` beside the masks as well.
-        overwrite: draw every mask anew, also in place of masks of unknown origin, whose files are removed.
-        on_tile: called after each tile.
-
-    Raises:
-        RequestError: if the split is missing, or there are masks of this source that are not in the record.
+    Raises RequestError if the split is missing, or holds masks of this source that the record does not list.
     """
     limit = fitted.threshold if threshold is None else threshold
     tiles, folder = tileset.tiles(split), tileset.mask_folder(split, fitted.name)
@@ -134,7 +116,7 @@ def _score(metrics: SegmentationMetrics, tile: Tile, mask: NDArray[np.bool_]) ->
 
 
 def _records_to_replace(folder: Path) -> dict[str, MaskRecord]:
-    """Rows of masks that are all drawn anew; what is no record of ours is removed."""
+    """The records of masks that are all drawn again; removes an unreadable record."""
     try:
         return read_records(folder)
     except InputError:
@@ -152,7 +134,7 @@ def _refuse_unknown(tiles: Sequence[Tile], source: str, records: dict[str, MaskR
 
 
 def _drawn_here(path: Path, source: str) -> bool:
-    """Whether a mask says of itself that this program drew it."""
+    """Whether the tags of a mask say that this program drew it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:

@@ -1,4 +1,4 @@
-"""Judge the masks of one image into a folder: bands that are kept, files in the end, and a record that says that all is there."""
+"""Judge the masks of one image into a folder: bands first, then files, then a record that marks the result as complete."""
 
 import hashlib
 import json
@@ -29,36 +29,25 @@ log = logging.getLogger(__name__)
 
 RECORD = "scores.json"
 WORK = ".work"
-# A picture is made of at most about so many pixels.
+# A picture has about this many pixels at most.
 PANEL_PIXELS = 4_000_000
 
 
 @dataclass(frozen=True)
 class JudgedPair:
-    """What came of the masks of one image.
+    """The result for the masks of one image."""
 
-    Attributes:
-        rows: of scores, one per mask.
-        trouble: a sentence on what is wrong with the image although it was judged, or None.
-        earlier: whether it was complete from an earlier run.
-    """
-
-    rows: Sequence[Mapping[str, Any]]
-    trouble: str | None = None
-    earlier: bool = False
+    rows: Sequence[Mapping[str, Any]]  # scores, one row per mask
+    trouble: str | None = None  # a sentence on what is wrong with the image although it was judged
+    earlier: bool = False  # complete from an earlier run
 
 
 @dataclass(frozen=True)
 class PairJob:
-    """An image and its masks to be judged into a folder.
+    """An image and its masks to judge into a folder.
 
-    Files of the only mask lie in the folder, those of several in a subfolder per source. What was judged is kept in a subfolder
-    until all is written, so that the same job goes on where it was interrupted.
-
-    Attributes:
-        pair: image and masks.
-        judge: how they are judged.
-        folder: where files go.
+    Files of a single mask lie in the folder, those of several in a subfolder per source. Judged bands stay in a subfolder until
+    all files are written, so that an interrupted job continues.
     """
 
     pair: Pair
@@ -67,7 +56,7 @@ class PairJob:
 
     @cached_property
     def sources(self) -> dict[str, Source]:
-        """The masks that are judged; of rasters of classes one for each class."""
+        """The masks to judge; a raster of classes gives one per class."""
         masks, classes = self.pair.masks, self.judge.classes
         if not classes:
             return {source: Source(path) for source, path in masks.items()}
@@ -76,11 +65,7 @@ class PairJob:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What a result depends on: inputs (path, size, time), checkpoint, decoding, version, how it is made, what is written.
-
-        Raises:
-            InputError: if an input is not there.
-        """
+        """Hash of all that a result depends on: inputs, checkpoint, settings, version; InputError if an input is missing."""
         judge = self.judge
         parts: list[Any] = [
             judge.tags,
@@ -103,25 +88,20 @@ class PairJob:
 
     @contextmanager
     def open(self) -> Iterator[SceneJob]:
-        """Open image and masks.
-
-        Raises:
-            InputError: if one of them cannot be used.
-        """
+        """Open image and masks; raises InputError if one of them cannot be used."""
         with open_scene(self.pair.image, self.sources, self.judge.rendering) as scene:
             yield SceneJob(scene, self.judge, self.store)
 
     def run(self, progress: SceneProgress | None = None) -> JudgedPair:
         """Judge all masks and write their files.
 
-        Raises:
-            InputError: if image or mask cannot be used; nothing of this pair is written then.
-            OutputError: if there is no room for what is written; what was judged is kept.
+        Raises InputError if image or mask cannot be used (nothing of this pair is written then), OutputError if the disk is full
+        (judged bands stay).
         """
         progress = progress or SceneProgress()
-        # An input that is not there is said before anything changes.
+        # Takes the fingerprint, so that a missing input stops the job before anything changes.
         store = self.store
-        # From here on until its end, what an earlier run left is not a complete result of this job.
+        # Until the job ends, the files of an earlier run are no complete result of it.
         (self.folder / RECORD).unlink(missing_ok=True)
         try:
             with self.open() as job, only_one(self.folder / WORK):
@@ -139,43 +119,29 @@ class PairJob:
                     store.clear()
                     raise
                 judged = self._write_all(job)
+                # Written last: where the record is, the files are complete.
                 content = {"fingerprint": self.fingerprint, "rows": _stored(judged.rows), "trouble": judged.trouble}
                 write_json(self.folder / RECORD, content)
                 store.clear()
         finally:
-            # What was judged is kept for another try; a folder in which nothing was is not.
+            # Judged bands stay for another try, an empty folder does not.
             remove_empty(self.folder / WORK)
         return judged
 
     def judge_part(self, bands: range, progress: SceneProgress) -> None:
-        """Judge some bands, and leave them to `run`, which another process calls when all are there.
-
-        Raises:
-            InputError: if image or mask cannot be used.
-            OutputError: if there is no room for what is written.
-        """
+        """Judge some bands for `run`, which another process calls when all are there; raises as `run` does."""
         with self.open() as job:
             rows = job.spans[bands[-1]][1] - job.spans[bands[0]][0]
             progress.start((rows, job.scene.grid.width), self.judge.tiling)
             job.judge_bands(bands.__contains__, progress.window)
 
     def work(self) -> tuple[int, int]:
-        """Number of bands, and of windows in each.
-
-        Raises:
-            InputError: if image or mask cannot be used.
-        """
+        """Number of bands, and of windows in each; raises InputError if image or mask cannot be used."""
         with self.open() as job:
             return len(job.spans), len(self.judge.tiling.spans(job.scene.grid.width))
 
     def earlier_result(self) -> JudgedPair | None:
-        """An earlier, complete result of the same job; None if there is none.
-
-        The record is written last, so where it is, the files are complete.
-
-        Raises:
-            InputError: if an input is not there.
-        """
+        """A complete result of the same job from an earlier run, or None; raises InputError if an input is missing."""
         fingerprint = self.fingerprint
         try:
             content: Mapping[str, Any] = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
@@ -187,15 +153,15 @@ class PairJob:
         return JudgedPair(rows, content.get("trouble"), earlier=True)
 
     def remove_work(self) -> None:
-        """Remove what a process that was killed at the very end, when all was written, could not remove any more."""
+        """Remove the bands that a process left behind when it was killed after all files were written."""
         if not (self.folder / WORK).is_dir():
             return
-        with suppress(InputError), only_one(self.folder / WORK):  # another process at work there removes it itself
+        with suppress(InputError), only_one(self.folder / WORK):  # a process at work there removes it itself
             self.store.clear()
         remove_empty(self.folder / WORK)
 
     def mask_folder(self, source: str) -> Path:
-        """Where the files of a mask lie."""
+        """The folder for the files of a mask."""
         return mask_folder(self.folder, source, len(self.sources))
 
     def _write_all(self, job: SceneJob) -> JudgedPair:
@@ -218,7 +184,7 @@ class PairJob:
         return JudgedPair(rows, trouble)
 
     def _write_panel(self, job: SceneJob, source: str, judged: JudgedMask) -> None:
-        """A picture of the whole scene, reduced where it is large."""
+        """Draw the whole scene, reduced if it is large."""
         size = job.scene.overview_size(PANEL_PIXELS)
         note = f"Estimates without ground truth; {self.judge.decoding} decoding."
         iou, title = judged.scores["estimated_iou"], f"{self.pair.name} ({source})"
@@ -228,7 +194,7 @@ class PairJob:
 
 
 def mask_folder(folder: Path, source: str, sources: int) -> Path:
-    """Where the files of a mask lie, of so many of one image."""
+    """The folder for the files of a mask, one of `sources` masks of an image."""
     return folder if sources == 1 else folder / safe_name(source)
 
 

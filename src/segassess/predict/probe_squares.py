@@ -1,10 +1,9 @@
-"""Probe squares: how an assessor is made to look for what is missing where a mask has next to nothing.
+"""Probe squares make an assessor look for missing objects where a mask is almost empty.
 
-Assessors learn from masks that hold objects wherever there are many. So they take a window without any for a place without
-objects, and find nothing missing in the middle of a town. Squares that are added to the mask, wherever they fall, take this hint
-away: the assessor then calls what lies in them FP and around them FN, by what it sees in the image. Such a window is judged
-twice, with squares in different places, and a pixel by what is said of it where no square is near: the outline of a square is an
-error of its own kind. docs/results.md gives numbers.
+Assessors learn from masks with objects wherever there are many, so they take an empty window for a place without objects and find
+nothing missing in a whole town. Squares in the mask remove this hint: the assessor calls their inside FP and their surroundings
+FN by what it sees in the image. Such a window is judged twice with shifted squares, and each pixel only where no square is near,
+because the outline of a square is an error of its own kind. docs/results.md gives numbers.
 """
 
 from collections.abc import Callable
@@ -15,27 +14,22 @@ from numpy.typing import NDArray
 
 from segassess.quality import NUM_CLASSES
 
-# Share of a window below which a mask has next to nothing in it.
+# A mask that covers a smaller share of a window is sparse.
 SPARSE = 0.01
-# Pixels: side of the squares, and from one to the next.
+# Pixels: side of the squares, and distance from one to the next.
 SIDE, PERIOD = 24, 96
-# Pixels that are near: to the mask, for a square, and to a square, for what is judged.
+# Pixels: no square lies so near to the mask, and no pixel is judged so near to a square.
 MARGIN = 8
-# Pixels by which the squares of the two times are shifted, down and to the right; no pixel is near to squares both times.
+# Pixels: shifts of the squares in the two passes, down and to the right; no pixel is near squares in both.
 _SHIFTS = 0, PERIOD // 2
 
 
 def judge_with_probe_squares(
     judge: Callable[[NDArray[np.bool_]], NDArray[np.float32]], masks: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Quality probabilities of windows, with probe squares in those that the mask has next to nothing in.
+    """Quality probabilities float32 (B, 4, h, w) of masks bool (B, h, w), with probe squares in sparse windows.
 
-    Args:
-        judge: gives quality probabilities float32 (B, 4, h, w) of masks (B, h, w).
-        masks: bool (B, h, w).
-
-    Returns:
-        float32 (B, 4, h, w).
+    `judge` gives such probabilities of any masks.
     """
     sparse = masks.mean(axis=(1, 2)) < SPARSE
     if not sparse.any():
@@ -60,6 +54,6 @@ def _squares(size: tuple[int, ...], shift: int) -> NDArray[np.bool_]:
 
 
 def _near(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether a pixel of the masks (B, h, w) or a pixel near it is in the mask, bool (B, h, w)."""
+    """Whether a pixel or one near it is in the mask, bool (B, h, w)."""
     square = np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)
     return np.stack([cv2.dilate(mask.astype(np.uint8), square) > 0 for mask in masks])

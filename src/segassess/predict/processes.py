@@ -1,4 +1,4 @@
-"""Several processes at one task, on one machine or many, that tell one another what came of it."""
+"""Several processes that share one task, on one machine or many, and exchange their results."""
 
 import logging
 import os
@@ -15,43 +15,25 @@ from segassess.errors import ConfigError, RequestError
 
 Result = TypeVar("Result")
 
-# Processes wait for the slowest one, whose last scene may take long. Gloo counts milliseconds in 32 bits.
+# Processes wait for the slowest one, whose last scene may take long; gloo counts milliseconds in 32 bits.
 _PATIENCE = timedelta(days=20)
 STRATEGIES = ("auto", "ddp")
 
 
 def torch_device(accelerator: str) -> torch.device:
-    """Where to compute, by Lightning's name for it.
-
-    Args:
-        accelerator: "auto", "cpu" or "gpu"; all others compute on the CPU.
-
-    Raises:
-        RequestError: if it is not there.
-    """
+    """The device for Lightning's name of an accelerator; raises RequestError if it is "gpu" and there is none."""
     there = torch.cuda.is_available()
     if accelerator == "gpu" and not there:
-        raise RequestError("trainer.accelerator=gpu, but PyTorch finds no GPU; use trainer=cpu.")
+        raise RequestError("PyTorch finds no GPU for trainer.accelerator=gpu; use trainer=cpu.")
     return torch.device("cuda" if there and accelerator in ("auto", "gpu") else "cpu")
 
 
 class Processes(AbstractContextManager["Processes"]):
-    """The processes that a `trainer` node asks for; this one is one of them.
+    """The processes that a `trainer` node asks for: their `count`, and the `rank` and `device` of this one.
 
-    Entering starts the others with the same command line, unless a launcher (torchrun, SLURM) has done so, and each runs the
-    block; leaving ends the group.
-
-    Attributes:
-        count: how many there are.
-        rank: number of this one, from 0.
-        device: where this one computes.
-
-    Args:
-        trainer: of the configuration; keys accelerator, devices, num_nodes, strategy.
-
-    Raises:
-        ConfigError: if it shares models and not scenes.
-        RequestError: if its devices are not there.
+    Entering starts the others with the same command line, unless a launcher (torchrun, SLURM) did so. Each runs the block;
+    leaving ends the group. The node's keys are accelerator, devices, num_nodes and strategy. Raises ConfigError if the strategy
+    shares models instead of scenes, RequestError if a device is missing.
     """
 
     def __init__(self, trainer: Mapping[str, Any]) -> None:
@@ -61,7 +43,7 @@ class Processes(AbstractContextManager["Processes"]):
         self._alone = strategy == "auto" and self._devices in (1, "auto", "1") and self._nodes == 1
         if not self._alone and strategy not in STRATEGIES:
             raise ConfigError(
-                f"Scenes are shared by trainer.strategy={' or '.join(STRATEGIES)}, not {strategy}; choose trainer=ddp."
+                f"trainer.strategy must be {' or '.join(STRATEGIES)} to share scenes, not {strategy}; choose trainer=ddp."
             )
         self.device = torch_device(self._accelerator)
 
@@ -71,7 +53,7 @@ class Processes(AbstractContextManager["Processes"]):
         from lightning.fabric import Fabric
         from lightning.fabric.strategies.ddp import DDPStrategy
 
-        # Scenes are shared, and not tensors: the group only carries words, which gloo does with any device.
+        # The group exchanges small Python objects and no tensors, which gloo does with any device.
         fabric = Fabric(
             accelerator=self._accelerator,
             devices=self._devices if isinstance(self._devices, int | str) else list(self._devices),
@@ -81,7 +63,7 @@ class Processes(AbstractContextManager["Processes"]):
         fabric.launch()
         self.count, self.rank, self.device = fabric.world_size, fabric.global_rank, fabric.device
         if self.rank:
-            # The first one speaks for all.
+            # Only the first process reports.
             logging.getLogger().setLevel(logging.ERROR)
             os.environ["TERM"] = "dumb"
         return self
@@ -96,7 +78,7 @@ class Processes(AbstractContextManager["Processes"]):
         return self.rank == 0
 
     def gather(self, result: Result) -> list[Result]:
-        """The results of all processes, by rank; each of them waits here for all."""
+        """The results of all processes, by rank; waits for all of them."""
         if not distributed.is_initialized():
             return [result]
         results: list[Any] = [None] * self.count

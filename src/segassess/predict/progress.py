@@ -9,7 +9,7 @@ from segassess.predict.tiling import Tiling
 
 
 class SceneProgress:
-    """Progress of one scene; without a bar it says nothing."""
+    """Progress of one scene; shows nothing without `progress`."""
 
     def __init__(self, progress: Progress | None = None, description: str = "") -> None:
         self._progress = progress
@@ -17,13 +17,7 @@ class SceneProgress:
         self._megapixels, self._windows, self._done = 0.0, 1, 0
 
     def start(self, size: tuple[int, int], tiling: Tiling, done: int = 0) -> None:
-        """Say how much there is to do.
-
-        Args:
-            size: (H, W) of the scene in pixels.
-            tiling: of the windows.
-            done: windows that were judged by an earlier run.
-        """
+        """Set what there is to do: a scene of `size` (H, W) in pixels, `done` windows of which an earlier run judged."""
         self._megapixels = size[0] * size[1] / 1e6
         self._windows, self._done = tiling.windows(*size), done
         if self._progress is not None and self._task is not None:
@@ -31,8 +25,8 @@ class SceneProgress:
             self._show()
 
     def window(self) -> None:
-        """A window was judged."""
-        # Where bands of an earlier run end, windows are judged twice.
+        """Count a judged window."""
+        # Some windows are judged twice where bands of an earlier run end.
         self._done = min(self._done + 1, self._windows)
         self._show()
 
@@ -49,12 +43,7 @@ class SceneProgress:
 
 
 class ScenesBar:
-    """Progress of a list of scenes.
-
-    Args:
-        progress: where it is shown, see `scenes_progress`.
-        total: number of scenes.
-    """
+    """Progress of a list of `total` scenes, shown by `scenes_progress`."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress
@@ -63,7 +52,7 @@ class ScenesBar:
 
     @contextmanager
     def scene(self, name: str) -> Iterator[SceneProgress]:
-        """A bar for a scene, gone with the block, which counts as done however it ends."""
+        """A bar for a scene, gone with the block; the scene counts as done however the block ends."""
         bar = SceneProgress(self._progress, f"Judging {name}")
         try:
             yield bar
@@ -74,6 +63,6 @@ class ScenesBar:
 
 
 def scenes_progress(*, shown: bool = True) -> Progress:
-    """Rich's progress display with the columns that the bars need, or one that shows nothing."""
+    """Rich's progress display with the columns that the bars need."""
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[shown]}"), TimeRemainingColumn()
     return Progress(*columns, disable=not shown)

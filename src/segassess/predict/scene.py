@@ -11,27 +11,21 @@ from numpy.typing import NDArray
 from segassess.options.output import OutputSettings as OutputSettings
 from segassess.raster import Grid, ImageFile, MaskFile, Rendering, VectorMask, open_image, open_mask
 
-# Columns that are read at once beside the windows.
+# Columns and rows that are read at once for an overview.
 _CHUNK = 4096
-# Rows that are read at once for an overview.
 _STEP = 512
 
 
 @dataclass(frozen=True)
 class Scene:
-    """An open image and its masks.
-
-    Attributes:
-        image: the image.
-        masks: by source.
-    """
+    """An open image and its masks by source."""
 
     image: ImageFile
     masks: Mapping[str, MaskFile]
 
     @property
     def grid(self) -> Grid:
-        """Of the image."""
+        """The grid of the image."""
         return self.image.grid
 
     @property
@@ -40,23 +34,23 @@ class Scene:
         return self.grid.height, self.grid.width
 
     def layer(self, source: str) -> VectorMask | None:
-        """The polygons that a mask was given as; None of a raster."""
+        """The polygons of a mask that was given as such; None for a raster."""
         mask = self.masks[source]
         return mask if isinstance(mask, VectorMask) else None
 
     def overview_size(self, pixels: int) -> tuple[int, int]:
-        """Rows and columns of a smaller copy of at most about so many pixels."""
+        """Rows and columns of a reduced copy of at most about `pixels` pixels."""
         height, width = self.size
         factor = max(1.0, math.sqrt(height * width / pixels))
         return max(1, round(height / factor)), max(1, round(width / factor))
 
     def chosen(self, size: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows and columns that a copy of a smaller size is made of, by leaving out others."""
+        """Rows and columns of the scene that a reduced copy of a `size` keeps."""
         (height, width), (rows, columns) = self.size, size
         return np.arange(rows) * height // rows, np.arange(columns) * width // columns
 
     def overview(self, size: tuple[int, int]) -> NDArray[np.float32]:
-        """The image, float32 (h, w, 3) in [0, 1], reduced to a size by leaving out pixels."""
+        """The image, float32 (h, w, 3) in [0, 1], reduced to a `size` by leaving out pixels."""
         rows, columns = self.chosen(size)
         height, width = self.size
         parts = [slice(left, min(left + _CHUNK, width)) for left in range(0, width, _CHUNK)]
@@ -71,14 +65,14 @@ class Scene:
 
     @property
     def notes(self) -> list[str]:
-        """What had to be guessed, with the file it was guessed of."""
+        """What had to be guessed, each with the path of its file."""
         files: list[ImageFile | MaskFile] = [self.image, *self.masks.values()]
         return [f"{file.path}: {note}" for file in files for note in file.notes]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A mask that is judged: its path, and the value that is foreground if it is a raster of classes."""
+    """A mask to judge; `label` is the foreground value of a raster of classes."""
 
     path: str
     label: int | None = None
@@ -86,11 +80,7 @@ class Source:
 
 @contextmanager
 def open_scene(image: str, masks: Mapping[str, Source], rendering: Rendering) -> Iterator[Scene]:
-    """Open an image and its masks, by source.
-
-    Raises:
-        InputError: if one of them cannot be used.
-    """
+    """Open an image and its masks by source; raises InputError if one of them cannot be used."""
     with ExitStack() as stack:
         opened = stack.enter_context(open_image(image, rendering))
         files = {name: stack.enter_context(open_mask(each.path, opened.grid, each.label)) for name, each in masks.items()}

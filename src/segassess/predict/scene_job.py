@@ -1,6 +1,6 @@
 """The one way to judge: an image and its masks, window by window into bands of rows, and from these findings and files.
 
-Imports no torch, so that an exported graph judges where it is not installed.
+Imports no torch, so that an exported graph works without it.
 """
 
 import itertools
@@ -42,45 +42,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SceneJudge:
-    """How scenes are judged, and what is left of them.
-
-    Attributes:
-        network: assesses windows.
-        decoding: "consistent" or "free".
-        calibration: of its probabilities.
-        digest: of the network's file.
-        tiling: of the windows.
-        rendering: how the image becomes RGB.
-        output: what is written.
-        probe_squares: whether what is missing is looked for where a mask has next to nothing, see `predict.probe_squares`.
-        classes: values of masks that are rasters of classes, each judged against the rest; empty: masks are binary.
-        panel: whether a picture is written as well.
-        report: whether what the review page needs is written as well.
-        report_pictures: of at most so many tiles, the worst.
-    """
+    """How scenes are judged, and which files are written."""
 
     network: WindowNetwork
     decoding: Decoding
     calibration: Calibration
-    digest: str = ""
+    digest: str = ""  # of the network's file
     tiling: Tiling = field(default_factory=Tiling)
-    rendering: Rendering = field(default_factory=Rendering)
+    rendering: Rendering = field(default_factory=Rendering)  # how the image becomes RGB
     output: OutputSettings = field(default_factory=OutputSettings)
-    probe_squares: bool = True
-    classes: tuple[int, ...] = ()
-    panel: bool = False
-    report: bool = False
-    report_pictures: int = 0
+    probe_squares: bool = True  # look for missing objects where a mask is almost empty
+    classes: tuple[int, ...] = ()  # values of class rasters, each judged against the rest; empty for binary masks
+    panel: bool = False  # also draw panel.png
+    report: bool = False  # also write review.json for the review page
+    report_pictures: int = 0  # at most so many tiles with pictures, the worst
 
     @classmethod
     def of(cls, loaded: "LoadedAssessor", device: "torch.device", **settings: Any) -> Self:
-        """Judge with a stored assessor, as its checkpoint describes it; moves it to the device.
-
-        Args:
-            loaded: the assessor.
-            device: where to compute.
-            **settings: attributes that are not the defaults.
-        """
+        """Judge with a stored assessor as its checkpoint says, moved to `device`; `settings` are further attributes."""
         from segassess.predict.torch_network import TorchNetwork
 
         about = loaded.description
@@ -98,7 +77,7 @@ class SceneJudge:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What every raster says of its origin."""
+        """Tags of every raster, which say where it comes from."""
         return {
             "SEGASSESS_VERSION": __version__,
             "SEGASSESS_CHECKPOINT": self.digest,
@@ -108,13 +87,7 @@ class SceneJudge:
 
 @dataclass(frozen=True)
 class SceneJob:
-    """An image and its masks to be judged; also when its files are closed, what was judged can be gathered and written.
-
-    Attributes:
-        scene: the image and its masks.
-        judge: how they are judged.
-        store: where bands are kept.
-    """
+    """An image and its masks to judge into a store; what was judged can be gathered and written after the files are closed."""
 
     scene: Scene
     judge: SceneJudge
@@ -127,20 +100,15 @@ class SceneJob:
 
     @property
     def spans(self) -> list[tuple[int, int]]:
-        """First row, and last + 1, of the bands."""
+        """First row and last row + 1 of each band."""
         return self.judge.tiling.bands(self.scene.grid.height)
 
     def judge_bands(
         self, wanted: Callable[[int], bool] = lambda index: True, on_window: Callable[[], None] = lambda: None
     ) -> None:
-        """Judge the bands that are wanted and not there yet.
+        """Judge the `wanted` bands that the store does not have; `on_window` is called after each window.
 
-        Args:
-            wanted: whether the band of an index is.
-            on_window: called after each window.
-
-        Raises:
-            InputError: if a file cannot be read; what was judged before stays.
+        Raises InputError if a file cannot be read; bands judged before that stay.
         """
         image = self.scene.image
         masks = [MaskRows(mask.read) for mask in self.scene.masks.values()]
@@ -149,7 +117,7 @@ class SceneJob:
         missing = {index for index in asked if not self.store.has(index)}
         if 0 < len(missing) < len(asked):
             there = len(asked) - len(missing)
-            log.info("%s: bands of rows that are there from an earlier run: %d of %d.", image.path, there, len(asked))
+            log.info("%s: an earlier run left %d of %d bands of rows, which are used.", image.path, there, len(asked))
         for band in predict_bands(self.scene.size, predict, self.judge.tiling, missing.__contains__, on_window):
             rows = slice(band.top, band.bottom)
             unreadable = image.unreadable_pixels(rows)
@@ -163,23 +131,19 @@ class SceneJob:
             raise_if_interrupted()
 
     def bands(self, source: str) -> Iterator[JudgedBand]:
-        """The bands of a mask from top to bottom, all of which are there."""
+        """The bands of a mask from top to bottom; the store must have all of them."""
         return (self.store.load(index, source) for index in range(len(self.spans)))
 
     def require_pixels(self) -> None:
-        """Make sure that something was judged.
-
-        Raises:
-            InputError: if no mask has a valid pixel in common with the image.
-        """
+        """Raise InputError if no mask has a valid pixel in common with the image."""
         if not any(band.counts[..., 3].any() for source in self.scene.masks for band in self.bands(source)):
             masks = " or ".join(dict.fromkeys(mask.path for mask in self.scene.masks.values()))
             raise InputError(
-                f"{self.scene.image.path} has no valid pixel in common with {masks} (nodata, NaN, transparent or elsewhere)."
+                f"{self.scene.image.path} has no valid pixel in common with {masks}; check CRS, position, nodata and alpha."
             )
 
     def gather(self, source: str, bands: Iterable[JudgedBand] | None = None) -> JudgedMask:
-        """What is known of a mask; the bands are its own, if they are passed by on the way to somewhere else."""
+        """Gather scores and findings of a mask from its stored bands, or from `bands` where they pass by anyway."""
         output = self.judge.output
         return gather(
             self.bands(source) if bands is None else bands,
@@ -191,17 +155,10 @@ class SceneJob:
         )
 
     def write(self, source: str, folder: Path, judged: JudgedMask | None = None) -> JudgedMask:
-        """Write maps, layers and tables of a mask.
+        """Write maps, layers and tables of a mask, which is gathered on the way unless `judged` is given.
 
-        Args:
-            source: of the mask.
-            folder: where files go.
-            judged: what is known of it, if it was gathered before.
-
-        Raises:
-            InputError: if the mask is a layer of polygons whose file is not there any more.
-            RequestError: if the folder cannot be written to.
-            OutputError: if the disk is full.
+        Raises InputError if the file of a polygon layer is gone, RequestError if the folder cannot be written to, OutputError if
+        the disk is full.
         """
         with open_maps(folder, self.scene.grid, self.judge.tags) as write_band:
 
@@ -226,7 +183,7 @@ class SceneJob:
             write_layer(folder / f"objects.{suffix}", found.objects, place, output.simplify_px)
         tables = {"objects": found.objects}
         if layer is not None:
-            # The layer again, with what is estimated of each polygon, and as a table without the layer's own columns.
+            # The new layer repeats the columns of the input, the table does not.
             polygons = with_attributes(found.polygons, layer.attributes(found.polygons.columns["feature"]))
             for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
                 write_layer(folder / f"polygons.{suffix}", polygons, place)
@@ -236,7 +193,7 @@ class SceneJob:
         write_table(folder / "tiles.csv", TILE_COLUMNS, judged.tiles, parquet=output.parquet)
 
     def reduced(self, source: str, size: tuple[int, int]) -> tuple[NDArray[np.bool_], NDArray[np.uint8], NDArray[np.float32]]:
-        """Mask, quality codes and P(error) (NaN where not assessed), each (h, w), by leaving out pixels as `Scene.overview`."""
+        """Mask, quality codes and P(error) (NaN where not assessed), each (h, w), reduced as `Scene.overview` is."""
         rows, columns = self.scene.chosen(size)
         masks, codes, errors = [], [], []
         for (top, bottom), band in zip(self.spans, self.bands(source), strict=True):
@@ -247,7 +204,7 @@ class SceneJob:
         return np.concatenate(masks), np.concatenate(codes), probabilities_of(np.concatenate(errors))
 
     def pictures(self, source: str, tiles: Sequence[Mapping[str, Any]]) -> dict[str, TilePicture]:
-        """Pictures of review tiles (rows of `JudgedMask.tiles`) by name; one row of tiles is in memory at once."""
+        """Pictures of review tiles (rows of `JudgedMask.tiles`) by name; one row of tiles is in memory at a time."""
         shown: dict[str, TilePicture] = {}
         for _, group in itertools.groupby(sorted(tiles, key=lambda tile: tile["top"]), key=lambda tile: tile["top"]):
             alike = list(group)

@@ -1,4 +1,4 @@
-"""How processes share a list of scenes: contiguous parts of equal work, cut between bands of rows where need be."""
+"""How processes share a list of scenes: contiguous parts of equal work, cut between bands of rows if necessary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a list of scenes.
-
-    Attributes:
-        scene: index of the scene.
-        bands: of it that are meant.
-        whole: whether these are all.
-    """
+    """Some bands of the scene with index `scene`; `whole` says whether they are all of them."""
 
     scene: int
     bands: range
@@ -25,16 +19,10 @@ class Part:
 
 
 def share(scenes: Sequence[tuple[int, int]], processes: int) -> list[list[Part]]:
-    """Divide scenes between processes, without duplicates or gaps.
+    """Divide scenes between processes, without duplicates or gaps; each gets its parts in order, possibly none.
 
-    Parts are contiguous, because a process judges one row of windows more wherever it begins within a scene.
-
-    Args:
-        scenes: number of bands, at least 1, and work in each of them, by scene.
-        processes: how many, at least 1.
-
-    Returns:
-        The parts of each process, in the order of the scenes; a process may have none.
+    `scenes` holds the number of bands, at least 1, and the work in each of them. Parts are contiguous, because a process judges
+    one more row of windows wherever it begins within a scene.
     """
     total = sum(bands * work for bands, work in scenes)
     parts: list[list[Part]] = [[] for _ in range(processes)]

@@ -1,9 +1,8 @@
-"""How a raster is cut into overlapping windows, and how what is said of them becomes one answer, band of rows by band of rows.
+"""Cut a raster into overlapping windows and blend their answers, one band of rows after another.
 
-Windows start at every `stride` = window - overlap pixels, so where they lie depends neither on the size of the raster nor on
-where a run was interrupted; the last of a row or column is cut off at the raster's border. Where windows overlap, their answers
-are blended with weights that fall linearly to zero at a window's own border and sum to one. Rows are final as soon as no further
-window reaches them; memory therefore grows with the width of a raster and not with its height.
+Windows start at multiples of `stride`, whatever the size of the raster and wherever a run was interrupted; the border cuts off
+the last ones. Weights fall linearly to zero at a window's own border and sum to one. Rows are final when no further window
+reaches them, so memory grows with the width of a raster and not with its height.
 """
 
 import itertools
@@ -25,11 +24,11 @@ Predict: TypeAlias = Callable[[Sequence[Area]], Sequence[Sequence[NDArray[np.flo
 
 @dataclass(frozen=True)
 class Tiling(TilingOptions):
-    """Size and overlap of windows, and where they lie; sizes are multiples of 32, which is what encoders pad to."""
+    """Size and overlap of windows, and where they lie; sizes are multiples of 32, to which encoders pad."""
 
     @property
     def stride(self) -> int:
-        """From the start of one window to that of the next, in pixels; also the height of a band."""
+        """Distance between the starts of neighbouring windows in pixels; also the height of a band."""
         return self.window - self.overlap
 
     def spans(self, length: int) -> list[tuple[int, int]]:
@@ -40,7 +39,7 @@ class Tiling(TilingOptions):
         return [(index * self.stride, min(index * self.stride + self.window, length)) for index in range(count)]
 
     def bands(self, height: int) -> list[tuple[int, int]]:
-        """Start and end of the bands of rows that become final one after another; together they are [0, height)."""
+        """Start and end of the bands of rows that become final one after another; together they cover [0, height)."""
         starts = [start for start, _ in self.spans(height)]
         return list(zip(starts, [*starts[1:], height], strict=True))
 
@@ -49,7 +48,7 @@ class Tiling(TilingOptions):
         return len(self.spans(height)) * len(self.spans(width))
 
     def weights(self, start: int, end: int, length: int) -> NDArray[np.float32]:
-        """Weights (end - start,) of a window along one axis; those of all windows sum to 1 at every pixel."""
+        """Weights (end - start,) of a window along one axis; over all windows they sum to 1 at every pixel."""
         position = np.arange(start, end, dtype=np.float32) + np.float32(0.5)
         weights = np.ones(end - start, np.float32)
         if self.overlap and start > 0:
@@ -61,19 +60,12 @@ class Tiling(TilingOptions):
 
 @dataclass(frozen=True)
 class Band:
-    """Rows of a raster that are final.
-
-    Attributes:
-        index: of the band, from 0.
-        top: first row.
-        bottom: last row + 1.
-        answers: what was predicted, blended; each float32 (C, bottom - top, W). They are the taker's, to clear when done with.
-    """
+    """Final rows [top, bottom) of a raster; `index` counts bands from 0."""
 
     index: int
     top: int
     bottom: int
-    answers: list[NDArray[np.float32]]
+    answers: list[NDArray[np.float32]]  # blended, each float32 (C, bottom - top, W); the consumer may clear them
 
 
 def predict_bands(
@@ -83,19 +75,14 @@ def predict_bands(
     wanted: Callable[[int], bool] = lambda index: True,
     on_window: Callable[[], None] = lambda: None,
 ) -> Iterator[Band]:
-    """Predict a raster window by window, and yield its bands from top to bottom.
+    """Predict a raster of a `size` (H, W) window by window, and yield its bands from top to bottom.
 
-    Args:
-        size: (H, W) of the raster.
-        predict: answers for a window.
-        tiling: of the windows.
-        wanted: whether the band of an index is wanted; others are left out, and what they need is not computed. A band comes out
-            the same whichever others are wanted.
-        on_window: called after each window.
+    Bands that are not `wanted` are neither computed nor yielded; a band is the same whichever others are wanted. `on_window` is
+    called after each window.
     """
     height, width = size
     spans, bands = tiling.spans(height), tiling.bands(height)
-    # What the row of windows before has said of the rows that it shares with the next; None where it was not computed.
+    # Answers of the previous row of windows in the rows that both share; None if it was not computed.
     carried: list[NDArray[np.float32]] | None = None
     for index, (top, bottom) in enumerate(bands):
         if not wanted(index):
@@ -107,7 +94,7 @@ def predict_bands(
         if carried is not None:
             _add_above(row, carried)
         carried = _shared_rows(row, spans[index], bottom) if index + 1 < len(bands) else None
-        # Handed over, not kept: where the taker drops them, one row of windows is in memory, and not two.
+        # Handed over, not kept, so that one row of windows is in memory and not two.
         answers = (row.pop(0)[:, : bottom - top] for _ in range(len(row)))
         yield Band(index, top, bottom, list(answers))
 
@@ -138,7 +125,7 @@ def _batches(spans: list[tuple[int, int]], size: int) -> Iterator[list[tuple[int
 
 
 def _add_above(row: list[NDArray[np.float32]], carried: list[NDArray[np.float32]]) -> None:
-    """Add to the first rows of a row of windows what the one before has said of them."""
+    """Add the answers of the previous row of windows to the rows that both share."""
     # A loop in the generator itself would keep its last array alive while the next row is computed.
     for answer, above in zip(row, carried, strict=True):
         answer[:, : above.shape[1]] += above

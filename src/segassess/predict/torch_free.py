@@ -1,7 +1,6 @@
 """`python -m segassess.predict.torch_free FILE.onnx IMAGE MASK DIR`: judge a mask in a process without torch.
 
-Leaves what `predict.py` leaves of a mask, judged in the same way. Needs what segassess needs but torch and what is built on it,
-and onnxruntime.
+Writes the files that `predict.py` writes of a mask. Needs onnxruntime, but neither torch nor packages that are built on it.
 """
 
 import argparse
@@ -18,14 +17,14 @@ from segassess.raster.pairs import DEFAULT_SOURCE, Pair
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m segassess.predict.torch_free", description=__doc__)
     parser.add_argument("graph", metavar="FILE.onnx", help="an assessor that export.py wrote")
-    parser.add_argument("image", metavar="IMAGE", help="what GDAL reads")
-    parser.add_argument("mask", metavar="MASK", help="a raster, or polygons")
+    parser.add_argument("image", metavar="IMAGE", help="a raster that GDAL can read")
+    parser.add_argument("mask", metavar="MASK", help="a raster or polygons")
     parser.add_argument("folder", metavar="DIR", type=Path, help="where maps, layers and tables go")
     parser.add_argument("--window", type=int, default=Tiling.window, help="side of the windows in pixels (%(default)s)")
-    parser.add_argument("--overlap", type=int, default=Tiling.overlap, help="by which windows overlap, in pixels (%(default)s)")
+    parser.add_argument("--overlap", type=int, default=Tiling.overlap, help="overlap of the windows in pixels (%(default)s)")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:

@@ -1,4 +1,4 @@
-"""PyTorch networks on windows of a raster: an assessor's quality probabilities, and a segmenter's probability of the object."""
+"""PyTorch networks on windows of a raster: an assessor's quality probabilities, a segmenter's probability of the object."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,25 +14,19 @@ from segassess.quality import Decoding
 
 
 class TorchNetwork:
-    """An assessor as windows are assessed by it, see `predict.windows.WindowNetwork`; pads as the assessor does.
-
-    Args:
-        assessor: the network, on `device`.
-        decoding: "consistent" or "free".
-        device: where to compute.
-    """
+    """An assessor, already on `device`, as `WindowNetwork`; pads as the assessor does."""
 
     def __init__(self, assessor: Assessor, decoding: Decoding, device: torch.device) -> None:
         self.assessor, self.decoding, self.device = assessor, decoding, device
 
     @torch.inference_mode()
     def encode(self, images: NDArray[np.float32]) -> ImageFeatures:
-        """Encode images, float32 (B, 3, h, w) in [0, 1]."""
+        """See `WindowNetwork`."""
         return self.assessor.encode_image(torch.from_numpy(images).to(self.device))
 
     @torch.inference_mode()
     def probabilities(self, features: ImageFeatures, masks: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Quality probabilities float32 (B, 4, h, w) of masks, float32 (B, 1, h, w) in {0, 1}, of encoded images."""
+        """See `WindowNetwork`."""
         planes = torch.from_numpy(masks).to(self.device)
         logits = self.assessor.assess(features, planes).quality_logits.float()
         return np.asarray(quality.probabilities(logits, planes, self.decoding).cpu().numpy())
@@ -45,17 +39,9 @@ def segment_raster(
     tiling: Tiling = Tiling(window=1024),  # noqa: B008  # it is frozen
     on_window: Callable[[], None] = lambda: None,
 ) -> NDArray[np.float32]:
-    """Probability of the object.
+    """Probability of the object, float32 (H, W) in [0, 1], in an image float32 (H, W, 3) in [0, 1].
 
-    Args:
-        segmenter: the network, on `device`, in evaluation mode.
-        image: float32 (H, W, 3) in [0, 1].
-        device: where to compute.
-        tiling: of the windows.
-        on_window: called after each window.
-
-    Returns:
-        float32 (H, W) in [0, 1].
+    The segmenter is on `device` and in evaluation mode.
     """
 
     @torch.inference_mode()

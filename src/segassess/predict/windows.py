@@ -1,4 +1,4 @@
-"""Quality probabilities of masks on windows of an image, by whatever network; imports no torch."""
+"""Assess windows of an image and its masks with any network; imports no torch."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from segassess.quality import NUM_CLASSES
 
 
 class WindowNetwork(Protocol):
-    """What assesses windows of any size: `TorchNetwork` or `OnnxNetwork`."""
+    """Assesses windows of any size: `TorchNetwork` or `OnnxNetwork`."""
 
     def encode(self, images: NDArray[np.float32]) -> Any:
         """Encode images, float32 (B, 3, h, w) in [0, 1], for any number of masks."""
@@ -22,25 +22,21 @@ class WindowNetwork(Protocol):
 
 
 class ReadsImage(Protocol):
-    """Answers with pixels float32 (h, w, 3) in [0, 1] and bool (h, w), where there are data; see `ImageFile.read`."""
+    """Reads pixels, float32 (h, w, 3) in [0, 1], and where there is data, bool (h, w); see `ImageFile.read`."""
 
     def __call__(self, rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read a window."""
 
 
 class ReadsMask(Protocol):
-    """Answers with the foreground bool (h, w) and bool (h, w), where there are data; see `RasterMask.read`."""
+    """Reads the foreground, bool (h, w), and where there is data, bool (h, w); see `RasterMask.read`."""
 
     def __call__(self, rows: slice, columns: slice = ...) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Read a window."""
 
 
 class MaskRows:
-    """Reads a mask whose windows are asked for from top to bottom, each row once; keeps the rows that were asked for last.
-
-    Args:
-        read: reads windows of the mask.
-    """
+    """Reads windows of a mask from top to bottom, each row once; keeps the rows that were asked for last."""
 
     def __init__(self, read: ReadsMask) -> None:
         self._read = read
@@ -62,23 +58,17 @@ class MaskRows:
 
 
 def assess_windows(network: WindowNetwork, image: ReadsImage, masks: Sequence[ReadsMask], *, probe_squares: bool) -> Predict:
-    """Quality probabilities of several masks of one image; each window of the image is encoded once for all of them.
+    """Make a `Predict` for masks of one image, each window of which is encoded once for all of them.
 
-    Args:
-        network: what assesses.
-        image: reads windows of the image.
-        masks: read windows of the masks.
-        probe_squares: see `predict.probe_squares`.
-
-    Returns:
-        Predicts, for each mask, float32 (4, h, w) summing to 1 over the classes; NaN where image or mask has no data.
+    It gives, for each mask, float32 (4, h, w) that sum to 1 over the classes; NaN where image or mask has no data. See
+    `predict.probe_squares` for the flag.
     """
 
     def predict(areas: Sequence[Area]) -> list[list[NDArray[np.float32]]]:
         images = [image(*area) for area in areas]
         empty = np.full((NUM_CLASSES, *images[0][1].shape), np.nan, np.float32)
         answers = [[empty] * len(masks) for _ in areas]
-        # Cities are not rectangular, and their orthophotos are: much of a raster may have nothing to judge.
+        # Orthophotos are rectangular and cities are not: many windows have nothing to judge.
         filled = [index for index, (_, valid) in enumerate(images) if valid.any()]
         if not filled:
             return answers

@@ -1,4 +1,4 @@
-"""Rasters in: images and masks from any file that GDAL reads, whole or window by window."""
+"""Reading images and masks from any file that GDAL supports, whole or by window."""
 
 from segassess.raster.grid import Georeference, Grid
 from segassess.raster.image import ImageFile, ImageRaster, Rendering, open_image, read_image

@@ -1,4 +1,4 @@
-"""Where a raster lies: its size, its CRS and the way from its pixels to the ground."""
+"""Size, CRS and transform of a raster."""
 
 import math
 from dataclasses import dataclass
@@ -11,25 +11,19 @@ from numpy.typing import NDArray
 
 from segassess.raster.library_errors import LIBRARY_ERRORS
 
-# Half a pixel: a mask that lies further off its image is on another grid.
-_SAME_GRID = 0.5
+_SAME_GRID = 0.5  # pixels; a mask shifted further is on another grid
 
 
 @dataclass(frozen=True)
 class Georeference:
-    """Where a raster lies.
+    """CRS and transform of a raster."""
 
-    Attributes:
-        crs: a `rasterio.crs.CRS`, or None for a transform without CRS (a world file).
-        transform: from pixel coordinates (column, row; (0, 0) is the outer corner of the first pixel) to the CRS.
-    """
-
-    crs: Any
-    transform: Affine
+    crs: Any  # a `rasterio.crs.CRS`, or None for a transform without CRS (a world file)
+    transform: Affine  # (column, row) to the CRS; (0, 0) is the outer corner of the first pixel
 
     @classmethod
     def of(cls, dataset: Any) -> "Georeference | None":
-        """Of a rasterio dataset; None if it says nothing."""
+        """Read a rasterio dataset's georeference; None if it has none."""
         if dataset.transform.is_degenerate or (dataset.crs is None and dataset.transform.is_identity):
             return None
         return cls(dataset.crs, dataset.transform)
@@ -46,24 +40,16 @@ class Georeference:
         return f"({t.c:.9g}, {t.f:.9g}) and ({t.a:.6g}, {t.e:.6g})"
 
     def degrees(self, points: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Longitude and latitude (N, 2) in WGS 84 of points (N, 2) of the CRS; None if it cannot be related to the ground."""
+        """WGS 84 longitude and latitude (N, 2) of points (N, 2) in the CRS; None if they cannot be transformed."""
         try:
             return transformed(points, self.crs, "EPSG:4326")
         except (*LIBRARY_ERRORS, ValueError):
             return None
 
     def pixel_area_m2(self, height: int, width: int) -> float | None:
-        """Area on the ground of the raster's central pixel, in square metres.
+        """Ground area of the central pixel in square metres; None without a usable CRS.
 
-        Taken on the WGS 84 ellipsoid, because a projected metre is often not a metre on the ground: EPSG:3857 overstates
-        areas by 1 / cos(latitude)^2, which is a factor of 4 at 60 degrees.
-
-        Args:
-            height: number of rows.
-            width: number of columns.
-
-        Returns:
-            The area, or None if there is no CRS or it cannot be related to the ground.
+        The area is measured on the WGS 84 ellipsoid, because EPSG:3857, for example, overstates areas by 1 / cos(latitude)^2.
         """
         if self.crs is None:
             return None
@@ -72,7 +58,7 @@ class Georeference:
         if places is None or not np.isfinite(places).all():
             return None
         lon, lat = places.T.tolist()
-        # Radii of curvature of the ellipsoid along the meridian and across it (Snyder 1987, eq. 4-18 to 4-21), in metres.
+        # Radii of curvature along the meridian and across it (Snyder 1987, eq. 4-18 to 4-21), in metres.
         semi_major, eccentricity2 = 6378137.0, 0.00669437999014
         sine, cosine = math.sin(math.radians(lat[0])), math.cos(math.radians(lat[0]))
         across = semi_major / math.sqrt(1 - eccentricity2 * sine**2)
@@ -84,33 +70,24 @@ class Georeference:
 
 @dataclass(frozen=True)
 class Grid:
-    """The pixels of a raster and where they lie.
-
-    Attributes:
-        height: number of rows.
-        width: number of columns.
-        georeference: None if unknown; the grid then has pixel coordinates only.
-    """
+    """Size and location of a raster."""
 
     height: int
     width: int
-    georeference: Georeference | None = None
+    georeference: Georeference | None = None  # None: pixel coordinates only
 
     @classmethod
     def of(cls, dataset: Any) -> "Grid":
-        """Of a rasterio dataset."""
+        """Read the grid of a rasterio dataset."""
         return cls(dataset.height, dataset.width, Georeference.of(dataset))
 
     @property
     def pixel_area_m2(self) -> float | None:
-        """Area on the ground of the central pixel; see `Georeference.pixel_area_m2`."""
+        """See `Georeference.pixel_area_m2`."""
         return None if self.georeference is None else self.georeference.pixel_area_m2(self.height, self.width)
 
     def difference(self, other: "Grid") -> str | None:
-        """How another grid differs from this one, as a clause; None if their pixels coincide.
-
-        A grid without georeference is trusted to lie where this one does.
-        """
+        """How another grid differs, as a clause; None if the pixels coincide. A grid without georeference counts as aligned."""
         mine, others = self.georeference, other.georeference
         if mine is not None and others is not None and None not in (mine.crs, others.crs) and mine.crs != others.crs:
             return f"is in {others.crs_name} instead of {mine.crs_name}"
@@ -128,23 +105,23 @@ class Grid:
 
 
 def name_of(crs: Any) -> str:
-    """Of a rasterio CRS: such as EPSG:32736, or the start of its description."""
+    """EPSG code of a rasterio CRS, or the start of its WKT."""
     return str(crs.to_string()) if crs.to_epsg() else f"{crs.to_wkt()[:60]}..."
 
 
 def transformed(points: NDArray[np.float64], crs: Any, to: Any) -> NDArray[np.float64]:
-    """Points (N, 2) of a CRS in another one; raises one of `LIBRARY_ERRORS` if one of them has no place there."""
+    """Transform points (N, 2) to another CRS; raises one of `LIBRARY_ERRORS` if that fails for a point."""
     return np.column_stack(rasterio.warp.transform(crs, to, points[:, 0], points[:, 1])) if len(points) else points
 
 
 def apply_to_all(transform: Affine, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points (N, 2) transformed."""
+    """Transform points (N, 2)."""
     x, y = points[:, 0], points[:, 1]
     across = transform.a * x + transform.b * y + transform.c
     return np.column_stack([across, transform.d * x + transform.e * y + transform.f])
 
 
 def apply(transform: Affine, point: tuple[float, float]) -> tuple[float, float]:
-    """The point transformed; affine 2 writes that with another operator than affine 3."""
+    """Transform a point; affine 2 and 3 use different operators for this."""
     x, y = point
     return transform.a * x + transform.b * y + transform.c, transform.d * x + transform.e * y + transform.f

@@ -1,9 +1,4 @@
-"""Read images as RGB, whole or window by window.
-
-What a file may look like is decided here once, when it is opened: bands, palettes, bit depths, the range of values, nodata,
-alpha. Whatever had to be guessed is said in the notes of the file; whatever cannot be guessed is refused in one sentence. Guesses
-are made from a sample of the file's values that does not depend on the window, so that windows fit together.
-"""
+"""Read images as RGB. Everything about a file's format is decided once, on opening, from a sample independent of the windows."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -22,43 +17,27 @@ from segassess.raster.grid import Georeference, Grid
 from segassess.raster.opening import RasterPath, opened, reading
 from segassess.raster.unreadable import UnreadableCells
 
-# Guesses are made from at most about this many pixels, read at a coarser resolution: more do not change them visibly.
-SAMPLE_PIXELS = 2_000_000
+SAMPLE_PIXELS = 2_000_000  # guesses use at most about this many pixels, read at a coarser resolution
 
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _WHOLE = slice(None)
 
-# RGBA by index.
-_Palette: TypeAlias = dict[int, tuple[int, int, int, int]]
+_Palette: TypeAlias = dict[int, tuple[int, int, int, int]]  # RGBA by index
 
 
 @dataclass(frozen=True)
 class ImageRaster:
-    """An image in memory.
+    """An image in memory."""
 
-    Attributes:
-        pixels: float32 (H, W, 3) in [0, 1], RGB; 0 where not valid.
-        valid: bool (H, W), False where the file has no data.
-        georeference: None if the file has none.
-        path: where it came from.
-        notes: sentences about what had to be guessed.
-    """
-
-    pixels: NDArray[np.float32]
-    valid: NDArray[np.bool_]
+    pixels: NDArray[np.float32]  # (H, W, 3) in [0, 1], RGB; 0 where not valid
+    valid: NDArray[np.bool_]  # (H, W), False for nodata
     georeference: Georeference | None
     path: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # sentences about what had to be guessed
 
 
 class ImageFile:
-    """An open image; see `open_image`.
-
-    Attributes:
-        path: where it is.
-        grid: its pixels and where they lie.
-        notes: sentences about what had to be guessed.
-    """
+    """An open image with its `path`, `grid` and `notes` (sentences about guesses); see `open_image`."""
 
     def __init__(self, dataset: Any, path: RasterPath, rendering: Rendering) -> None:
         self.path = str(path)
@@ -75,21 +54,13 @@ class ImageFile:
         self.notes = (*dataset.notes, *_unplaced(dataset), *notes)
 
     def read(self, rows: slice = _WHOLE, columns: slice = _WHOLE) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Read a window.
-
-        Args:
-            rows: from and to (exclusive) within the image; all by default.
-            columns: likewise.
-
-        Returns:
-            float32 (h, w, 3) in [0, 1], 0 where not valid, and bool (h, w), where there are data.
-        """
+        """Read a window: float32 (h, w, 3) in [0, 1], 0 where not valid, and validity bool (h, w)."""
         window = slice(*rows.indices(self.grid.height)[:2]), slice(*columns.indices(self.grid.width)[:2])
         with reading(self.path):
             return self._read(*window) if self._unreadable is None else self._unreadable.read(self._read, *window)
 
     def unreadable_pixels(self, rows: slice) -> int:
-        """Number of pixels of some rows that could not be read and were taken for nodata; known once they were read."""
+        """Number of unreadable pixels in rows that have been read."""
         return 0 if self._unreadable is None else self._unreadable.pixels(rows)
 
     def _read(self, rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -100,7 +71,7 @@ class ImageFile:
         return np.ascontiguousarray(pixels.transpose(1, 2, 0)), valid
 
     def _values(self, **options: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Values (bands, h, w) as stored, palettes expanded, and where there are data; `options` are of rasterio's `read`."""
+        """Stored values (bands, h, w), palettes expanded, and validity (h, w); `options` go to rasterio's `read`."""
         data = self._dataset.read(list(self._bands), **options)
         valid = valid_pixels(self._dataset, data, self._bands, self._alpha, options)
         if self._palette:
@@ -109,7 +80,6 @@ class ImageFile:
         return data, valid
 
     def _find_range(self, percentiles: tuple[float, float], notes: list[str]) -> tuple[float, float]:
-        """The values that become 0 and 1; see `open_image`."""
         dtype = np.dtype(self._dataset.dtypes[self._bands[0] - 1])
         if dtype == np.uint8:
             # Bilevel images use one bit of a byte; palettes are expanded to 8.
@@ -136,18 +106,12 @@ class ImageFile:
 
 @contextmanager
 def open_image(path: RasterPath, rendering: Rendering | None = None) -> Iterator[ImageFile]:
-    """Open an image to be read as RGB by windows.
+    """Open an image to be read as RGB by window.
 
-    One band is repeated, an alpha band says what is valid, palettes are expanded, bands beyond the colours are left out.
-    8-bit data are divided by 255 and floats within [0, 1] kept; any other range is stretched between its 2nd and 98th
-    percentile, all bands alike, so that hues stay.
-
-    Args:
-        path: a file, one of GDAL's `/vsi...` paths, or a URL.
-        rendering: choices in place of these rules.
-
-    Raises:
-        InputError: if the file is missing, not an image, truncated, empty or complex, or lacks a band.
+    A single band is repeated, an alpha band marks valid pixels, palettes are expanded and extra bands ignored. 8-bit values are
+    divided by 255 and floats in [0, 1] kept; any other range is stretched between its 2nd and 98th percentile, all bands alike
+    so that hues stay. `rendering` overrides these rules. `path` may be a `/vsi...` path or a URL. Raises InputError if the file
+    is missing, not an image, truncated, empty or complex, or lacks a band.
     """
     with opened(path) as dataset:
         yield ImageFile(dataset, path, rendering or Rendering())
@@ -161,7 +125,7 @@ def read_image(path: RasterPath, rendering: Rendering | None = None) -> ImageRas
 
 
 def window_of(grid: Grid, rows: slice, columns: slice) -> Window:
-    """The part of a grid as rasterio's window."""
+    """Convert row and column slices of a grid to a rasterio window."""
     top, bottom, _ = rows.indices(grid.height)
     left, right, _ = columns.indices(grid.width)
     return Window(left, top, right - left, bottom - top)
@@ -170,14 +134,9 @@ def window_of(grid: Grid, rows: slice, columns: slice) -> Window:
 def valid_pixels(
     dataset: Any, data: NDArray[Any], bands: Sequence[int], alpha: int | None, options: dict[str, Any]
 ) -> NDArray[np.bool_]:
-    """Where data are: finite in all bands, and not declared as nodata by alpha, by a mask band or in all bands by nodata.
+    """Validity (h, w) of data (bands, h, w): finite in all bands, and not nodata by alpha, mask band or all nodata values.
 
-    Args:
-        dataset: where they are from.
-        data: values (bands, h, w).
-        bands: their numbers.
-        alpha: number of the alpha band, or None.
-        options: of rasterio's `read`, as the data were read with.
+    `bands` and `alpha` are band numbers; `options` are those with which rasterio read the data.
     """
     plane = {name: value[1:] if name == "out_shape" else value for name, value in options.items()}
     valid: NDArray[np.bool_] = np.isfinite(data).all(axis=0)
@@ -194,23 +153,23 @@ def valid_pixels(
 
 
 def sample_size(dataset: Any) -> tuple[int, int]:
-    """Rows and columns of the sample that guesses are made from: all of them, or few enough."""
+    """Rows and columns of the sample that guesses are based on."""
     factor = max(1, math.ceil(math.sqrt(dataset.height * dataset.width / SAMPLE_PIXELS)))
     return -(-dataset.height // factor), -(-dataset.width // factor)
 
 
 def alpha_band(dataset: Any, notes: list[str]) -> int | None:
-    """Number of the alpha band, or None; a note is added if what is declared as alpha is none.
+    """Number of the alpha band, or None; adds a note if the declared alpha band holds data.
 
-    GDAL's GeoTIFF driver declares the fourth of four bytes as alpha by default, so RGB + near infrared often comes labelled
-    as RGBA. Real alpha is almost everywhere either 0 or opaque.
+    GDAL's GeoTIFF driver labels the fourth of four bytes as alpha, so RGB + near infrared often looks like RGBA. Real alpha is
+    almost everywhere either 0 or opaque.
     """
     if dataset.count not in (2, 4) or dataset.colorinterp[-1] != ColorInterp.alpha:
         return None
     alpha = dataset.read(dataset.count, out_shape=sample_size(dataset))
     opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1
     if np.isin(alpha, (0, opaque)).mean() < 0.5:
-        notes.append(f"band {dataset.count} holds data in place of transparency, and is left out.")
+        notes.append(f"band {dataset.count} is labelled as alpha but holds data; it is ignored.")
         return None
     return int(dataset.count)
 
@@ -218,10 +177,10 @@ def alpha_band(dataset: Any, notes: list[str]) -> int | None:
 def _colour_bands(
     dataset: Any, alpha: int | None, wanted: tuple[int, ...] | None, path: str, notes: list[str]
 ) -> tuple[int, ...]:
-    """Numbers of the bands to read, one or three."""
+    """Band numbers to read, one or three."""
     if wanted is not None:
         if max(wanted) > dataset.count:
-            raise InputError(f"{path} has {dataset.count} bands, so that bands={list(wanted)} cannot be read.")
+            raise InputError(f"{path} has {dataset.count} bands; bands={list(wanted)} must not exceed that.")
         return wanted
     count = dataset.count - (alpha is not None)
     if all(colour in dataset.colorinterp for colour in _RGB):
@@ -235,7 +194,7 @@ def _colour_bands(
 
 
 def _expand_palette(index: NDArray[Any], palette: _Palette) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """uint8 (3, H, W) colours of a palette image, and bool (H, W) where they are not transparent."""
+    """Colours uint8 (3, H, W) of a palette image, and bool (H, W), True where not transparent."""
     table = np.zeros((max(int(index.max()), *palette) + 1, 4), np.uint8)
     for entry, colour in palette.items():
         table[entry] = colour
@@ -244,21 +203,18 @@ def _expand_palette(index: NDArray[Any], palette: _Palette) -> tuple[NDArray[Any
 
 
 def _scaled(data: NDArray[Any], value_range: tuple[float, float] | None) -> NDArray[np.float32]:
-    """float32 in [0, 1]."""
     assert value_range is not None
     low, high = value_range
-    # Where not valid there may be NaN, infinity or the like, which is cut off afterwards.
+    # Pixels that are not valid may be NaN or infinite.
     with np.errstate(invalid="ignore", over="ignore"):
         scaled: NDArray[np.float32] = (data.astype(np.float32) - np.float32(low)) / np.float32(high - low)
     return scaled.clip(0, 1)
 
 
 def _unplaced(dataset: Any) -> list[str]:
-    """A note on a georeference that says where points lie, but not where each pixel does."""
+    """Note for an image with ground control points only."""
     if Georeference.of(dataset) is None and dataset.gcps[0]:
-        return [
-            "ground control points alone do not place its pixels, so results are in pixel coordinates; warp it with gdalwarp."
-        ]
+        return ["ground control points alone do not georeference its pixels, so results are in pixels; warp it with gdalwarp."]
     return []
 
 

@@ -1,4 +1,4 @@
-"""What GDAL, PROJ and GEOS raise, as one sentence about one input."""
+"""Turn the errors of GDAL, PROJ and GEOS into one sentence about one input."""
 
 import re
 from collections.abc import Iterator
@@ -17,12 +17,7 @@ LIBRARY_ERRORS = (RasterioError, CPLE_BaseError, CRSError, DataSourceError, Data
 
 @contextmanager
 def as_input_error(sentence: str, *others: type[Exception]) -> Iterator[None]:
-    """Turn what the libraries raise in the block, and `others`, into an InputError.
-
-    Args:
-        sentence: of the error; `{reason}` in it becomes what the library says.
-        *others: further exceptions, such as ValueError, where a library raises them.
-    """
+    """Raise InputError for library errors and `others` in the block; `{reason}` in the sentence becomes the library's message."""
     try:
         yield
     except (*LIBRARY_ERRORS, *others) as error:
@@ -30,7 +25,7 @@ def as_input_error(sentence: str, *others: type[Exception]) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """What a library says, in one line; rasterio keeps it in the cause of an error that says nothing itself."""
+    """A library's message in one line; rasterio often keeps it in the cause."""
     while error.__cause__ is not None:
         error = error.__cause__
     # PROJ spells CRSs out in JSON, over many lines.

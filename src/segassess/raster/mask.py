@@ -1,4 +1,4 @@
-"""Read binary masks from rasters, whole or window by window, on their own grid or on that of an image."""
+"""Read binary masks from rasters, on their own grid or on that of an image."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,37 +18,22 @@ from segassess.raster.opening import RasterPath, opened, reading
 from segassess.raster.shown import inverted
 
 _WHOLE = slice(None)
-# Points of an image, along each side, that are looked for in the CRS of its mask.
-_POINTS = 9
+_POINTS = 9  # points along each side of an image that are tested in the CRS of its mask
 
 
 @dataclass(frozen=True)
 class MaskRaster:
-    """A binary mask in memory.
+    """A binary mask in memory."""
 
-    Attributes:
-        pixels: bool (H, W), True where the file's value is > 0; False where not valid.
-        valid: bool (H, W), False where the file has no data.
-        georeference: None if the file has none.
-        path: where it came from.
-        notes: sentences about what had to be guessed.
-    """
-
-    pixels: NDArray[np.bool_]
-    valid: NDArray[np.bool_]
+    pixels: NDArray[np.bool_]  # (H, W), True where the value is > 0; False where not valid
+    valid: NDArray[np.bool_]  # (H, W), False for nodata
     georeference: Georeference | None
     path: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # sentences about what had to be guessed
 
 
 class RasterMask:
-    """An open raster that is read as a mask; see `open_raster_mask`.
-
-    Attributes:
-        path: where it is.
-        grid: its pixels and where they lie.
-        notes: sentences about what had to be guessed.
-    """
+    """An open raster mask with its `path`, `grid` and `notes` (sentences about guesses); see `open_raster_mask`."""
 
     def __init__(self, dataset: Any, path: RasterPath, label: int | None, white: int | None = None) -> None:
         self.path = str(path)
@@ -80,24 +65,13 @@ class RasterMask:
         self.notes = tuple(notes)
 
     def read(self, rows: slice = _WHOLE, columns: slice = _WHOLE) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Read a window.
-
-        Args:
-            rows: from and to (exclusive) within the mask; all by default.
-            columns: likewise.
-
-        Returns:
-            bool (h, w), the foreground, False where not valid, and bool (h, w), where there are data.
-
-        Raises:
-            InputError: if the bands differ.
-        """
+        """Read a window: foreground bool (h, w), False where not valid, and validity bool (h, w); InputError if bands differ."""
         with reading(self.path):
             _, pixels, valid = self._values(window=window_of(self.grid, rows, columns))
         return pixels, valid
 
     def _values(self, **options: Any) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Values (bands, h, w), foreground and validity (h, w); `options` are of rasterio's `read`."""
+        """Values (bands, h, w), foreground and validity (h, w); `options` go to rasterio's `read`."""
         data = self._dataset.read(list(self._bands), **options)
         if self._white is not None:
             data = inverted(data, self._white)
@@ -107,7 +81,7 @@ class RasterMask:
             valid = valid_pixels(self._dataset, data, self._bands, None, options)
         foreground = data > 0 if self._label is None else data == self._label
         if not self._drawn and any(not np.array_equal(band, data[0], equal_nan=band.dtype.kind == "f") for band in data[1:]):
-            raise InputError(f"{self.path} has {len(self._bands)} bands that differ, as an image has; a mask must be one band.")
+            raise InputError(f"{self.path} has {len(self._bands)} different bands, like an image; give a mask with one band.")
         pixels: NDArray[np.bool_] = foreground.any(axis=0) & valid
         if self._alpha is not None:
             plane = {name: value[1:] if name == "out_shape" else value for name, value in options.items()}
@@ -120,20 +94,13 @@ class RasterMask:
 
 @contextmanager
 def open_raster_mask(path: RasterPath, grid: Grid | None = None, label: int | None = None) -> Iterator[RasterMask]:
-    """Open a raster to be read as a mask by windows: any value > 0 is foreground; palettes are read by index.
+    """Open a raster to be read as a mask by window: any value > 0 (or `label`) is foreground; palettes are read by index.
 
-    Nodata and NaN are not valid, with one exception: nodata 0, which tools like gdal_rasterize write, is background.
-    Transparent pixels are background as well, since drawing tools leave background transparent.
-
-    Args:
-        path: a file, one of GDAL's `/vsi...` paths, or a URL.
-        grid: of the image. A mask on another grid is resampled to it by nearest neighbour, which its notes say; pixels of the
-            image that it does not cover are not valid. A mask without georeference is trusted to lie on it.
-        label: the value that is foreground, in a raster of classes; None is any value > 0.
-
-    Raises:
-        InputError: if the file is missing, not an image, truncated, empty or complex, if its bands differ, or if it lies on
-            another grid and it is not known where.
+    Nodata and NaN are not valid, except nodata 0, which tools like gdal_rasterize write for background. Transparent pixels are
+    background too, because drawing tools leave background transparent. A mask on another grid is resampled by nearest neighbour,
+    which its notes say; pixels that it does not cover are not valid. Without georeference it counts as aligned. Raises
+    InputError if the file is missing, not an image, truncated, empty or complex, if its bands differ, or if its location is
+    unknown.
     """
     with opened(path, "a mask") as dataset:
         difference = None if grid is None else grid.difference(Grid.of(dataset))
@@ -145,17 +112,17 @@ def open_raster_mask(path: RasterPath, grid: Grid | None = None, label: int | No
         own = Georeference.of(dataset)
         if own is None or own.crs is None or grid.georeference is None or grid.georeference.crs is None:
             raise InputError(
-                f"{path} {difference}, and without a CRS of both it cannot be resampled; give a mask on the grid of the image."
+                f"{path} {difference} and can only be resampled if both have a CRS; give a mask on the grid of the image."
             )
         _require_sight(dataset, own, grid, grid.georeference, path)
-        # NaN is what no mask holds, and so tells apart what the mask does not cover.
+        # No mask holds NaN, so NaN marks what the mask does not cover.
         source_nodata = None if dataset.nodata == 0 else dataset.stored.nodata
         layout = {
             "crs": grid.georeference.crs,
             "transform": grid.georeference.transform,
             "height": grid.height,
             "width": grid.width,
-            # Numbers of classes or objects beyond 2^24 are no float32.
+            # float32 cannot hold class or object numbers beyond 2^24.
             "dtype": np.result_type(dataset.dtypes[0], np.float32).name,
         }
         with WarpedVRT(
@@ -168,11 +135,7 @@ def open_raster_mask(path: RasterPath, grid: Grid | None = None, label: int | No
 
 
 def _require_sight(dataset: Any, own: Georeference, grid: Grid, image: Georeference, path: RasterPath) -> None:
-    """Refuse a mask in whose CRS no point of the image can be told; GDAL would leave its pixels as the memory happens to be.
-
-    Raises:
-        InputError: naming both.
-    """
+    """Refuse a mask to whose CRS no point of the image can be transformed; GDAL would leave its pixels uninitialised."""
     rows, columns = (np.linspace(0, size, _POINTS) for size in (grid.height, grid.width))
     points = apply_to_all(image.transform, np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2))
     for point in points[:, None]:
@@ -180,7 +143,7 @@ def _require_sight(dataset: Any, own: Georeference, grid: Grid, image: Georefere
             if np.isfinite(transformed(point, image.crs, own.crs)).all():
                 return
     raise InputError(
-        f"{path} is in {own.crs_name}, in which no point of its image in {image.crs_name} can be told; "
+        f"{path} is in {own.crs_name}, to which no point of the image (in {image.crs_name}) can be transformed; "
         "give a mask in the CRS of the image."
     )
 

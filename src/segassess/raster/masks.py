@@ -1,4 +1,4 @@
-"""Open whatever is given as a mask."""
+"""Open a raster or vector mask."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +20,12 @@ class MaskFile(Protocol):
     notes: tuple[str, ...]
 
     def read(self, rows: slice = ..., columns: slice = ...) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Foreground and validity of a window, both bool (h, w)."""
+        """Read a window: foreground and validity, both bool (h, w)."""
 
 
 @contextmanager
 def open_mask(path: RasterPath, grid: Grid, label: int | None = None) -> Iterator[MaskFile]:
-    """Open a raster or a layer of polygons to be read as a mask on the grid of an image; see the two functions for either."""
+    """Open a mask on the grid of an image; see `open_raster_mask` and `open_vector_mask`."""
     if is_vector(path):
         with open_vector_mask(path, grid) as vectors:
             yield vectors

@@ -1,4 +1,4 @@
-"""Open any raster that GDAL reads, and say in one sentence why it cannot be used."""
+"""Open any raster that GDAL reads, or say in one sentence why it cannot be used."""
 
 import warnings
 from collections.abc import Iterator
@@ -13,33 +13,26 @@ from segassess.errors import InputError
 from segassess.raster.library_errors import as_input_error
 from segassess.raster.shown import ShownDataset
 
-# Suffixes, without the dot, that count as rasters when a folder is searched. A file that is named itself may have any suffix.
+# Suffixes that count as rasters when a folder is searched; a file given by name may have any suffix.
 RASTER_SUFFIXES = frozenset({"tif", "tiff", "png", "jpg", "jpeg", "jp2", "webp", "bmp", "vrt", "gif", "img"})
 
 RasterPath: TypeAlias = str | Path
 
-# Left alone, GDAL (3.10) fills the missing rest of a truncated PNG with black and says nothing.
+# By default, GDAL (3.10) silently fills the missing rest of a truncated PNG with black.
 _STRICT_READING = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
-# Bytes of blocks that GDAL keeps. Left alone it takes 5 % of the machine's memory, though windows only meet those of
-# their neighbours again.
-_CACHE = 64 * 2**20
+_CACHE = 64 * 2**20  # bytes; GDAL's default is 5 % of the memory, but only neighbouring windows share blocks
 
 
 def is_remote(path: RasterPath) -> bool:
-    """Whether a path is one of GDAL's virtual files (`/vsizip/...`) or a URL, so that the file system cannot answer for it."""
+    """Whether a path is a GDAL virtual file (`/vsizip/...`) or a URL, which the file system cannot check."""
     return str(path).startswith("/vsi") or "://" in str(path)
 
 
 @contextmanager
 def opened(path: RasterPath, what: str = "an image") -> Iterator[Any]:
-    """A dataset of real numbers as a viewer shows it (`ShownDataset`); what GDAL complains of while it is open is an InputError.
+    """Open a real-valued raster as a viewer shows it (`ShownDataset`); `what` names its role in messages.
 
-    Args:
-        path: a file, one of GDAL's `/vsi...` paths, or a URL.
-        what: it is meant to be, for messages.
-
-    Raises:
-        InputError: if the file is missing, not an image, truncated, empty or complex.
+    Raises InputError if the file is missing, not an image, truncated, empty or complex, also while it is read in the block.
     """
     if not is_remote(path):
         local = Path(path)
@@ -56,7 +49,7 @@ def opened(path: RasterPath, what: str = "an image") -> Iterator[Any]:
             if dataset.count == 0:
                 raise InputError(f"{path} has no bands of its own; give one of its subdatasets, or save it as GeoTIFF or PNG.")
             if dataset.width == 0 or dataset.height == 0:
-                raise InputError(f"{path} has {dataset.width} x {dataset.height} pixels; {what} must have some.")
+                raise InputError(f"{path} has {dataset.width} x {dataset.height} pixels; {what} needs at least one.")
             if any("complex" in dtype for dtype in dataset.dtypes):
                 raise InputError(f"{path} holds complex numbers ({dataset.dtypes[0]}); give real numbers, such as the amplitude.")
             with reading(path):
@@ -64,5 +57,5 @@ def opened(path: RasterPath, what: str = "an image") -> Iterator[Any]:
 
 
 def reading(path: RasterPath) -> AbstractContextManager[None]:
-    """What the libraries raise in the block is a damage of this file."""
-    return as_input_error(f"{path} is damaged or truncated ({{reason}}); get or save it again.")
+    """Report library errors in the block as damage of this file."""
+    return as_input_error(f"{path} is damaged or truncated ({{reason}}); download or save it again.")

@@ -1,4 +1,4 @@
-"""Areas out of whatever geometries a layer holds: rings that were left open, collections, surfaces in 3D."""
+"""Extract areas from any geometries of a layer: open rings, collections, 3D surfaces."""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -9,17 +9,12 @@ import shapely
 from numpy.typing import NDArray
 
 _AREAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
-# Codes in well-known binary: what is unknown to shapely, and of the same layout, what is known.
+# WKB codes that shapely does not know, and known ones of the same layout.
 _SURFACES = {15: 6, 16: 6, 17: 3}
 
 
 def areas(stored: Sequence[bytes | None], notes: list[str]) -> NDArray[Any]:
-    """Polygons and multipolygons (N,) of 2-D geometries in well-known binary; None where there is no area.
-
-    Args:
-        stored: of each feature.
-        notes: to which is added what was mended or left out, and how often.
-    """
+    """Polygons (N,) of 2-D geometries in WKB, None where there is no area; `notes` reports what was repaired or dropped."""
     count = len(stored)
     geometries = np.asarray(shapely.from_wkb(np.array(stored, object), on_invalid="ignore"))
 
@@ -32,23 +27,23 @@ def areas(stored: Sequence[bytes | None], notes: list[str]) -> NDArray[Any]:
 
     unread = np.array([binary is not None for binary in stored], bool) & shapely.is_missing(geometries)
     surfaces = unread & np.array([binary is not None and _code(binary) in _SURFACES for binary in stored], bool)
-    mend(surfaces, lambda index: _from_above(bytes(stored[index] or b"")), "are surfaces in 3D, used as they look from above.")
+    mend(surfaces, lambda index: _from_above(bytes(stored[index] or b"")), "are 3D surfaces; their footprint is used.")
     open_rings = unread & shapely.is_missing(geometries)
     mend(
         open_rings,
         lambda index: shapely.from_wkb(stored[index], on_invalid="fix"),
-        "have rings that were left open, and are closed.",
+        "had open rings, which were closed.",
     )
     collections = shapely.get_type_id(geometries) == shapely.GeometryType.GEOMETRYCOLLECTION
-    mend(collections, lambda index: _polygons_of(geometries[index]), "are collections, whose polygons are used.")
+    mend(collections, lambda index: _polygons_of(geometries[index]), "are geometry collections; only their polygons are used.")
     here = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
     finite = here & np.isfinite(shapely.bounds(geometries)).all(axis=1)
     finite[finite] = [bool(np.isfinite(shapely.get_coordinates(each)).all()) for each in geometries[finite]]
     areal = np.isin(shapely.get_type_id(geometries), _AREAL)
     for lost, note in (
-        (~here, "have no geometry, or none that can be read, and are left out."),
-        (here & ~finite, "have coordinates that are no numbers, and are left out."),
-        (finite & ~areal, "are no polygons and are left out."),
+        (~here, "have no readable geometry and are left out."),
+        (here & ~finite, "have non-finite coordinates and are left out."),
+        (finite & ~areal, "are not polygons and are left out."),
     ):
         if lost.any():
             notes.append(f"{int(lost.sum())} of {count} features {note}")
@@ -57,7 +52,7 @@ def areas(stored: Sequence[bytes | None], notes: list[str]) -> NDArray[Any]:
 
 
 def _polygons_of(collection: Any) -> Any:
-    """The polygons of a collection, also of those in it, as one geometry; None without."""
+    """Polygons of a possibly nested collection, as one geometry; the collection itself if it has none."""
     parts = shapely.get_parts(np.array([collection], object))
     while (shapely.get_type_id(parts) >= shapely.GeometryType.MULTIPOINT).any():
         parts = shapely.get_parts(parts)
@@ -68,7 +63,7 @@ def _polygons_of(collection: Any) -> Any:
 
 
 def _from_above(binary: bytes) -> Any:
-    """A polyhedral surface, TIN or triangle as the area that its faces cover; None if it cannot be read."""
+    """Footprint of a polyhedral surface, TIN or triangle; None if it cannot be read."""
     known = bytearray(binary)
     _rename(known, 0)
     surface: Any = shapely.from_wkb(bytes(known), on_invalid="fix")
@@ -84,7 +79,7 @@ def _code(binary: bytes) -> int:
 
 
 def _rename(binary: bytearray, start: int) -> int:
-    """Replace the codes of a surface and of its faces from a byte on; gives where it ends."""
+    """Replace the codes of a surface and its faces from offset `start`; returns the end offset."""
     order = "<" if binary[start] else ">"
     code, parts = struct.unpack_from(f"{order}II", binary, start + 1)
     struct.pack_into(f"{order}I", binary, start + 1, _SURFACES.get(code, code))

@@ -1,4 +1,4 @@
-"""Find out which mask belongs to which image: files, folders, glob patterns, or a CSV of pairs."""
+"""Match images with their masks: files, folders, glob patterns, or a CSV of pairs."""
 
 import glob
 import re
@@ -14,30 +14,23 @@ from segassess.raster.passed_over import passed_over
 from segassess.raster.vectors import LAYER
 from segassess.spreadsheets import read_rows
 
-# Where a CSV names none.
-DEFAULT_SOURCE = "mask"
+DEFAULT_SOURCE = "mask"  # if a CSV names none
 
 _ALLOWED = "give a file, a folder, a glob pattern, or image=pairs.csv with the columns image and mask"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and the masks that were drawn over it.
+    """An image and the masks drawn over it."""
 
-    Attributes:
-        name: unique in the request and safe as the name of a folder.
-        image: path of the image.
-        masks: path of the mask of each source.
-    """
-
-    name: str
+    name: str  # unique in the request and safe as a folder name
     image: str
-    masks: Mapping[str, str]
+    masks: Mapping[str, str]  # path by source
 
 
 @dataclass(frozen=True)
 class FailedInput:
-    """An input that cannot be assessed, with the reason in one sentence."""
+    """An input that cannot be judged, with the reason in one sentence."""
 
     name: str
     reason: str
@@ -45,22 +38,16 @@ class FailedInput:
 
 @dataclass(frozen=True)
 class FoundPairs:
-    """What a request amounts to.
+    """Result of matching a request."""
 
-    Attributes:
-        pairs: what can be assessed, in the order of the names of the images' files, or of the rows.
-        failures: images whose mask is missing, or masks whose image is.
-        unmatched: paths of masks that no image was given for; they need not be an error.
-    """
-
-    pairs: tuple[Pair, ...]
-    failures: tuple[FailedInput, ...] = ()
-    unmatched: tuple[str, ...] = ()
+    pairs: tuple[Pair, ...]  # in the order of image file names, or of the CSV's rows
+    failures: tuple[FailedInput, ...] = ()  # images without a mask, or masks without an image
+    unmatched: tuple[str, ...] = ()  # masks without an image, which need not be an error
 
 
 @dataclass
 class _Found:
-    """Rasters that one side of the request stands for; `pattern` is the stem of the glob pattern they were found with."""
+    """Files found for one side of the request; `pattern` is the stem of the glob pattern."""
 
     paths: list[str]
     pattern: str = "*"
@@ -70,25 +57,17 @@ class _Found:
 def find_pairs(image: RasterPath | None, mask: RasterPath | Sequence[RasterPath] | None = None) -> FoundPairs:
     """Match images and masks.
 
-    - Two files make a pair, whatever their names. An image and a list of files make one with several sources. Sources are named
-      after the files of the masks.
-    - Folders (searched without their subfolders) and glob patterns are matched by stem; where no stems match, by what the
-      wildcards stand for (`*_rgb.tif` and `*_mask.tif`). Images of the same stem in different folders are told apart by the
-      folder's name. The source is the folder that holds the mask, so `masks/*/*.tif` finds several sources of one image. A
-      folder of masks without rasters of its own has a source in each subfolder.
-    - A CSV (`,` or `;`) has the columns image and mask, and optionally name and source ("mask" where it is not said), and
-      paths relative to itself. Rows of the same image and name are one pair with several sources.
+    - Two files make a pair, whatever their names; an image and a list of masks make one with several sources, named after the
+      masks.
+    - Folders (without subfolders) and glob patterns are matched by stem; if no stems match, by what the wildcards stand for
+      (`*_rgb.tif` and `*_mask.tif`). The folder name tells apart images of one stem. The source is the mask's folder, so
+      `masks/*/*.tif` finds several sources; a mask folder without rasters has one source per subfolder.
+    - A CSV (`,` or `;`) has the columns image and mask, optionally name and source (default "mask"), and paths relative to
+      itself. Rows of the same image and name are one pair with several sources.
 
-    Hidden files, sidecars (also a `.json` that holds no polygons) and what an earlier run left behind are passed over when a
-    folder or a pattern is searched; a pattern that names such files, as `out/*/refined.tif` does, finds them. The two ways to
-    write an accent in Unicode are one name.
-
-    Args:
-        image: file, folder, glob pattern, CSV of pairs, `/vsi...` path or URL.
-        mask: the same, except a CSV, or a layer of polygons; a list of files; None with a CSV.
-
-    Raises:
-        RequestError: if nothing is found, nothing matches, or it is ambiguous what belongs together.
+    A search skips hidden files, sidecars (also a `.json` without polygons) and outputs of earlier runs, unless the pattern names
+    them, as `out/*/refined.tif` does. Unicode normal forms are equivalent. Raises RequestError if nothing is found or matches,
+    or if the match is ambiguous.
     """
     if image is None or not str(image):
         raise RequestError(f"image= is not set; {_ALLOWED}.")
@@ -104,9 +83,9 @@ def find_pairs(image: RasterPath | None, mask: RasterPath | Sequence[RasterPath]
 
 
 def _several_masks(images: _Found, masks: list[str], request: str) -> FoundPairs:
-    """One image and a list of its masks."""
+    """Match one image with a list of masks."""
     if not images.single:
-        raise RequestError(f"{request} must be one file where mask= is a list; for many images give a CSV of pairs, or folders.")
+        raise RequestError(f"{request} must be one file if mask= is a list; for many images give a CSV of pairs, or folders.")
     masks = [on_disk(mask) for mask in masks]
     absent = [mask for mask in masks if not _exists(mask)]
     if absent or not masks:
@@ -122,7 +101,7 @@ def _several_masks(images: _Found, masks: list[str], request: str) -> FoundPairs
 
 
 def _find(key: str, path: str) -> _Found:
-    """Rasters of one side, and layers of polygons as masks, sorted by path."""
+    """Find rasters (and vector masks) of one side, sorted by path."""
     path = on_disk(path)
     if _exists(path):
         return _Found([path], single=True)
@@ -139,7 +118,7 @@ def _find(key: str, path: str) -> _Found:
     else:
         raise RequestError(f"{key}={path} does not exist; {_ALLOWED}.")
     if not found.paths:
-        raise RequestError(f"{key}={path} holds no rasters; allowed are files that end in {', '.join(sorted(suffixes))}.")
+        raise RequestError(f"{key}={path} contains no raster; allowed file extensions are {', '.join(sorted(suffixes))}.")
     return found
 
 
@@ -149,12 +128,12 @@ def _files(paths: Iterable[Path], suffixes: frozenset[str], named: bool = False)
 
 
 def _exists(path: str) -> bool:
-    """Whether the file is there, of `file.gpkg|layername=NAME` the one before the bar; of a remote one only GDAL knows."""
+    """Whether the file exists (without `|layername=`); True for remote paths, which only GDAL can check."""
     return is_remote(path) or Path(path.split(LAYER)[0]).is_file()
 
 
 def on_disk(path: str) -> str:
-    """The path as it is on the disk, where accents may be written as one sign or as two (NFC, NFD); itself where it is not."""
+    """The path in the Unicode form (NFC or NFD) that exists on disk; unchanged if none does."""
     file, bar, layer = path.partition(LAYER)
     if is_remote(path) or Path(file).exists():
         return path
@@ -175,7 +154,7 @@ def _match(images: _Found, masks: _Found, request: str) -> FoundPairs:
     # A wide pattern for the images may find the masks as well.
     images.paths = [path for path in images.paths if path not in set(masks.paths)]
     if not images.paths:
-        raise RequestError(f"{request} hold the same files; keep images and masks apart by folder or by pattern.")
+        raise RequestError(f"{request} match the same files; separate images and masks by folder or pattern.")
     by_folder = max(Counter(map(_stem, images.paths)).values()) > 1
     keys: list[Callable[[str, _Found], str]] = [_folder_and_stem] if by_folder else [_stem_key, _wildcard_key]
     for key in keys:
@@ -230,7 +209,7 @@ def _folder_and_stem(path: str, found: _Found) -> str:
 
 
 def _wildcard_key(path: str, found: _Found) -> str:
-    """What the wildcards of the pattern stand for: "a" for `a_mask.tif` found by `*_mask.tif`."""
+    """The part matched by the wildcards: "a" for `a_mask.tif` and `*_mask.tif`."""
     wildcards = [match.start() for match in re.finditer(r"[*?\]\[]", found.pattern)]
     if not wildcards:
         return _stem(path)
@@ -263,11 +242,11 @@ def _pairs_of_csv(path: Path) -> FoundPairs:
             sources[source] = mask
     if not images:
         reasons = f" (such as: {failures[0].reason[:-1]})" if failures else ""
-        raise RequestError(f"{path} names no pair of files that exist{reasons}; its paths are relative to its own folder.")
+        raise RequestError(f"{path} lists no pair of existing files{reasons}; paths are relative to the CSV's folder.")
     given = Counter(safe_name(name).casefold() for _, name in images if name)
     for _, name in images:
         if name and given[safe_name(name).casefold()] > 1:
-            raise RequestError(f"{path} gives the name {name} to several images; names must differ, also in other than case.")
+            raise RequestError(f"{path} gives the name {name} to several images; names must differ in more than case.")
     automatic = _unique_names([image for image, name in images if not name], taken=set(given))
     pairs = tuple(
         Pair(safe_name(name) if name else automatic[image], image, sources) for (image, name), sources in images.items()
@@ -276,7 +255,7 @@ def _pairs_of_csv(path: Path) -> FoundPairs:
 
 
 def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Line numbers and cells (image, mask, name, source; "" where empty) of a CSV of pairs."""
+    """Line numbers and cells (image, mask, name, source; "" if empty) of a CSV of pairs."""
     if not path.is_file():
         raise RequestError(f"image={path} does not exist; {_ALLOWED}.")
     wanted = ("image", "mask", "name", "source")
@@ -288,10 +267,7 @@ def _resolved(path: str, folder: Path) -> str:
 
 
 def _unique_names(paths: Sequence[str], taken: set[str] | None = None) -> dict[str, str]:
-    """A name for each path: its stem; with the folder before it where stems collide; with a number where that does, too.
-
-    Names that differ only in case collide, because their folders would on some file systems.
-    """
+    """A unique name for each path, also ignoring case: its stem, if needed with the folder before and a number after it."""
     used = set(taken or ())
     count = Counter(safe_name(_stem(path)).casefold() for path in paths)
     names: dict[str, str] = {}
@@ -308,12 +284,12 @@ def _unique_names(paths: Sequence[str], taken: set[str] | None = None) -> dict[s
 
 
 def safe_name(name: str) -> str:
-    """The name with everything but letters, digits, `.`, `-` and `_` replaced, and not hidden."""
+    """Replace everything but letters, digits, `.`, `-` and `_`, and strip outer dots."""
     return re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name)).strip(".") or "image"
 
 
 def _pure(path: str) -> PurePosixPath:
-    """The path to take names from: without a URL's query, with the one kind of slash, and of a layer with its name."""
+    """The path to derive names from: no URL query, forward slashes, and the layer name as the stem."""
     file, _, layer = path.partition(LAYER)
     pure = PurePosixPath((file.split("?")[0] if "://" in file else file).replace("\\", "/"))
     return pure.with_name(f"{layer}{pure.suffix}") if layer else pure
@@ -328,6 +304,6 @@ def _suffix(path: str) -> str:
 
 
 def _folder(path: str, above: int = 0) -> str:
-    """Name of the folder that holds the file, or of the one `above` it."""
+    """Name of the file's folder, or of the folder `above` levels up."""
     folders = _pure(path if is_remote(path) else Path(path).absolute().as_posix()).parents
     return folders[above].name if above < len(folders) else ""

@@ -1,4 +1,4 @@
-"""Files that are found by a pattern and are neither an image nor a mask: sidecars, and what an earlier run left behind."""
+"""Sidecars and outputs of earlier runs, which a search for images and masks skips."""
 
 import re
 import warnings
@@ -9,17 +9,16 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from segassess.raster.library_errors import LIBRARY_ERRORS
 
-# What a run writes for a mask; the tags of its rasters tell it from a user's files of these names.
+# Outputs of a run; the tag tells them from a user's files of the same names.
 _MAPS = ("quality.tif", "error.tif", "refined.tif")
 _BESIDE_MAPS = re.compile(r"(panel\.png|(errors|objects|polygons)\.(gpkg|geojson))")
 _TAG = "SEGASSESS_VERSION"
-# Bytes in which a JSON says what it is.
-_HEAD = 2**20
+_HEAD = 2**20  # bytes that reveal the kind of a JSON
 _GEOMETRY = re.compile(rb'"(FeatureCollection|GeometryCollection|Topology|(Multi)?Polygon|esriGeometryPolygon)"')
 
 
 def passed_over(path: Path) -> bool:
-    """Whether a file is a sidecar or a result of an earlier run."""
+    """Whether a file is a sidecar or an output of an earlier run."""
     if path.suffix.lower() == ".json":
         return not _is_layer(path)
     if path.name in _MAPS:
@@ -40,7 +39,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _is_layer(path: Path) -> bool:
-    """Whether a JSON holds polygons; the outline of a scene in its STAC item is no mask."""
+    """Whether a JSON holds polygons; a STAC item's footprint is not a mask."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)

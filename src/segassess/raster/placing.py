@@ -1,4 +1,4 @@
-"""Bring polygons of a layer to the pixels of an image, or say why they have no place there."""
+"""Transform the polygons of a layer to the pixels of an image, or say why that is impossible."""
 
 from contextlib import suppress
 from typing import Any
@@ -12,20 +12,16 @@ from segassess.errors import InputError
 from segassess.raster.grid import Georeference, Grid, apply_to_all, name_of, transformed
 from segassess.raster.library_errors import LIBRARY_ERRORS, as_input_error
 
-# Suffixes of GeoJSON, which GDAL takes for longitude and latitude where it does not say otherwise.
+# GDAL reads GeoJSON without a CRS as longitude and latitude.
 _GEOJSON = (".geojson", ".json")
 
 
 def to_pixels(geometries: NDArray[Any], crs: str | None, grid: Grid, path: str, notes: list[str]) -> NDArray[Any]:
-    """Geometries (N,) in pixel coordinates of the grid, None where one has no place there, with a note.
-
-    Raises:
-        InputError: if it is not known where they lie.
-    """
+    """Geometries (N,) in pixel coordinates, None (with a note) if that fails for one; InputError if their CRS is unknown."""
     image = grid.georeference
     if image is None:
         _require_pixels(geometries, crs, path)
-        notes.append("the image has no georeference, so coordinates are taken as pixels from its upper left corner, downwards.")
+        notes.append("the image has no georeference, so coordinates are read as pixels (origin upper left, y down).")
         return geometries
     if crs is None and image.crs is not None:
         notes.append("the layer has no CRS; that of the image is assumed.")
@@ -33,7 +29,7 @@ def to_pixels(geometries: NDArray[Any], crs: str | None, grid: Grid, path: str, 
         raise InputError(f"{path} is in {crs} and its image has no CRS; assign one to the image.")
     placed = geometries.copy()
     if crs is not None and len(placed):
-        with as_input_error(f"{path} cannot be read in its CRS ({{reason}}); assign one that is known.", ValueError):
+        with as_input_error(f"{path} cannot be read in its CRS ({{reason}}); assign a known CRS.", ValueError):
             layer = CRS.from_user_input(crs)
         if layer != image.crs:
             placed = _in_crs(placed, layer, image, path, notes)
@@ -43,11 +39,7 @@ def to_pixels(geometries: NDArray[Any], crs: str | None, grid: Grid, path: str, 
 
 
 def require_meeting(polygons: NDArray[Any], grid: Grid, path: str) -> None:
-    """Refuse a layer whose box, in pixels, does not meet the image: it lies elsewhere. One without polygons lies nowhere.
-
-    Raises:
-        InputError: which says where both are.
-    """
+    """Raise InputError if the layer's bounding box, in pixels, does not meet the image; an empty layer passes."""
     if not len(polygons):
         return
     left, top, right, bottom = shapely.total_bounds(polygons)
@@ -69,10 +61,8 @@ def require_meeting(polygons: NDArray[Any], grid: Grid, path: str) -> None:
 
 
 def _require_pixels(geometries: NDArray[Any], crs: str | None, path: str) -> None:
-    """Refuse what is in a CRS, over an image without one; GeoJSON says one even if it holds pixels, but those are large."""
-    mend = (
-        "give the image a CRS and a transform (ground control points are not enough; gdalwarp makes them), or a layer in pixels"
-    )
+    """Refuse a layer with a CRS over an image without one. GeoJSON always has a CRS but may hold pixels: large numbers."""
+    mend = "give the image a CRS and a transform (gdalwarp derives them from ground control points), or give a layer in pixels"
     if crs is None or not len(geometries):
         return
     geojson = path.lower().endswith(_GEOJSON)
@@ -84,25 +74,25 @@ def _require_pixels(geometries: NDArray[Any], crs: str | None, path: str) -> Non
 
 
 def _in_crs(geometries: NDArray[Any], layer: CRS, image: Georeference, path: str, notes: list[str]) -> NDArray[Any]:
-    """Geometries of the layer's CRS in that of the image; None where they have no place there."""
+    """Transform geometries to the image's CRS; None where that fails."""
     count = len(geometries)
     if layer.is_geographic:
         boxes = shapely.bounds(geometries)
-        # Also in units that are no degrees nothing lies beyond 360 or 90 degrees.
+        # No valid coordinate lies beyond these limits, in whatever unit.
         stray = (np.abs(boxes[:, [0, 2]]).max(axis=1) > 720) | (np.abs(boxes[:, [1, 3]]).max(axis=1) > 90.000001)
         if stray.all():
             swapped = bool((np.abs(boxes[:, [0, 2]]) <= 90).all() and (np.abs(boxes[:, [1, 3]]) <= 180).all())
             hint = " (x and y may be swapped)" if swapped else ""
             raise InputError(
-                f"{path} counts as {name_of(layer)}, but its coordinates, such as {boxes[0, 0]:.9g}, {boxes[0, 1]:.9g}, are no "
+                f"{path} is read as {name_of(layer)}, but its coordinates, such as {boxes[0, 0]:.9g}, {boxes[0, 1]:.9g}, are not "
                 f"degrees of longitude and latitude{hint}; save it with its CRS, as GeoPackage."
             )
         geometries = geometries.copy()
         geometries[stray] = None
     placed = geometries.copy()
     there = np.flatnonzero(~shapely.is_missing(geometries))
-    with as_input_error(f"{path} cannot be brought from {name_of(layer)} to {image.crs_name} ({{reason}})."):
-        # Halves, so that a stray vertex costs its polygon only. Where not one of all can be brought, that is the CRS's fault.
+    with as_input_error(f"{path} cannot be transformed from {name_of(layer)} to {image.crs_name} ({{reason}})."):
+        # Bisect, so that a stray vertex costs only its polygon. If every polygon fails, the CRS is to blame.
         parts = [there]
         failed: Exception | None = None
         while parts:
@@ -120,17 +110,17 @@ def _in_crs(geometries: NDArray[Any], layer: CRS, image: Georeference, path: str
         if failed is not None and lost == count:
             raise failed
     if lost:
-        notes.append(f"{lost} of {count} polygons have coordinates without a place in {image.crs_name}, and are left out.")
+        notes.append(f"{lost} of {count} polygons cannot be transformed to {image.crs_name} and are left out.")
     return placed
 
 
 def _never(layer: CRS, image: Georeference) -> bool:
-    """Whether nothing can be brought from one CRS to the other, as to and from those of a building site."""
+    """Whether the CRSs can never be transformed into each other, such as an engineering CRS."""
     return not all(crs.is_geographic or crs.is_projected for crs in (layer, image.crs))
 
 
 def _unwrapped(geometries: NDArray[Any], image: Georeference, grid: Grid) -> NDArray[Any]:
-    """Geometries in the image's CRS, whole across the antimeridian and on the image's side of it."""
+    """Geometries in the image's CRS, joined across the antimeridian and moved to the image's side of it."""
     period = _period(image)
     if period is None:
         return geometries
@@ -158,7 +148,7 @@ def _unwrapped(geometries: NDArray[Any], image: Georeference, grid: Grid) -> NDA
 
 
 def _period(image: Georeference) -> float | None:
-    """How far apart in x the same place lies once around the world; None in a CRS where it lies at one x only."""
+    """The width of the world in x units; None if the CRS does not repeat in x."""
     if image.crs.is_geographic:
         return float(2 * np.pi / image.crs.units_factor[1])
     try:
@@ -172,7 +162,7 @@ def _period(image: Georeference) -> float | None:
 
 
 def _swapped(polygons: NDArray[Any], image: Georeference, grid: Grid) -> bool:
-    """Whether the polygons would meet the image if x and y were swapped, in its CRS or in degrees."""
+    """Whether the polygons would meet the image with x and y swapped, in its CRS or in degrees."""
     points = apply_to_all(image.transform, shapely.get_coordinates(polygons))
     candidates = [points[:, ::-1]]
     degrees = image.degrees(points)

@@ -1,4 +1,4 @@
-"""Rasters as a viewer shows them: turned as EXIF says, and black where "min is white" stores white."""
+"""Rasters as a viewer shows them: with EXIF orientation and min-is-white applied."""
 
 import warnings
 from pathlib import Path
@@ -10,23 +10,16 @@ from PIL import Image
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
-# Formats whose readers in GDAL leave the picture as the camera stored it.
+# GDAL does not apply the EXIF orientation of these formats.
 _TURNED = ("JPEG", "PNG", "WEBP")
 _ORIENTATION = 0x0112
 
 
 class ShownDataset:
-    """A rasterio dataset whose `read` gives what a viewer shows; what is not defined here is the dataset's own.
+    """Wraps the rasterio dataset `stored` so that `read` returns what a viewer shows; everything else is delegated.
 
-    Args:
-        stored: the dataset as stored.
-        path: where it is, since GDAL reads the orientation of JPEG only.
-
-    Attributes:
-        stored: the dataset as stored.
-        orientation: 1 to 8 as EXIF numbers them; 1 is as stored, which a picture with a georeference always is.
-        white: the largest value, where values are stored as "min is white"; else None.
-        notes: sentences about the two.
+    `orientation` is EXIF's, 1 to 8 (1 as stored; always 1 with a georeference); `white` is the largest value of min-is-white
+    data, else None. `path` is needed because GDAL reads the orientation of JPEG only.
     """
 
     def __init__(self, stored: Any, path: str | Path) -> None:
@@ -35,7 +28,7 @@ class ShownDataset:
         self.white = _white(stored)
         self.notes: list[str] = []
         if self.orientation != 1:
-            self.notes.append(f"it is turned as its EXIF orientation {self.orientation} says.")
+            self.notes.append(f"it is rotated by its EXIF orientation {self.orientation}.")
         if self.white is not None:
             self.notes.append("its values are stored as min-is-white and are inverted.")
 
@@ -58,27 +51,27 @@ class ShownDataset:
 
     @property
     def colorinterp(self) -> tuple[ColorInterp, ...]:
-        """Of the bands; a palette of "min is white" has done its work."""
+        """Colour interpretation by band; grey for a min-is-white palette."""
         stored: tuple[ColorInterp, ...] = self.stored.colorinterp
         return stored if self.white is None else (ColorInterp.gray, *stored[1:])
 
     @property
     def nodatavals(self) -> tuple[float | None, ...]:
-        """Of the bands, among the values that `read` gives."""
+        """Nodata by band, in the values that `read` returns."""
         return tuple(value if None in (value, self.white) else self.white - value for value in self.stored.nodatavals)
 
     @property
     def nodata(self) -> float | None:
-        """Of the first band."""
+        """Nodata of the first band."""
         return self.nodatavals[0]
 
     def read(self, bands: int | list[int], **options: Any) -> NDArray[Any]:
-        """As rasterio's, of the options `window` and `out_shape`."""
+        """See rasterio's `read`; supports the options `window` and `out_shape`."""
         data: NDArray[Any] = self._turned(self.stored.read(bands, **self._as_stored(options)))
         return data if self.white is None else inverted(data, self.white)
 
     def read_masks(self, bands: int | list[int], **options: Any) -> NDArray[np.uint8]:
-        """As rasterio's, of the options `window` and `out_shape`."""
+        """See rasterio's `read_masks`; supports the options `window` and `out_shape`."""
         return self._turned(self.stored.read_masks(bands, **self._as_stored(options)))
 
     def _as_stored(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +102,7 @@ class ShownDataset:
 
 
 def inverted(data: NDArray[Any], white: int) -> NDArray[Any]:
-    """Values of "min is white" as of "min is black", in the same dtype; NaN stays."""
+    """Convert min-is-white values to min-is-black in the same dtype; NaN stays."""
     return np.asarray(white - data, data.dtype)
 
 

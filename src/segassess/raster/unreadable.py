@@ -1,4 +1,4 @@
-"""Read around what is damaged in a file, so that a bad block in the middle of a city costs that block and not the city."""
+"""Skip damaged blocks, so that one bad block does not cost the whole scene."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -11,30 +11,18 @@ from segassess.raster.library_errors import LIBRARY_ERRORS
 # Pixels and validity of a window.
 _Read: TypeAlias = Callable[[slice, slice], tuple[NDArray[np.float32], NDArray[np.bool_]]]
 
-# Side in pixels of the squares that are given up at once; at fixed places, so that windows agree on what is unreadable.
-CELL = 64
+CELL = 64  # side in pixels of the squares that are skipped, on a fixed grid so that windows agree
 
 
 class UnreadableCells:
-    """The parts of a raster that could not be read.
-
-    Args:
-        height: of the raster in pixels.
-        width: likewise.
-    """
+    """The unreadable cells of a raster of `height` x `width` pixels."""
 
     def __init__(self, height: int, width: int) -> None:
         self._size = height, width
         self._cells: set[tuple[int, int]] = set()
 
     def read(self, read: _Read, rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Read a window; squares of it that cannot be read are 0 and not valid.
-
-        Args:
-            read: gives pixels float32 (h, w, 3) and bool (h, w) of a window, or raises one of `LIBRARY_ERRORS`.
-            rows: from and to (exclusive), both given.
-            columns: likewise.
-        """
+        """Read a window by `read` (pixels float32 (h, w, 3) and validity (h, w)); unreadable cells are 0 and not valid."""
         try:
             return read(rows, columns)
         except LIBRARY_ERRORS:
@@ -44,7 +32,7 @@ class UnreadableCells:
             for left in range(columns.start // CELL, -(-columns.stop // CELL)):
                 if (top, left) in self._cells:
                     continue
-                # The whole cell, so that it is unreadable or not whichever window asks.
+                # Read the whole cell, so that the answer does not depend on the window.
                 height, width = self._size
                 cell = slice(top * CELL, min((top + 1) * CELL, height)), slice(left * CELL, min((left + 1) * CELL, width))
                 try:
@@ -59,7 +47,7 @@ class UnreadableCells:
         return pixels, valid
 
     def pixels(self, rows: slice) -> int:
-        """Number of pixels of some rows that were found to be unreadable."""
+        """Number of pixels of these rows found to be unreadable."""
         height, width = self._size
         return sum(
             max(0, min(rows.stop, (top + 1) * CELL, height) - max(rows.start, top * CELL))

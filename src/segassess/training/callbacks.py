@@ -11,17 +11,13 @@ from segassess.interrupts import raise_if_interrupted
 
 
 class EpochSeed(L.Callback):
-    """Seeds torch at the start of every training epoch, so that a resumed run continues as an undisturbed one would.
-
-    Args:
-        seed: of the run; each epoch and rank gets its own.
-    """
+    """Seeds torch by epoch and rank, so that a resumed run continues as an uninterrupted one would."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Seed the global generators of torch."""
+        """Seed torch's global generators."""
         torch.manual_seed(self.seed + 1_000_003 * trainer.current_epoch + 7919 * trainer.global_rank)
 
 
@@ -42,11 +38,10 @@ class StopWhenInterrupted(L.Callback):
 
 
 class Pace(L.Callback):
-    """Logs after each epoch how fast it was, and the learning rate of its last batch.
+    """Logs the speed of each epoch, and the learning rate of its last batch.
 
-    `train/views_per_s` and `train/megapixels_per_s` count what the loader yields, over all processes, by the wall clock of the
-    training steps and of the loading between them, without validation. Masks that are drawn in the step itself
-    (`sampling=ams_online`) make more views of these.
+    `train/views_per_s` and `train/megapixels_per_s` count what the loader yields, over all processes, per second of loading and
+    training, without validation. With `sampling=ams_online` each of these views becomes several in the step.
     """
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -55,7 +50,7 @@ class Pace(L.Callback):
         self._since = time.perf_counter()
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int) -> None:
-        """Note the learning rate, before a schedule sets the next one."""
+        """Keep the learning rate before a schedule changes it."""
         self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_batch_end(
@@ -69,11 +64,11 @@ class Pace(L.Callback):
         self._pixels += batch.valid.numel()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Leave out the time of a validation within the epoch."""
+        """Leave out validation within the epoch."""
         self._since = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Log the epoch's pace."""
+        """Log the pace."""
         if self._views:
             pl_module.log("train/learning_rate", self._rate)
             options: dict[str, Any] = {"sync_dist": True, "reduce_fx": "sum"}

@@ -1,4 +1,4 @@
-"""A training that diverges stops at once, and its weights are never taken for a result."""
+"""Stop a diverging training and never keep its weights."""
 
 import torch
 from torch import Tensor, nn
@@ -7,11 +7,7 @@ from segassess.errors import RequestError
 
 
 def require_finite(loss: Tensor, step: int) -> None:
-    """Stop a training whose loss is NaN or infinite.
-
-    Raises:
-        RequestError: says what to change; the checkpoints written before can be resumed.
-    """
+    """Raise RequestError if the loss is NaN or infinite."""
     if not torch.isfinite(loss):
         raise RequestError(
             f"The loss is {float(loss)} after {step} steps; lower optimizer.factory.lr or set trainer.gradient_clip_val."
@@ -19,11 +15,7 @@ def require_finite(loss: Tensor, step: int) -> None:
 
 
 def require_finite_weights(network: nn.Module) -> None:
-    """Refuse a trained network with weights that are no numbers.
-
-    Raises:
-        RequestError: names the first such weight.
-    """
+    """Raise RequestError, naming the first weight that is NaN or infinite."""
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise RequestError(f"The trained weight {name} is not finite; lower optimizer.factory.lr and train again.")

@@ -1,8 +1,7 @@
-"""The training loss of SegAssess, its terms switchable and weighted, and the boundary target it needs.
+"""The training loss of SegAssess with switchable, weighted terms.
 
-Formulas: the published implementation of SegAssess (`Yangbn97/SegAssess` at 4ccb024), checked number by number in
-`tests/training/test_losses.py`. The edge term is the class-balanced cross-entropy of RCF (arXiv 1612.02103) plus a Dice
-term (arXiv 1606.04797).
+The formulas follow `Yangbn97/SegAssess` at 4ccb024; `tests/training/test_losses.py` checks them number by number. The edge term
+is RCF's class-balanced cross-entropy (arXiv 1612.02103) plus a Dice term (arXiv 1606.04797).
 """
 
 from collections.abc import Sequence
@@ -27,15 +26,9 @@ DiceOver: TypeAlias = Literal["sample", "batch"]
 
 
 def edge_target(truth: Tensor) -> Tensor:
-    """Inner boundary of the truth: foreground pixels with a 4-neighbour in the background.
+    """Inner boundary of a truth, both float (B, 1, H, W) in {0, 1}: foreground pixels with a 4-neighbour in the background.
 
-    What lies outside the image counts as background, so objects that touch the image border have an edge there.
-
-    Args:
-        truth: float (B, 1, H, W) in {0, 1}.
-
-    Returns:
-        float (B, 1, H, W) in {0, 1}.
+    Everything outside the image is background, so objects that touch the border have an edge there.
     """
     padded = F.pad(truth, (1, 1, 1, 1))
     neighbours = torch.stack([padded[..., :-2, 1:-1], padded[..., 2:, 1:-1], padded[..., 1:-1, :-2], padded[..., 1:-1, 2:]])
@@ -43,16 +36,10 @@ def edge_target(truth: Tensor) -> Tensor:
 
 
 def dice_loss(probability: Tensor, target: Tensor, valid: Tensor, over: DiceOver = "sample") -> Tensor:
-    """1 - Dice, smoothed by 1.
+    """1 - Dice, smoothed by 1, of a probability in [0, 1] against a target in {0, 1}; all float (B, 1, H, W).
 
-    A sample without target has a Dice of nearly 0 unless hardly anything is predicted in it, so where many samples are empty,
-    Dice per sample pushes predictions down everywhere; over the batch it does not.
-
-    Args:
-        probability: float (B, 1, H, W) in [0, 1].
-        target: float (B, 1, H, W) in {0, 1}.
-        valid: float (B, 1, H, W); other pixels do not count.
-        over: "sample", and the mean of these, or the whole "batch" at once.
+    Per "sample", an empty target pushes predictions down, because its Dice is nearly 0 unless hardly anything is predicted; over
+    the "batch", it does not.
     """
     groups = 1 if over == "batch" else len(target)
     probability, target = (probability * valid).reshape(groups, -1), (target * valid).reshape(groups, -1)
@@ -62,15 +49,10 @@ def dice_loss(probability: Tensor, target: Tensor, valid: Tensor, over: DiceOver
 
 
 def error_dice_loss(probabilities: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """1 - Dice of the false positives and of the false negatives, each over the whole batch, then the mean of the two.
+    """1 - Dice over the batch, mean of FP and FN; it follows the FP/FN mIoU, however rare errors are.
 
-    It rises with the overlap that the FP/FN mIoU measures, however rare errors are. Over the batch, because many a mask has no
-    error of a class.
-
-    Args:
-        probabilities: float (B, 4, H, W).
-        target: quality codes (B, H, W).
-        valid: float (B, 1, H, W); other pixels do not count.
+    Takes probabilities (B, 4, H, W), quality codes (B, H, W) and a float mask of pixels that count (B, 1, H, W). It pools the
+    batch because many masks have no error of a class.
     """
     losses = []
     for code in (FP, FN):
@@ -82,7 +64,7 @@ def error_dice_loss(probabilities: Tensor, target: Tensor, valid: Tensor) -> Ten
 def balanced_edge_cross_entropy(edge_logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """RCF's cross-entropy: edge pixels weigh N0/N, others 1.1 * N1/N, counted over the batch; mean over all valid pixels.
 
-    A batch without any edge pixel has all weights 0 and so the loss 0.
+    A batch without edge pixels has a loss of 0.
     """
     positive, negative = (target * valid).sum(), ((1 - target) * valid).sum()
     total = (positive + negative).clamp(min=1)
@@ -91,38 +73,26 @@ def balanced_edge_cross_entropy(edge_logits: Tensor, target: Tensor, valid: Tens
 
 
 def refinement_loss(probabilities: Tensor, mask: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
-    """Squared errors of the truth, its complement, and the refined mask that the probabilities imply.
-
-    MSE(P_TP + P_FN, truth) + MSE(P_FP + P_TN, 1 - truth) + MSE(mask + P_FN - P_FP, truth), each a mean over valid pixels.
-    """
+    """MSE(P_TP + P_FN, truth) + MSE(P_FP + P_TN, 1 - truth) + MSE(mask + P_FN - P_FP, truth), each over valid pixels."""
     object_probability = quality.truth_probability(probabilities).unsqueeze(1)
     refined = mask + probabilities[:, FN : FN + 1] - probabilities[:, FP : FP + 1]
     count = valid.sum().clamp(min=1)
     truth_error = ((object_probability - truth).square() * valid).sum() / count
     refined_error = ((refined - truth).square() * valid).sum() / count
-    # The probabilities sum to 1, so the complement's error equals the truth's.
+    # Probabilities sum to 1, so the first two errors are equal.
     return 2 * truth_error + refined_error
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weight of each term of `AssessorLoss`; 0 switches a term off and it is not computed.
+    """Weight of each term of `AssessorLoss`; terms of weight 0 are not computed."""
 
-    Attributes:
-        cross_entropy: class-weighted cross-entropy of the four classes.
-        edge: class-balanced cross-entropy plus Dice of the edge branch.
-        refinement: the three squared errors of `refinement_loss`.
-        dice: Dice of P(TP) + P(FN) against the truth (not in the reference).
-        error_dice: Dice of P(FP) and of P(FN) against the errors of the batch (not in the reference).
-        object: cross-entropy and Dice of the object branch against the truth (not in the reference).
-    """
-
-    cross_entropy: float = 1.0
-    edge: float = 1.0
-    refinement: float = 1.0
-    dice: float = 0.0
-    error_dice: float = 0.0
-    object: float = 0.0
+    cross_entropy: float = 1.0  # class-weighted, of the four classes
+    edge: float = 1.0  # see `balanced_edge_cross_entropy`; plus Dice
+    refinement: float = 1.0  # see `refinement_loss`
+    dice: float = 0.0  # of P(TP) + P(FN) against the truth (not in the reference)
+    error_dice: float = 0.0  # see `error_dice_loss` (not in the reference)
+    object: float = 0.0  # cross-entropy and Dice of the object branch against the truth (not in the reference)
 
     def __post_init__(self) -> None:
         if min(vars(self).values()) < 0 or max(vars(self).values()) == 0:
@@ -132,13 +102,9 @@ class LossWeights:
 class AssessorLoss(nn.Module):
     """Sum of the weighted terms.
 
-    Args:
-        weights: weight of each term.
-        class_weights: of the cross-entropy: "reference" = (0.5, 5, 0.1, 5), "inverse_frequency" (of the batch, mean 1 over
-            the classes that occur), or four numbers in the order TP, FP, TN, FN.
-        decoding: "consistent" rules impossible classes out before softmax and cross-entropy; "free" does not.
-        dice_over: what the Dice of truth, objects and edges is taken over, "sample" as in the reference or "batch"; see
-            `dice_loss`.
+    `class_weights` of the cross-entropy are "reference" = (0.5, 5, 0.1, 5), "inverse_frequency" (per batch, mean 1 over the
+    classes that occur), or four numbers for TP, FP, TN, FN. "consistent" decoding rules out impossible classes before softmax
+    and cross-entropy. `dice_over` applies to truth, objects and edges; see `dice_loss`.
     """
 
     def __init__(
@@ -169,16 +135,9 @@ class AssessorLoss(nn.Module):
         self.register_buffer("class_weights", tensor, persistent=False)
 
     def forward(self, output: AssessorOutput, mask: Tensor, truth: Tensor, valid: Tensor) -> dict[str, Tensor]:
-        """Loss of a batch.
+        """Loss of a batch: "loss" (the weighted sum) and each computed term, unweighted.
 
-        Args:
-            output: what the assessor said.
-            mask: float (B, 1, H, W) in {0, 1}.
-            truth: float (B, 1, H, W) in {0, 1}.
-            valid: bool (B, 1, H, W); other pixels do not count.
-
-        Returns:
-            Scalars: "loss" (the weighted sum) and each computed term by its name, unweighted.
+        Mask and truth are float (B, 1, H, W) in {0, 1}, valid is bool (B, 1, H, W).
         """
         logits = output.quality_logits.float()
         if self.decoding == "consistent":

@@ -1,4 +1,4 @@
-"""LightningModules around an assessor: one trains it, one evaluates it (or any baseline)."""
+"""LightningModules that train an assessor and evaluate it, or any baseline."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,8 +24,7 @@ from segassess.training.losses import AssessorLoss
 from segassess.training.online_ams import OnlineAms
 
 MONITORED = "valid/fp_fn_miou"
-# Metrics over all sources that a validation logs.
-_VALIDATED = (
+_VALIDATED = (  # metrics over all sources that validation logs
     "fp_fn_miou",
     *(f"{name.lower()}_iou" for name in quality.CLASS_NAMES),
     "mean_iou",
@@ -37,7 +36,7 @@ OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Opt
 
 
 class MaskAssessor(Protocol):
-    """What an assessor and every baseline answer."""
+    """Interface of assessors and baselines."""
 
     def encode_image(self, image: Tensor) -> ImageFeatures:
         """See `Assessor.encode_image`."""
@@ -47,7 +46,7 @@ class MaskAssessor(Protocol):
 
 
 def assess_batch(assessor: MaskAssessor, batch: Batch) -> AssessorOutput:
-    """Assess a batch; an image that all masks share is encoded once."""
+    """Assess a batch; an image shared by all masks is encoded once."""
     image = batch.image[:1] if batch.one_image else batch.image
     features = assessor.encode_image(image)
     if isinstance(assessor, Baseline):
@@ -57,16 +56,10 @@ def assess_batch(assessor: MaskAssessor, batch: Batch) -> AssessorOutput:
 
 @dataclass(frozen=True)
 class Schedule(ScheduleSettings):
-    """How the learning rate goes: see `ScheduleSettings`, and `configure` for what Lightning makes of it."""
+    """Turns `ScheduleSettings` into Lightning's schedule."""
 
     def configure(self, module: L.LightningModule, factory: OptimizerFactory, monitor: str) -> dict[str, Any]:
-        """What `configure_optimizers` returns.
-
-        Args:
-            module: attached to a trainer; all of its trainable parameters are optimised.
-            factory: of the optimizer.
-            monitor: the metric of the plateau.
-        """
+        """Result for `configure_optimizers`, over all trainable parameters; `monitor` is the metric of the plateau."""
         optimizer = factory([parameter for parameter in module.parameters() if parameter.requires_grad])
         if self.name == "constant":
             return {"optimizer": optimizer}
@@ -75,7 +68,7 @@ class Schedule(ScheduleSettings):
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer, mode="max", factor=0.5, patience=1, threshold=0.0, min_lr=rates
             )
-            # Between validations there is no new value to compare.
+            # Only validations give a new value.
             every = module.trainer.check_val_every_n_epoch or 1
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": monitor, "frequency": every}}
         done = self._done_by_time(module.trainer) if self.by == "time" else self._done_by_steps(module.trainer)
@@ -92,7 +85,7 @@ class Schedule(ScheduleSettings):
     @staticmethod
     def _done_by_steps(trainer: L.Trainer) -> Callable[[int], float]:
         steps = max(1, int(trainer.estimated_stepping_batches))
-        # From the first to the last step, so that neither of them is taken with a rate of zero.
+        # Neither the first nor the last step has a rate of zero.
         return lambda step: (step + 1) / (steps + 1)
 
     @staticmethod
@@ -101,7 +94,7 @@ class Schedule(ScheduleSettings):
         remaining = timers[0].time_remaining() if timers else None
         if remaining is None:
             raise ConfigError("optimizer.schedule.by=time needs trainer.max_time.")
-        # Before the first step nothing has elapsed; also right for a resumed run, whose timer goes on.
+        # A resumed run continues its timer.
         whole = remaining + timers[0].time_elapsed()
         return lambda step: timers[0].time_elapsed() / whole
 
@@ -109,14 +102,9 @@ class Schedule(ScheduleSettings):
 class AssessorModule(L.LightningModule):
     """Trains an assessor.
 
-    Args:
-        assessor: the network.
-        loss: the training loss; its `decoding` is also used for validation.
-        optimizer: makes the optimizer from the trainable parameters.
-        schedule: of the learning rate.
-        sources: training sources, on whose validation tiles FP/FN mIoU selects the checkpoint.
-        description: primitives that a checkpoint carries (architecture, data, sources), so that it can be rebuilt.
-        online: draws the masks of training batches in the step itself; None where batches come with masks.
+    The `decoding` of the loss also holds for validation. FP/FN mIoU over the validation masks of `sources` selects the
+    checkpoint, which carries `description` (primitives) so that it can be rebuilt. `online` draws the masks of training batches
+    in the step.
     """
 
     def __init__(
@@ -130,7 +118,7 @@ class AssessorModule(L.LightningModule):
         online: OnlineAms | None = None,
     ) -> None:
         super().__init__()
-        # Primitives only: anything else makes a checkpoint that a weights-only load refuses.
+        # Primitives only, or a weights-only load refuses the checkpoint.
         self.save_hyperparameters({"description": dict(description)})
         self.assessor = assessor
         self.online = online
@@ -138,20 +126,19 @@ class AssessorModule(L.LightningModule):
         self.optimizer_factory = optimizer
         self.schedule = schedule
         self.metrics = EvaluationMetrics(sources)
-        # Number of optimizer steps before the last validation.
-        self.validated_at = 0
+        self.validated_at = 0  # optimizer steps before the last validation
 
     def forward(self, batch: Batch) -> AssessorOutput:
         """Assess a batch."""
         return self.assessor(batch.image, batch.mask)  # type: ignore[no-any-return]
 
     def on_fit_start(self) -> None:
-        """Move what is not a submodule."""
+        """Move the online segmenters, which are not submodules."""
         if self.online is not None:
             self.online.to(self.device)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Loss of a batch; every term is logged."""
+        """Loss of a batch; logs every term."""
         if self.online is not None:
             batch = self.online(batch)
         if batch.truth is None:
@@ -169,16 +156,16 @@ class AssessorModule(L.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Add a tile to the validation metrics; gives its quality probabilities (B, 4, H, W) to whoever wants to show them."""
+        """Update the validation metrics; returns quality probabilities (B, 4, H, W) for callbacks that show them."""
         return _update(self.metrics, assess_batch(self.assessor, batch), batch, self.loss.decoding)
 
     def on_validation_epoch_end(self) -> None:
-        """Log pooled metrics, IoU of each class, and FP/FN mIoU of each source."""
+        """Log pooled metrics, the IoU of each class, and the FP/FN mIoU of each source."""
         self.validated_at = self.trainer.global_step
         results = self.metrics.compute()
         pooled = results[ALL]
         for name in _VALIDATED:
-            # A metric that nothing defines yet (no error predicted, none there) must not stop training: it counts as 0.
+            # An undefined metric (no error predicted, none present) counts as 0 and must not stop training.
             value = pooled[name] if pooled[name] == pooled[name] else 0.0
             self.log(f"valid/{name}", value, prog_bar=name in ("fp_fn_miou", "fp_iou", "fn_iou"))
         for source in self.metrics.sources:
@@ -187,21 +174,16 @@ class AssessorModule(L.LightningModule):
         self.metrics.reset()
 
     def configure_optimizers(self) -> Any:
-        """Optimizer over all trainable parameters, and the schedule."""
+        """See `Schedule.configure`."""
         return self.schedule.configure(self, self.optimizer_factory, MONITORED)
 
 
 class EvaluationModule(L.LightningModule):
     """Evaluates an assessor or a baseline on `Trainer.test`.
 
-    After the run `results` holds the metrics by source and `rows` one row per mask, of all ranks.
-
-    Args:
-        assessor: who judges.
-        sources: of the masks.
-        decoding: of the assessor.
-        reference_protocol: see `EvaluationMetrics`.
-        calibration: of the probabilities from which scores are estimated, and cuts of decisions; the identity by default.
+    Afterwards, `results` holds the metrics by source and `rows` one row per mask, of all ranks. The calibration (default:
+    identity) holds for the probabilities behind the scores, and its cuts for decisions. For `reference_protocol`, see
+    `EvaluationMetrics`.
     """
 
     def __init__(
@@ -221,20 +203,16 @@ class EvaluationModule(L.LightningModule):
         self.rows: list[MaskRow] = []
 
     def on_test_start(self) -> None:
-        """Refuse what cannot be averaged over ranks.
-
-        Raises:
-            ConfigError: for the reference protocol on several processes.
-        """
+        """Raise ConfigError for the reference protocol on several processes, which cannot be averaged over ranks."""
         if self.metrics.reference and self.trainer.world_size > 1:
             raise ConfigError("protocol=reference averages over batches in one process; use trainer.devices=1.")
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
-        """Add a tile."""
+        """Update the metrics."""
         _update(self.metrics, assess_batch(self.assessor, batch), batch, self.decoding, self.calibration)
 
     def on_test_epoch_end(self) -> None:
-        """Compute and gather."""
+        """Compute and gather the results."""
         self.results = self.metrics.compute()
         self.rows = all_ranks(self.metrics.rows)
         self.metrics.reset()
@@ -243,7 +221,7 @@ class EvaluationModule(L.LightningModule):
 def _update(
     metrics: EvaluationMetrics, output: AssessorOutput, batch: Batch, decoding: Decoding, calibration: Calibration | None = None
 ) -> Tensor:
-    """Add a batch to metrics; gives the probabilities (B, 4, H, W) that decide."""
+    """Update metrics; returns the probabilities (B, 4, H, W) that decide."""
     if batch.truth is None:
         raise ValueError("An evaluation batch needs truth.")
     probabilities = quality.probabilities(output.quality_logits.float(), batch.mask, decoding)

@@ -1,8 +1,7 @@
 """Augmented Mixup Sampling with frozen segmenters inside the training step.
 
-The published implementation's order, checked against its recorded draws in `tests/training/test_online_ams.py`: for each image
-one independently turned and mirrored view per segmenter, view i judged by segmenter i without gradient, thresholded, flattened
-image by image, and shuffled by one permutation. All random numbers come from torch's CPU generator.
+Random numbers come from torch's CPU generator in the order of `Yangbn97/SegAssess`, checked against its recorded draws in
+`tests/training/test_online_ams.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,17 +17,10 @@ from segassess.models.segmenters.fitted import FittedSegmenter
 
 
 class OnlineAms:
-    """Turns images into views with masks.
+    """Turns images into turned and mirrored views, one per segmenter and image, with that segmenter's masks.
 
-    Not an `nn.Module`, so that the frozen networks are neither trained nor stored with the assessor.
-
-    Args:
-        segmenters: one view of each image is made for each of them.
-        keys: of the training tiles by name (see `data.tiles.Tile`).
-        cross_fit: refuse tiles that all networks of a segmenter have learned from.
-
-    Raises:
-        RequestError: if there is no segmenter, or `cross_fit` refuses a tile.
+    `keys` maps tile names to `Tile.key`. Raises RequestError without segmenters, or if `cross_fit` is on and all networks of a
+    segmenter have learned from a tile. It is not an `nn.Module`, so that the networks are neither trained nor stored.
     """
 
     def __init__(self, segmenters: Sequence[FittedSegmenter], keys: Mapping[str, str], cross_fit: bool) -> None:
@@ -48,14 +40,9 @@ class OnlineAms:
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Batch:
-        """Views of images with masks of the segmenters.
+        """Make B x (number of segmenters) shuffled views of B images with truth; `source` names each view's segmenter.
 
-        Args:
-            batch: B images with truth; the mask is ignored. Images that are not square are padded to squares with pixels that
-                do not count.
-
-        Returns:
-            B x (number of segmenters) views, shuffled; `source` names the segmenter of each.
+        The masks of the batch are ignored. Images that are not square are padded with pixels that do not count.
         """
         if batch.truth is None:
             raise ValueError("A training batch needs truth.")
@@ -82,20 +69,20 @@ class OnlineAms:
 
 
 def _judge(segmenter: FittedSegmenter, images: Tensor, tiles: Sequence[str]) -> Tensor:
-    """Masks float (B, 1, H, W) of images (B, 3, H, W), each by the network that may segment its tile."""
+    """Masks float (B, 1, H, W) of images (B, 3, H, W), each by a network that may segment its tile."""
     masks = images.new_zeros((len(images), 1, *images.shape[-2:]))
     chosen = [segmenter.choose(tile)[0] for tile in tiles]
     for index in sorted(set(chosen)):
         rows = [row for row, choice in enumerate(chosen) if choice == index]
         network = segmenter.networks[index].segmenter
-        # The reference judges in half precision on GPUs.
+        # The reference segments in half precision on GPUs.
         with torch.autocast(images.device.type, dtype=torch.float16, enabled=images.device.type == "cuda"):
             masks[rows] = (network.probability(images[rows]) > segmenter.threshold).to(masks.dtype)
     return masks
 
 
 def _square(planes: Tensor) -> Tensor:
-    """(B, C, H, W) padded with zeros at the bottom or right to (B, C, S, S)."""
+    """Pad (B, C, H, W) with zeros at the bottom or right to (B, C, S, S)."""
     height, width = planes.shape[-2:]
     side = max(height, width)
     return planes if height == width else F.pad(planes, (0, side - width, 0, side - height))

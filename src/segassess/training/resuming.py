@@ -1,4 +1,4 @@
-"""Where an interrupted training goes on, and which of its weights are kept."""
+"""Resume an interrupted training, and restore its best weights."""
 
 import json
 import logging
@@ -18,17 +18,12 @@ from segassess.models.assessor.checkpoint import load_weights, read_tensors
 
 log = logging.getLogger(__name__)
 
-# In a run's folder: version, git revision and the whole config, see `cli.provenance`.
-RUN_RECORD = "run.json"
+RUN_RECORD = "run.json"  # version, git revision and config of a run; see `cli.provenance`
 _ABSENT = object()
 
 
 def resume_path(path: Path) -> Path:
-    """The checkpoint to resume from: a file, or the last one of a run's folder.
-
-    Raises:
-        RequestError: if there is none.
-    """
+    """The checkpoint to resume from: a file, or the last one of a run's folder; RequestError if there is none."""
     file = path if path.is_file() else path / "checkpoints" / "last.ckpt"
     if not file.is_file():
         raise RequestError(
@@ -39,22 +34,16 @@ def resume_path(path: Path) -> Path:
 
 
 def stored_description(checkpoint: Path) -> dict[str, Any]:
-    """What the module that wrote a checkpoint said of itself; empty where it did not."""
+    """The `description` in a checkpoint; empty if there is none."""
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     description: dict[str, Any] = content.get("hyper_parameters", {}).get("description", {})
     return description
 
 
 def refuse_other_settings(checkpoint: Path, settings: Mapping[str, Any], max_epochs: int | None) -> None:
-    """Refuse to resume a run with settings that it was not started with; `run.json` beside its checkpoints records them.
+    """Raise RequestError if settings (nested, by config key) differ from the run's `run.json`, or `max_epochs` are already done.
 
-    Args:
-        checkpoint: of the run.
-        settings: nested primitives that must be as they were, by key of the config.
-        max_epochs: of the resumed training; None or -1 is without end.
-
-    Raises:
-        RequestError: names the first key that differs and both values, or how many epochs are done already.
+    None or -1 for `max_epochs` sets no limit.
     """
     record = checkpoint.parents[1] / RUN_RECORD
     before: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
@@ -64,12 +53,12 @@ def refuse_other_settings(checkpoint: Path, settings: Mapping[str, Any], max_epo
         for part in key.split("."):
             old = old.get(part, _ABSENT) if isinstance(old, dict) else _ABSENT
         if old is not _ABSENT and old != value:
-            raise RequestError(
-                f"{run} was trained with {key}={old}, not {value}; resume with the settings that it was started with."
-            )
+            raise RequestError(f"{run} was trained with {key}={old}, not {value}; resume it with its original settings.")
     epochs = int(torch.load(checkpoint, map_location="cpu", weights_only=True).get("epoch", -1)) + 1
     if max_epochs not in (None, -1) and epochs > max_epochs:
-        raise RequestError(f"{run} has done {epochs} epochs already; trainer.max_epochs must be at least that, not {max_epochs}.")
+        raise RequestError(
+            f"{run} has already done {epochs} epochs; trainer.max_epochs must be at least {epochs}, not {max_epochs}."
+        )
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -82,11 +71,7 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 @contextmanager
 def resumable(folder: Path, resumed: Path | None = None) -> Iterator[None]:
-    """Say how to go on when a training in `folder` is interrupted, and what is wrong with a run that cannot be resumed.
-
-    Raises:
-        RequestError: if the checkpoint `resumed` does not fit the network, or Lightning refuses it.
-    """
+    """Say how to resume when a training in `folder` is interrupted; RequestError if `resumed` does not fit the network."""
     try:
         yield
     except (RuntimeError, MisconfigurationException) as error:
@@ -94,7 +79,7 @@ def resumable(folder: Path, resumed: Path | None = None) -> Iterator[None]:
         if resumed is None or not foreign:
             raise
         reason = str(error).strip().splitlines()[0].rstrip(":. ")
-        raise RequestError(f"{resumed} cannot be resumed ({reason}); give the settings that it was started with.") from error
+        raise RequestError(f"{resumed} cannot be resumed ({reason}); use its original settings.") from error
     except KeyboardInterrupt:
         if (folder / "checkpoints" / "last.ckpt").is_file():
             log.warning("Interrupted; the same command with resume=%s continues after the last validated epoch.", folder)
@@ -104,17 +89,10 @@ def resumable(folder: Path, resumed: Path | None = None) -> Iterator[None]:
 def restore_best(
     trainer: L.Trainer, network: nn.Module, name: str, resumed: Path | None, last: float | None = None
 ) -> float | None:
-    """Put the weights of the best checkpoint of a training, also of the one that it resumed, into a network.
+    """Load the best weights of a training, or of the one it resumed from checkpoint `resumed`, into `network`.
 
-    Args:
-        trainer: after `fit`.
-        network: to fill.
-        name: its name within the LightningModule.
-        resumed: checkpoint that the training went on from, or None.
-        last: score of the weights that the network has, if they have been validated; it keeps them if none are better.
-
-    Returns:
-        The score of the weights that are kept; None where nothing was validated, and the network keeps its last weights.
+    `name` is the network's name in the LightningModule; `last` is the score of its present weights, which it keeps if none are
+    better. Returns the score of the kept weights; None if nothing was validated and the network keeps its last weights.
     """
     callback: Any = trainer.checkpoint_callback
     candidates = [_best_of_run(resumed)] if resumed else []
@@ -135,10 +113,7 @@ def restore_best(
 
 
 def _best_of_run(checkpoint: Path) -> tuple[torch.Tensor | None, str]:
-    """Best score and its file, as a checkpoint remembers them.
-
-    Lightning forgets the score when a run goes on in another folder, and would call the first resumed epoch the best.
-    """
+    """Best score and its file, from a checkpoint; Lightning forgets the score when a run resumes in another folder."""
     states = torch.load(checkpoint, map_location="cpu", weights_only=True)["callbacks"]
     scored = (
         state

@@ -21,12 +21,7 @@ MONITORED = "valid/iou"
 
 @dataclass(frozen=True)
 class SegmentationLoss:
-    """Binary cross-entropy and Dice of a segmenter's logits, each term weighted; 0 switches a term off.
-
-    Attributes:
-        cross_entropy: weight of the mean binary cross-entropy over valid pixels.
-        dice: weight of 1 - Dice per sample.
-    """
+    """Weighted binary cross-entropy (mean over valid pixels) and Dice (per sample); a weight of 0 switches a term off."""
 
     cross_entropy: float = 1.0
     dice: float = 0.0
@@ -36,7 +31,7 @@ class SegmentationLoss:
             raise ConfigError(f"loss.weights must be >= 0 with at least one > 0, not {vars(self)}.")
 
     def __call__(self, logits: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
-        """Loss of logits float (B, 1, H, W) against truth float (B, 1, H, W) in {0, 1} where valid bool (B, 1, H, W)."""
+        """Loss of logits against truth in {0, 1}, both float (B, 1, H, W), where valid bool (B, 1, H, W)."""
         logits, inside = logits.float(), valid.float()
         loss = logits.new_zeros(())
         if self.cross_entropy:
@@ -48,15 +43,10 @@ class SegmentationLoss:
 
 
 class SegmenterModule(L.LightningModule):
-    """Trains a segmenter on batches whose truth is what it must draw.
+    """Trains a segmenter on images and truth.
 
-    Args:
-        segmenter: the network.
-        loss: of its logits; auxiliary logits get the same loss, weighted by `segmenter.auxiliary_weight`.
-        threshold: of the probability, for validation, in (0, 1).
-        optimizer: makes the optimizer from the trainable parameters.
-        schedule: of the learning rate.
-        description: primitives that a checkpoint carries.
+    Auxiliary logits get the same loss, weighted by `segmenter.auxiliary_weight`; `threshold` in (0, 1) is for validation;
+    checkpoints carry `description` (primitives).
     """
 
     def __init__(
@@ -69,7 +59,7 @@ class SegmenterModule(L.LightningModule):
         description: Mapping[str, Any],
     ) -> None:
         super().__init__()
-        # Primitives only: anything else makes a checkpoint that a weights-only load refuses.
+        # Primitives only, or a weights-only load refuses the checkpoint.
         self.save_hyperparameters({"description": dict(description)})
         self.segmenter = segmenter
         self.loss = loss
@@ -93,7 +83,7 @@ class SegmenterModule(L.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Add a tile to the validation metrics."""
+        """Update the validation metrics."""
         if batch.truth is None:
             raise ValueError("A validation batch needs truth.")
         self.metrics.update(self.segmenter.probability(batch.image) > self.threshold, batch.truth > 0, batch.valid)
@@ -101,10 +91,10 @@ class SegmenterModule(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the pooled metrics."""
         for name, value in self.metrics.compute().items():
-            # No object in truth and masks: nothing is right or wrong, which must not stop training.
+            # Without objects in truth and masks the metric is undefined, which must not stop training.
             self.log(f"valid/{name}", value if value == value else 0.0, prog_bar=name in ("iou", "boundary_iou"))
         self.metrics.reset()
 
     def configure_optimizers(self) -> Any:
-        """Optimizer over all trainable parameters, and the schedule."""
+        """See `Schedule.configure`."""
         return self.schedule.configure(self, self.optimizer_factory, MONITORED)

@@ -8,7 +8,7 @@ from segassess.errors import ConfigError, InputError
 from segassess.models.assessor.compositions import ASSESSORS, build_assessor
 from segassess.quality import NUM_CLASSES
 
-WITHOUT_EDGES = ("concat_unet", "aqsnet")
+WITHOUT_EDGES = ("twin", "concat_unet", "aqsnet")
 ENCODERS = {"efficientnet_lite0": {"pretrained": False, "embedding_dim": 64}, "sam_vit_tiny": {}}
 
 

@@ -93,8 +93,8 @@ def test_damaged_files_are_one_sentence(tmp_path, name):
 
 
 def test_the_bundled_assessor():
-    path = ROOT / "checkpoints" / "compact_lite0.safetensors"
+    path = ROOT / "checkpoints" / "twin_lite0.safetensors"
     loaded = load_assessor(path)
     assert path.stat().st_size < 25e6
-    assert loaded.description.assessor["name"] == "compact"
+    assert loaded.description.assessor["name"] == "twin"
     assert not set(loaded.description.training["sources"]) & set(loaded.description.training["held_out"])

@@ -39,7 +39,7 @@ def test_round_trip(compact, folder):
 
 
 def test_half_precision_only_where_nothing_is_lost(compact, folder, tmp_path):
-    box = ROOT / "checkpoints" / "compact_lite0.safetensors"
+    box = ROOT / "checkpoints" / "twin_lite0.safetensors"
     save_pretrained(tmp_path / "box", load_assessor(box))
     assert file_digest(tmp_path / "box" / "model.safetensors") == file_digest(box), "the same weights are the same file"
     whole = sum(tensor.numel() * tensor.element_size() for tensor in compact.assessor.state_dict().values())
@@ -80,12 +80,12 @@ def test_names_of_repositories_go_to_the_hub(compact, folder, monkeypatch):
 
 
 def test_the_card_of_the_box_is_its_own(tmp_path):
-    checkpoint = ROOT / "checkpoints" / "compact_lite0.safetensors"
+    checkpoint = ROOT / "checkpoints" / "twin_lite0.safetensors"
     loaded = load_assessor(checkpoint)
-    card = card_of(checkpoint, loaded, "compact_lite0")
+    card = card_of(checkpoint, loaded, "twin_lite0")
     text = card.markdown(loaded, "somebody/assessor")
     matter = front_matter(text)
-    assert matter["license"] == "apache-2.0" and matter["datasets"] == ["shared_tiles", "synthetic"]
+    assert matter["license"] == "apache-2.0" and matter["datasets"] == ["all_real", "real_networks", "shared_tiles"]
     assert {"library_name", "tags", "metrics", "pipeline_tag"} <= matter.keys()
     for words in ("OpenAerialMap contributors", "## Limits", 'from_pretrained("somebody/assessor")'):
         assert words in text

@@ -63,6 +63,7 @@ def test_the_codes_are_the_decisions_of_quality_tif(compact, graph_file, tmp_pat
     [
         ({"name": "segassess"}, LITE0, "consistent"),  # antialiased resizing
         ({"name": "aqsnet"}, LITE0, "free"),
+        ({"name": "twin"}, LITE0, "consistent"),
         pytest.param({"name": "concat_unet"}, LITE0, "consistent", marks=pytest.mark.slow),
         pytest.param({"name": "compact", "edge_branch": False, "object_branch": False}, LITE0, "free", marks=pytest.mark.slow),
     ],

@@ -1,4 +1,4 @@
-"""What a run shows: pictures and tables in its folder, always, and the same on Weights & Biases where that is a logger."""
+"""Pictures and tables of a run, in its folder and on Weights & Biases."""
 
 import math
 import shutil
@@ -23,14 +23,10 @@ _MASK_LABELS = {0: "outside", 1: "mask"}
 
 
 class Board:
-    """The one place that turns what a run has to show into files, and into what W&B shows.
+    """The one place that writes figures and tables of a run; use it on rank 0 only.
 
-    A figure `NAME` lies in the run's folder as `figures/NAME.png` and is called `figures/NAME` on W&B, a table `tables/NAME.csv`
-    and `tables/NAME`. To be used on rank 0 only.
-
-    Args:
-        folder: of the run.
-        loggers: those of the trainer; W&B is served if it is among them, and imported only then.
+    A figure NAME is `figures/NAME.png` in the run's folder and `figures/NAME` on W&B; a table is `tables/NAME.csv` and
+    `tables/NAME`. W&B is imported and served only if `loggers` contains it.
     """
 
     def __init__(self, folder: Path, loggers: Iterable[Logger] = ()) -> None:
@@ -38,19 +34,14 @@ class Board:
         self._online = [logger for logger in loggers if isinstance(logger, WandbLogger)]
 
     def figure(self, name: str, draw: Callable[[Path], None]) -> None:
-        """Show a picture.
-
-        Args:
-            name: of the figure.
-            draw: writes a PNG to a path.
-        """
+        """Show a picture; `draw` writes the PNG to a path."""
         path = self.folder / FIGURES / f"{name}.png"
         draw(path)
         for logger in self._online:
             logger.log_image(f"{FIGURES}/{name}", [str(path)])
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Show rows under the union of their columns; NaN is an empty cell."""
+        """Show rows under the union of their columns; NaN becomes an empty cell."""
         write_csv(self.folder / TABLES / f"{name}.csv", rows)
         columns = list(dict.fromkeys(column for row in rows for column in row))
         cells = [[_cell(row.get(column)) for column in columns] for row in rows]
@@ -58,14 +49,7 @@ class Board:
             logger.log_table(f"{TABLES}/{name}", columns, cells)
 
     def tiles(self, tiles: Sequence[JudgedTile], title: str, step: int, *, best: bool) -> None:
-        """Show judged tiles: as one picture, `tiles.png`, and on W&B each with overlays to be switched on and off.
-
-        Args:
-            tiles: at least one.
-            title: of the picture.
-            step: of the training.
-            best: whether no validation before was as good; the picture is then kept as `tiles_best.png` as well.
-        """
+        """Show tiles as `tiles.png`, kept as `tiles_best.png` for the best validation so far, and as overlays on W&B."""
         path = self.folder / FIGURES / "tiles.png"
         write_tile_sheet(path, tiles, title)
         if best:
@@ -81,13 +65,13 @@ class Board:
             )
 
     def numbers(self, numbers: Mapping[str, float]) -> None:
-        """Show numbers on W&B; files of an evaluation have them anyway. NaN is left out."""
+        """Log numbers on W&B without NaN; files of an evaluation have them already."""
         known = {name: value for name, value in numbers.items() if not math.isnan(value)}
         for logger in self._online:
             logger.log_metrics(known)
 
     def checkpoint(self, path: Path) -> None:
-        """Keep a file of weights as an artifact of the run, where `log_model` says so (not offline)."""
+        """Keep a file of weights as an artifact on W&B, if `log_model` says so."""
         for logger in self._online:
             if isinstance(logger, BestCheckpointLogger) and logger.uploads:
                 import wandb

@@ -12,13 +12,7 @@ from segassess.quality import CLASS_NAMES
 
 
 def write_confusion_plot(path: Path, confusion: NDArray[np.int64], title: str) -> None:
-    """Draw shares of each true class, and numbers of pixels, as PNG.
-
-    Args:
-        path: of the PNG.
-        confusion: (4, 4) pixel counts; rows are the true classes. A class that does not occur has a row without shares.
-        title: one line.
-    """
+    """Draw pixel counts (4, 4), rows by true class, and their shares of each true class as PNG."""
     occurs = confusion.sum(axis=1, keepdims=True)
     shares = np.divide(confusion, occurs, out=np.zeros(confusion.shape), where=occurs > 0)
     figure = Figure(figsize=(4.8, 4.4), layout="constrained")

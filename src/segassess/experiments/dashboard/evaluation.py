@@ -1,4 +1,4 @@
-"""What an evaluation shows: scores of tiles, confusion matrix, reliability and review curves."""
+"""Dashboard of an evaluation: scores, confusion matrix, reliability and review curves."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,19 +15,14 @@ from segassess.metrics.reliability import reliability_curve
 from segassess.metrics.review_curves import review_curve
 from segassess.quality import CLASS_NAMES, NUM_CLASSES
 
-# Columns of the table of scores; `tiles.csv` of an evaluation has all of them, for all methods.
+# Columns of the table of scores; `tiles.csv` has all, for all methods.
 SCORES = ("name", "source", "estimated_iou", "true_iou", "expected_error_share", "error_share", "fp_iou", "fn_iou", "error_f1")
 
 
 def show_evaluation(board: Board, title: str, results: Results, masks: Mapping[str, Sequence[MaskRow]]) -> None:
-    """Show an evaluation: tables and figures `scores` (table only), `confusion`, `reliability`, `review`.
+    """Show `scores` (a table), `confusion`, `reliability` and `review` (tables and figures) of an evaluation.
 
-    Args:
-        board: of the run.
-        title: of the figures.
-        results: by method, source and metric.
-        masks: a row per mask by method. The first method is the one under evaluation, whose scores and confusion are shown;
-            curves compare it with the others that judged all of its masks.
+    The first method in `masks` is the one under evaluation; curves compare it with the others that judged all of its masks.
     """
     method, rows = next(iter(masks.items()))
     compared = {name: found for name, found in masks.items() if len(found) == len(rows)}
@@ -50,7 +45,7 @@ def show_evaluation(board: Board, title: str, results: Results, masks: Mapping[s
 
 
 def _scores(rows: Sequence[MaskRow]) -> list[dict[str, Any]]:
-    """A row per mask, most wrong pixels expected first."""
+    """A row per mask, by decreasing expected share of wrong pixels."""
     found = []
     for row in rows:
         share = row.expected_errors / sum(row.confusion)
@@ -60,7 +55,7 @@ def _scores(rows: Sequence[MaskRow]) -> list[dict[str, Any]]:
 
 
 def _confusion_rows(confusion: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
-    """A row per true class: pixels by predicted class, and their shares of the true class."""
+    """Pixels by predicted class and their shares, a row per true class."""
     for name, counts in zip(CLASS_NAMES, confusion.tolist(), strict=True):
         pixels = dict(zip(CLASS_NAMES, counts, strict=True))
         shares = {f"{other}_share": count / sum(counts) if sum(counts) else float("nan") for other, count in pixels.items()}
@@ -68,14 +63,12 @@ def _confusion_rows(confusion: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
 
 
 def _reliability_rows(method: str, rows: Sequence[MaskRow]) -> Iterator[dict[str, Any]]:
-    """A row per bin that has pixels."""
     for predicted, observed, pixels in reliability_curve(np.sum([row.reliability_bins() for row in rows], axis=0)).T.tolist():
         if pixels:
             yield {"method": method, "predicted_error": predicted, "observed_error": observed, "pixels": int(pixels)}
 
 
 def _review_rows(method: str, rows: Sequence[MaskRow]) -> Iterator[dict[str, Any]]:
-    """A row per number of masks looked at."""
     looked, found = review_curve([row.expected_errors for row in rows], [row.true_errors for row in rows])
     for share, errors in zip(looked.tolist(), found.tolist(), strict=True):
         yield {"method": method, "masks_looked_at": share, "errors_found": errors}

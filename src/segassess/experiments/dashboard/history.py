@@ -1,4 +1,4 @@
-"""How a training went: a row per epoch, and its curves."""
+"""A training's history: a row per epoch, and curves."""
 
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,9 @@ NAME = "history"
 
 
 class History(L.Callback):
-    """Notes what was logged of each epoch in `tables/history.csv`, and draws it as `figures/history.png` when training ends.
+    """Writes a row per epoch to `tables/history.csv` and draws `figures/history.png` when training ends, fails or is interrupted.
 
-    Loggers show the same numbers in their own way. A training that fails or is interrupted leaves both as well, and a resumed one
-    goes on with what came before.
-
-    Args:
-        folder: of the run.
+    A resumed training continues the table.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -29,7 +25,7 @@ class History(L.Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Note a validation; one at a step that has been validated, as when the best weights are restored, is not new."""
+        """Record a validation, once per step: restoring the best weights validates a step again."""
         if trainer.sanity_checking or any(name.startswith("valid/") for name in self._row(trainer)):
             return
         self._note(trainer, "valid/")
@@ -37,7 +33,7 @@ class History(L.Callback):
             self._draw(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Note the training of an epoch."""
+        """Record the training of an epoch."""
         self._note(trainer, "train/")
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -45,25 +41,25 @@ class History(L.Callback):
         self._draw(trainer)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Draw the curves as far as they go."""
+        """Draw the curves so far."""
         self._draw(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must know: primitives, as a weights-only load demands."""
+        """Rows for a resumed run, as primitives for a weights-only load."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from `state_dict`."""
+        """Continue from `state_dict`."""
         self.rows = list(state_dict["rows"])
 
     def _row(self, trainer: L.Trainer) -> dict[str, float]:
-        """The row of the steps taken so far."""
+        """The row of the current step."""
         if not self.rows or self.rows[-1]["step"] != trainer.global_step:
             self.rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step})
         return self.rows[-1]
 
     def _note(self, trainer: L.Trainer, prefix: str) -> None:
-        """Take what was logged under a prefix; what belongs to a single step is left to the loggers."""
+        """Record what was logged under a prefix, except values of single steps."""
         logged = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
         self._row(trainer).update(
             (name.removesuffix("_epoch"), value) for name, value in sorted(logged.items()) if not name.endswith("_step")

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from segassess.evaluation.curves import line_style
 from segassess.files import atomic_path
 
-# Panels, and which of the logged names they show; a panel without any is left out.
+# Logged names by panel; empty panels are left out.
 PANELS = {
     "loss and its terms": r"train/(?!learning_rate|views_per_s|megapixels_per_s)(.+)",
     "FP/FN mIoU on validation tiles": r"valid/(?:(.+)/)?fp_fn_miou",
@@ -22,17 +22,12 @@ PANELS = {
     "throughput (Mpx/s)": r"train/(megapixels_per_s)",
 }
 _COLUMNS = 3
-# So that these lines have the colours that the classes have everywhere.
+# In this order, lines have the usual colours of the classes.
 _CLASSES = ("fn", "fp", "tp", "tn")
 
 
 def write_history_plot(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Draw what was logged against the epoch, as PNG.
-
-    Args:
-        path: of the PNG.
-        rows: at least one, each with its `epoch`; a name may be missing in some.
-    """
+    """Draw logged values by epoch as PNG; each row has its `epoch`, other names may be missing."""
     names = dict.fromkeys(name for row in rows for name in row)
     panels = {
         title: {found[1] or "all sources": name for name in names if (found := re.fullmatch(pattern, name))}

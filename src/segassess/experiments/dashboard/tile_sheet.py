@@ -1,4 +1,4 @@
-"""One picture of a few judged tiles: image with mask, predicted and true quality map of each."""
+"""A picture of a few judged tiles: mask, predicted and true quality map."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from segassess.outputs.panel import mask_over, quality_over
 from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, FN, FP, TP
 
 HEADINGS = ("mask", "predicted quality", "true quality")
-# Side of a picture in pixels of the sheet.
+# Side of a picture in pixels.
 SIDE = 256
 
 _INK, _PAPER = (33, 37, 41), (255, 255, 255)
@@ -24,15 +24,9 @@ _TILES_IN_A_ROW = 2
 
 @dataclass(frozen=True)
 class JudgedTile:
-    """A tile as it was judged, as numpy arrays.
+    """A judged tile: image uint8 (H, W, 3) in RGB, mask bool (H, W), and quality maps uint8 (H, W).
 
-    Attributes:
-        name: of the tile.
-        source: of the mask.
-        image: uint8 (H, W, 3), RGB.
-        mask: bool (H, W).
-        predicted: uint8 (H, W), quality codes, 255 where not assessed.
-        true: the same, by the truth.
+    `predicted` and `true` are quality codes, 255 where not assessed; `source` is that of the mask.
     """
 
     name: str
@@ -44,12 +38,12 @@ class JudgedTile:
 
     @property
     def caption(self) -> str:
-        """Which mask of which tile."""
+        """Names of tile and source."""
         return f"{self.name}, mask of {self.source}"
 
 
 def write_tile_sheet(path: Path, tiles: Sequence[JudgedTile], title: str) -> None:
-    """Write the sheet as PNG, two tiles in a row; tiles are reduced or magnified to 256 px."""
+    """Write the sheet as PNG, two tiles in a row, each scaled to 256 px."""
     row, column = SIDE + _LINE + _GAP, len(HEADINGS) * (SIDE + _GAP) + _GAP
     top = _MARGIN + 2 * _LINE
     lines = math.ceil(len(tiles) / _TILES_IN_A_ROW)
@@ -74,7 +68,7 @@ def write_tile_sheet(path: Path, tiles: Sequence[JudgedTile], title: str) -> Non
         draw.text((left + _SWATCH + 6, bottom - _SWATCH // 2), label, fill=_INK, font=font, anchor="lm")
         left += _SWATCH + 6 + round(font.getlength(label)) + 2 * _GAP
     with atomic_path(path) as temporary:
-        # This is written while a training waits: little compression is several times faster, for a file a little larger.
+        # A training waits for this; low compression is several times faster.
         sheet.save(temporary, compress_level=1)
 
 

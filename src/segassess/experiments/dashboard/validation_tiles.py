@@ -1,4 +1,4 @@
-"""The same few validation tiles at every validation, so that one can watch how they are judged."""
+"""A few fixed tiles, shown after every validation."""
 
 import math
 from pathlib import Path
@@ -15,16 +15,10 @@ from segassess.quality import NOT_ASSESSED
 
 
 class ValidationTiles(L.Callback):
-    """Shows judged validation tiles (`Board.tiles`), spread evenly over the tiles, each with another source's mask.
+    """Shows `count` judged validation tiles (`Board.tiles`), spread evenly, each with another source's mask.
 
-    It takes what the validation has computed anyway: a module's `validation_step` must return quality probabilities (B, 4, H, W)
-    of its batch. Modules that return nothing, as those of segmenters do, have no such tiles. With several processes the tiles
-    are those of the first one.
-
-    Args:
-        folder: of the run.
-        monitor: the metric that tells which validation was best; higher is better.
-        count: how many tiles.
+    It needs a `validation_step` that returns quality probabilities (B, 4, H, W); otherwise, as for segmenters, it shows nothing.
+    Several processes show the tiles of the first one. `monitor` is the metric that tells the best validation, higher is better.
     """
 
     def __init__(self, folder: str | Path, monitor: str, count: int = 4) -> None:
@@ -51,7 +45,7 @@ class ValidationTiles(L.Callback):
             self._tiles.append(_judged(outputs, batch, chosen.index(batch_idx) % len(batch)))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show what was kept."""
+        """Show the kept tiles."""
         tiles, self._tiles = self._tiles, []
         if not tiles or trainer.sanity_checking:
             return
@@ -62,17 +56,17 @@ class ValidationTiles(L.Callback):
         Board(self.folder, trainer.loggers).tiles(tiles, title, trainer.global_step, best=best)
 
     def state_dict(self) -> dict[str, float]:
-        """What a resumed run must know."""
+        """The best score so far, for a resumed run."""
         return {"best": self._best}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Go on from `state_dict`."""
+        """Continue from `state_dict`."""
         self._best = state_dict["best"]
 
 
 def _judged(probabilities: Tensor, batch: Batch, index: int) -> JudgedTile:
     if batch.truth is None:
-        raise ValueError("A validation batch needs truth.")
+        raise ValueError("A validation batch needs ground truth.")
     outside = ~batch.valid[index, 0]
     predicted = quality.decode(probabilities[index : index + 1])[0].masked_fill(outside, NOT_ASSESSED)
     true = quality.encode(batch.mask[index, 0], batch.truth[index, 0]).masked_fill(outside, NOT_ASSESSED)

@@ -16,6 +16,7 @@ from segassess.models.assessor.encoders.base import ImageEncoder
 from segassess.models.assessor.encoders.efficientnet_lite0 import EfficientNetLite0
 from segassess.models.assessor.encoders.sam_vit import SamVitEncoder
 from segassess.models.assessor.segassess import SegAssess
+from segassess.models.assessor.twin import TwinAssessor
 from segassess.models.named_parts import check_options, choose
 
 ENCODERS: dict[str, Callable[..., ImageEncoder]] = {
@@ -29,6 +30,7 @@ ENCODERS: dict[str, Callable[..., ImageEncoder]] = {
 ASSESSORS: dict[str, Callable[..., Assessor] | str] = {
     "segassess": SegAssess,
     "compact": CompactAssessor,
+    "twin": TwinAssessor,
     # Baselines that are trained like an assessor; imported only when built.
     "concat_unet": "segassess.models.baselines.concat_unet:ConcatUnet",
     "aqsnet": "segassess.models.baselines.aqsnet:AqsNet",

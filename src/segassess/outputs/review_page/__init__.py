@@ -1,7 +1,6 @@
-"""A page to review judged masks with, tile by tile and worst first: one file, no network, nothing to install.
+"""A page to review judged masks tile by tile, worst first: one file, no network, nothing to install.
 
-The page is `page.html` with `page.css`, `page.js` and the data inside. Data are text and numbers that the script puts into the
-page as text, never as markup.
+It joins `page.html`, `page.css`, `page.js` and the data, which the script inserts as text, never as markup.
 """
 
 import base64
@@ -23,7 +22,7 @@ from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, NOT_ASSE
 
 # Longest side in pixels.
 PICTURE, ERROR_PICTURE, THUMB = 320, 160, 64
-# Codes times this are well apart as grey values.
+# Spreads codes over grey values.
 _CODE_STEP = 50
 
 # Of a tile in the page.
@@ -34,7 +33,7 @@ COLUMNS = (
 
 
 class TilePicture(TypedDict):
-    """Pictures of a tile, each base64 of a JPEG or PNG file."""
+    """Pictures of a tile, each a JPEG or PNG file in base64."""
 
     thumb: str
     image: str
@@ -43,31 +42,17 @@ class TilePicture(TypedDict):
 
 
 class ReviewedMask(TypedDict):
-    """What the page shows of a mask.
+    """What the page shows of a mask."""
 
-    Attributes:
-        name: of the image.
-        source: of the mask.
-        crs: of x and y; None for pixels.
-        tiles: rows with `COLUMNS` but mask and picture; lon and lat are None where the place is unknown.
-        pictures: by tile; tiles without one are listed all the same.
-    """
-
-    name: str
-    source: str
-    crs: str | None
-    tiles: list[dict[str, Any]]
-    pictures: dict[str, TilePicture]
+    name: str  # of the image
+    source: str  # of the mask
+    crs: str | None  # of x and y; None for pixels
+    tiles: list[dict[str, Any]]  # `COLUMNS` but mask and picture; lon and lat are None where unknown
+    pictures: dict[str, TilePicture]  # by tile; tiles without one are listed too
 
 
 def tile_picture(image: NDArray[np.float32], quality: NDArray[np.uint8], error: NDArray[np.uint8]) -> TilePicture:
-    """Pictures of a tile.
-
-    Args:
-        image: float32 (h, w, 3) in [0, 1].
-        quality: uint8 (h, w), quality codes; 255 where not assessed.
-        error: uint8 (h, w), P(error) in steps of 0.004; 255 where not assessed.
-    """
+    """Pictures of a tile: image float32 (h, w, 3) in [0, 1], codes and steps of P(error) uint8 (h, w), 255 where not assessed."""
     photo = Image.fromarray(np.rint(image * 255).astype(np.uint8))
     grey = np.where(quality == NOT_ASSESSED, NOT_ASSESSED, quality * _CODE_STEP).astype(np.uint8)
     colours = np.zeros((NOT_ASSESSED + 1, 4), np.uint8)
@@ -85,13 +70,9 @@ def tile_picture(image: NDArray[np.float32], quality: NDArray[np.uint8], error: 
 
 
 def render_review_page(masks: Sequence[ReviewedMask], about: str, summary: Sequence[tuple[str, str]], pictures: int) -> str:
-    """The page as HTML.
+    """The page as HTML; its head has the sentence `about` and `summary`, names and values.
 
-    Args:
-        masks: what to show.
-        about: a sentence on how it was made.
-        summary: names and values for the head of the page.
-        pictures: of at most so many tiles, those with the largest expected error area.
+    At most `pictures` tiles have a picture, those with the largest expected error area.
     """
     tiles = [(index, row) for index, mask in enumerate(masks) for row in mask["tiles"]]
     tiles.sort(key=lambda each: -each[1]["error_area_px"])
@@ -115,7 +96,7 @@ def render_review_page(masks: Sequence[ReviewedMask], about: str, summary: Seque
         "columns": COLUMNS,
         "tiles": rows,
     }
-    # Verdicts of another page are not of this one.
+    # Keeps the verdicts on different pages apart.
     content["id"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     content["pictures"] = kept
     parts = {name: files(__package__).joinpath(f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}

@@ -1,4 +1,1 @@
-"""From what `predict.py` left to a queue in a labelling tool: a task per review tile, worst first, with the errors drawn in.
-
-`tasks` reads the folder and makes a picture of each tile; `label_studio` and `fiftyone` write what either tool imports.
-"""
+"""Turn the output of `predict.py` into a queue for a labelling tool: a task per review tile, worst first, with its errors."""

@@ -1,7 +1,6 @@
-"""A review queue for FiftyOne, in the JSON layout that it imports as `fiftyone.types.LegacyFiftyOneDataset`.
+"""A review queue in the JSON layout that FiftyOne imports as `fiftyone.types.LegacyFiftyOneDataset`.
 
-The layout is a folder with `metadata.json`, `samples.json` and the pictures; coordinates are shares of a picture's width and
-height. It is written here, because FiftyOne brings a database of its own.
+Coordinates are shares of a picture's width and height. Written without FiftyOne, which brings a database of its own.
 """
 
 import json
@@ -16,18 +15,9 @@ METADATA, SAMPLES = "metadata.json", "samples.json"
 
 
 def write_fiftyone(queue: Path, tasks: Sequence[ReviewTask], model: str) -> list[Path]:
-    """Write `metadata.json` and `samples.json`.
+    """Write `metadata.json` and `samples.json` into the folder of the pictures, and return both paths.
 
-    Args:
-        queue: folder that has the pictures.
-        tasks: worst first.
-        model: what judged.
-
-    Returns:
-        Paths of both files.
-
-    Raises:
-        RequestError: if the folder cannot be written to.
+    `tasks` come worst first; `model` names the assessor. Raises RequestError if the folder cannot be written to.
     """
     about = {"media_type": "image", "info": {"model": model, "order": "most expected wrong pixels first"}}
     samples = [fiftyone_sample(task, rank) for rank, task in enumerate(tasks, 1)]
@@ -38,12 +28,7 @@ def write_fiftyone(queue: Path, tasks: Sequence[ReviewTask], model: str) -> list
 
 
 def fiftyone_sample(task: ReviewTask, rank: int) -> dict[str, Any]:
-    """A task as a serialised sample.
-
-    Args:
-        task: the task.
-        rank: its place in the queue, from 1.
-    """
+    """A task as a serialised sample; `rank` is its place in the queue, from 1."""
     return {
         "filepath": task.picture,
         "tags": [],
@@ -63,7 +48,7 @@ def fiftyone_sample(task: ReviewTask, rank: int) -> dict[str, Any]:
 
 
 def _polyline(task: ReviewTask, error: TaskError, ring: Ring) -> dict[str, Any]:
-    """One piece of an error: pieces that a cut through a hole made share an edge, which rings of one filled polyline may not."""
+    """One piece of an error: pieces cut through a hole share an edge, which rings of one filled polyline may not."""
     return {
         "_cls": "Polyline",
         "label": error.quality,

@@ -1,7 +1,7 @@
 """A review queue for Label Studio (https://labelstud.io/guide/predictions): tasks with the errors as predictions.
 
-Coordinates are percent of the picture's width and height. A prediction's score is the expected share of right pixels, that of a
-region its mean P(error).
+Coordinates are percent of the picture's size. A prediction's score is the expected share of right pixels, a region's its mean
+P(error).
 """
 
 import json
@@ -22,20 +22,11 @@ VERDICTS = ("mask is right", "mask was mended", "cannot be told")
 
 
 def write_label_studio(queue: Path, tasks: Sequence[ReviewTask], model: str, image_url: str | None = None) -> list[Path]:
-    """Write `tasks.json` and `labeling_config.xml`.
+    """Write `tasks.json` and `labeling_config.xml` into the folder of the pictures, and return both paths.
 
-    Args:
-        queue: folder that has the pictures.
-        tasks: worst first.
-        model: what judged, shown as the version of the predictions.
-        image_url: what the paths of pictures are put after; None is what Label Studio calls a local file of a folder of the
-            queue's name.
-
-    Returns:
-        Paths of both files.
-
-    Raises:
-        RequestError: if the folder cannot be written to.
+    `tasks` come worst first; `model` is shown as the version of the predictions. `image_url` precedes the paths of pictures; None
+    makes them local files of Label Studio in a folder of the queue's name. Raises RequestError if the folder cannot be written
+    to.
     """
     before = f"/data/local-files/?d={quote(queue.resolve().name)}/" if image_url is None else f"{image_url.rstrip('/')}/"
     with atomic_path(queue / TASKS) as beside:
@@ -47,14 +38,7 @@ def write_label_studio(queue: Path, tasks: Sequence[ReviewTask], model: str, ima
 
 
 def label_studio_task(task: ReviewTask, rank: int, model: str, before: str) -> dict[str, Any]:
-    """A task as Label Studio imports it.
-
-    Args:
-        task: the task.
-        rank: its place in the queue, from 1.
-        model: version of the prediction.
-        before: what the path of the picture is put after.
-    """
+    """A task as Label Studio imports it; `rank` counts from 1, `before` precedes the path of the picture."""
     data = {
         "image": before + quote(task.picture),
         "title": task.title,

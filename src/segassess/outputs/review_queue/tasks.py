@@ -26,7 +26,7 @@ PICTURES = "images"
 _SCORES = ("estimated_iou", "estimated_f1", "estimated_precision", "estimated_recall", "error_share", "error_area_px")
 # Of the layer of errors.
 _COLUMNS = ("error", "quality", "form", "mean_error")
-# Pixels: what the border of a tile leaves of an error may be less than anybody wants to click on.
+# Pixels: the border of a tile may leave less of an error than anybody wants to click on.
 _SMALLEST_REST = 4.0
 
 # Corners: x to the right and y downwards from the upper left corner of the tile, in pixels; the first is not repeated.
@@ -35,58 +35,35 @@ Ring: TypeAlias = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class TaskError:
-    """The part of an error region that lies in a tile.
+    """The part of an error region that lies in a tile."""
 
-    Attributes:
-        error: number of the region, the worst of the mask first.
-        quality: "FP" or "FN".
-        form: "area" or "rim".
-        mean_error: mean P(error) of the region, in [0, 1].
-        rings: outlines of pieces that together are the region; none has a hole, because labelling tools know none.
-    """
-
-    error: int
-    quality: str
-    form: str
-    mean_error: float
-    rings: tuple[Ring, ...]
+    error: int  # number of the region, 1 is the worst of the mask
+    quality: str  # "FP" or "FN"
+    form: str  # "area" or "rim"
+    mean_error: float  # of the region, in [0, 1]
+    rings: tuple[Ring, ...]  # of pieces that together are the region, without holes, which labelling tools lack
 
 
 @dataclass(frozen=True)
 class ReviewTask:
-    """A tile of a mask to look at.
+    """A tile of a mask to look at."""
 
-    Attributes:
-        name: of the image.
-        source: of the mask.
-        tile: such as "r0c1".
-        picture: path of its picture in the queue's folder, with "/".
-        width: of the tile in pixels.
-        height: likewise.
-        left: first column in the image.
-        top: first row in the image.
-        x: of its centre, in the CRS of the image, or in pixels if it has none.
-        y: likewise.
-        scores: estimates as in `tiles.csv`; None where unknown.
-        errors: worst first.
-    """
-
-    name: str
-    source: str
-    tile: str
-    picture: str
-    width: int
+    name: str  # of the image
+    source: str  # of the mask
+    tile: str  # such as "r0c1"
+    picture: str  # path in the folder of the queue, with "/"
+    width: int  # in pixels, as are height, left and top
     height: int
-    left: int
-    top: int
-    x: float
+    left: int  # first column in the image
+    top: int  # first row in the image
+    x: float  # of the centre, as is y, in the CRS of the image, or in pixels without one
     y: float
-    scores: Mapping[str, float | None]
-    errors: tuple[TaskError, ...]
+    scores: Mapping[str, float | None]  # as in `tiles.csv`; None where unknown
+    errors: tuple[TaskError, ...]  # worst first
 
     @property
     def title(self) -> str:
-        """One line for people."""
+        """One line that names image, mask and tile."""
         return f"{self.name}, mask of {self.source}, tile {self.tile}"
 
 
@@ -99,22 +76,12 @@ def make_tasks(
     errors: int = 100,
     simplify_px: float = 1.0,
 ) -> list[ReviewTask]:
-    """Read what `predict.py` left and make a picture of each tile.
+    """Read the output of `predict.py`, and draw a picture of each tile into the subfolder `images` of `queue`.
 
-    Args:
-        predicted: its output_dir.
-        queue: folder whose subfolder `images` the pictures go to.
-        image: the images, as `predict.py` was given them; None takes what its record says.
-        most: so many tiles at most.
-        errors: so many errors of a tile at most, the worst.
-        simplify_px: by how many pixels outlines may leave the edges of pixels.
-
-    Returns:
-        Tasks, the one with the most expected wrong pixels first.
-
-    Raises:
-        RequestError: if the folder is none of predict.py's, an image is not found, or the queue cannot be written.
-        InputError: if an image cannot be read.
+    Returns the `most` tiles with the most expected wrong pixels, worst first, each with its `errors` worst errors. `image` is
+    given as to `predict.py`; None takes the one in its record. Outlines may leave the edges of pixels by `simplify_px`. Raises
+    RequestError if the folder is no output of predict.py, an image is missing or the queue cannot be written, InputError if an
+    image cannot be read.
     """
     record = _record(predicted)
     images = _images(record, image)
@@ -126,7 +93,7 @@ def make_tasks(
     tasks: list[ReviewTask] = []
     for tile in tiles:
         if tile["name"] not in images:
-            raise RequestError(f"The image of {tile['name']} is not found; say with --image where the images lie.")
+            raise RequestError(f"The image of {tile['name']} was not found; set image= to where the images are now.")
         left, top, right, bottom = (int(tile[side]) for side in ("left", "top", "right", "bottom"))
         picture = f"{PICTURES}/{safe_name(tile['name'])}_{tile['tile']}.png"
         # Masks of one image share it.
@@ -154,7 +121,7 @@ def make_tasks(
 
 
 def without_holes(polygon: shapely.Polygon) -> list[shapely.Polygon]:
-    """Pieces without holes that together are the polygon: it is cut through the middle of a hole until none is left."""
+    """Pieces without holes that together are the polygon; each cut goes through the middle of a hole."""
     if not polygon.interiors:
         return [polygon]
     left, low, right, high = polygon.bounds
@@ -180,11 +147,7 @@ class _Regions:
 
     @classmethod
     def read(cls, folder: Path) -> "_Regions":
-        """Read `errors.gpkg`.
-
-        Raises:
-            RequestError: if files are missing.
-        """
+        """Read `errors.gpkg`; raises RequestError if files are missing."""
         try:
             with opened(folder / "quality.tif") as quality:
                 grid = Grid.of(quality)
@@ -197,12 +160,12 @@ class _Regions:
         if grid.georeference is not None:
             to_pixels = ~grid.georeference.transform
             outlines = shapely.transform(outlines, lambda points: apply_to_all(to_pixels, points))
-            # What lay on the edges of pixels does so again.
+            # Outlines lie on the edges of pixels again.
             outlines = shapely.set_precision(outlines, 2**-10)
         return cls(outlines, dict(zip(about["fields"], values, strict=True)))
 
     def within(self, left: int, top: int, right: int, bottom: int, simplify_px: float) -> Iterator[TaskError]:
-        """Those in a part of the image, in its own pixel coordinates."""
+        """The errors in a tile, in pixel coordinates of the tile."""
         frame = shapely.box(left, top, right, bottom)
         for index in np.flatnonzero(shapely.intersects(self.outlines, frame)):
             here = shapely.intersection(self.outlines[index], frame)
@@ -224,7 +187,7 @@ class _Regions:
 def _record(predicted: Path) -> dict[str, Any]:
     path = predicted / "run.json"
     if not path.is_file() or not (predicted / "scores.csv").is_file():
-        raise RequestError(f"{predicted} has no run.json and scores.csv; give the output_dir of a predict.py that has ended.")
+        raise RequestError(f"{predicted} has no run.json and scores.csv; give the output_dir of a finished predict.py.")
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return record
 
@@ -261,6 +224,6 @@ def _write_picture(path: Path, image: str, rendering: Rendering, rows: slice, co
 
 
 def share_right(task: ReviewTask) -> float | None:
-    """Expected share of right pixels of a task, in [0, 1]; tools sort by it, the lowest first. None where unknown."""
+    """Expected share of right pixels in [0, 1], by which tools sort, the lowest first; None where unknown."""
     wrong = task.scores["error_share"]
     return None if wrong is None or math.isnan(wrong) else 1 - wrong

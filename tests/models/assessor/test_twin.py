@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+import torch
+
+from segassess.errors import ConfigError
+from segassess.models.assessor.compositions import build_assessor
+from segassess.models.assessor.twin import RADII, outline_distance
+
+LITE0 = {"name": "efficientnet_lite0", "pretrained": False}
+
+
+def test_the_distance_to_the_outline_is_that_of_a_chessboard():
+    rng = np.random.default_rng(0)
+    mask = np.kron(rng.random((5, 6)) > 0.5, np.ones((7, 9))).astype(np.float32)  # blocks: outlines of many kinds
+    here = np.argwhere(np.ones_like(mask))
+    expected = np.zeros(mask.size)
+    for index, place in enumerate(here):
+        others = np.argwhere(mask != mask[tuple(place)])
+        nearest = np.abs(others - place).max(axis=1).min()
+        expected[index] = sum(radius < nearest for radius in RADII) / len(RADII)
+    signed = np.where(mask > 0, 1, -1) * expected.reshape(mask.shape)
+    np.testing.assert_allclose(outline_distance(torch.from_numpy(mask)[None, None])[0, 0].numpy(), signed, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_mask_without_an_outline_is_far_from_it_everywhere(value):
+    assert (outline_distance(torch.full((1, 1, 5, 40), value)) == (1 if value else -1)).all()
+
+
+@torch.no_grad()
+def test_objects_are_seen_in_the_image_alone():
+    model = build_assessor({"name": "twin"}, LITE0).eval()
+    image, mask = torch.rand(1, 3, 64, 64), (torch.rand(1, 1, 64, 64) > 0.5).float()
+    assert torch.equal(model(image, mask).object_logits, model(image, 1 - mask).object_logits)
+
+
+def test_frozen_stages_keep_weights_and_statistics():
+    model = build_assessor({"name": "twin"}, {**LITE0, "frozen_stages": 2}).eval().train()
+    state = {name: tensor.clone() for name, tensor in model.image_encoder.backbone.state_dict().items()}
+    optimizer = torch.optim.SGD([each for each in model.parameters() if each.requires_grad], lr=0.1)
+    model(torch.rand(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)).quality_logits.square().mean().backward()
+    optimizer.step()
+    now = model.image_encoder.backbone.state_dict()
+    changed = {
+        name.split(".")[1] if name.startswith("blocks") else name for name in state if not torch.equal(state[name], now[name])
+    }
+    assert changed >= {"2", "3", "4", "5", "6"} and not changed & {"0", "1"} and not any("stem" in name for name in changed)
+
+
+def test_more_stages_than_there_are_cannot_be_frozen():
+    with pytest.raises(ConfigError):
+        build_assessor({"name": "twin"}, {**LITE0, "frozen_stages": 8})
