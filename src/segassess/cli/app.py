@@ -25,6 +25,7 @@ from segassess.cli.config_check import check_config, clash
 from segassess.errors import ConfigError, InputError, RequestError, SegAssessError, SomeInputsFailed
 from segassess.experiments.exits import EXIT_INTERRUPTED, EXIT_UNREAD, stop
 from segassess.experiments.sweep_check import check_sweep
+from segassess.interrupts import noting_interrupts
 
 
 def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -70,7 +71,8 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
             stop(error)
 
     try:
-        main()
+        with noting_interrupts():
+            main()
     except BrokenPipeError:
         # What could not be written is lost already, and something has to be written to find out.
         if not _nobody_reads("\n"):
