@@ -34,7 +34,7 @@ class Inria(OfficialSource):
         city = re.fullmatch(r"(.+?)(\d+)", name)
         if city is None:
             raise RequestError(
-                f"{image} is not named <city><number>, such as austin1.tif; remove files that are not part of the official download."
+                f"{image} is not named <city><number>, such as austin1.tif; remove files that are not official."
             )
         split = self.split_of.get(int(city[2]), "train")
         truth = RasterMask(folder / "gt" / image.name, positive)
