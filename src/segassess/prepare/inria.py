@@ -33,9 +33,7 @@ class Inria(OfficialSource):
     def _scene(self, name: str, image: Path, folder: Path) -> Scene:
         city = re.fullmatch(r"(.+?)(\d+)", name)
         if city is None:
-            raise RequestError(
-                f"{image} is not named <city><number>, such as austin1.tif; remove files that are not official."
-            )
+            raise RequestError(f"{image} is not named <city><number>, such as austin1.tif; remove files that are not official.")
         split = self.split_of.get(int(city[2]), "train")
         truth = RasterMask(folder / "gt" / image.name, positive)
         return Scene(name, name, city[1], split, image, {TRUTH: truth})
