@@ -120,10 +120,7 @@ def _mapped(probabilities: Tensor, fp: Affine, fn: Affine) -> Tensor:
 
 
 class CalibrationFit:
-    """Counts right and wrong pixels by log-odds over batches, and fits a `Calibration` to the counts.
-
-    Memory is constant: bins are 1/32 wide from -20 to 20, and the outer two take everything beyond.
-    """
+    """Fits a `Calibration` to right and wrong pixels, counted over batches in bins of 1/32 log-odds from -20 to 20."""
 
     _LIMIT = 20
     _BINS = 2 * _LIMIT * 32
@@ -162,10 +159,7 @@ class CalibrationFit:
         return Calibration(fp, fn)
 
     def cuts(self) -> tuple[float, float]:
-        """Log-odds of FP and FN above which calling pixels errors has the best IoU with the counted errors.
-
-        0 for a class without right or without wrong pixels.
-        """
+        """Log-odds of FP and FN above which errors have the best IoU; 0 for a class without right or without wrong pixels."""
         edges = np.linspace(self._LIMIT, -self._LIMIT, self._BINS + 1, dtype=np.float64)
         found = []
         for counts in self._counts:

@@ -16,10 +16,7 @@ METADATA_KEY = "segassess"
 
 
 def write_artifact(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any], *, half: bool = False) -> None:
-    """Write tensors and a description (nested primitives) to a `.safetensors` file atomically; `half` stores float16.
-
-    Raises RequestError if the folder cannot be written, OutputError if the disk is full.
-    """
+    """Write tensors and a description (nested primitives) atomically, see `files.atomic_path`; `half` stores float16."""
     stored = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
         for name, tensor in tensors.items()

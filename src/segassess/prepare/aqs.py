@@ -24,8 +24,8 @@ _PARTS = {"train": ("train", "train512"), "valid": ("val", "val512", "valid"), "
 class _Aqs(OfficialSource):
     """`[<part>/]{image,label_checked,label_uncheck}/<tile>.tif`; checked masks are the truth, unchecked ones the source "raw".
 
-    Tiles without an unchecked mask are kept. With two parts, the one that is not `train` is the test split; without parts,
-    `test` is a share of all tiles and `valid` a share of the training tiles, both chosen by `seed`.
+    Tiles without an unchecked mask are kept. With two parts, the one that is not `train` is the test split; splits without a
+    part are the shares `test` and `valid` of the tiles, chosen by `seed`.
     """
 
     region: ClassVar[str]

@@ -9,10 +9,7 @@ _WATER = (0, 0, 255)
 
 
 class Gid(OfficialSource):
-    """`Large-scale Classification_5classes/image_RGB/<scene>.tif` with `label_5classes/<scene>_label.tif` in colours.
-
-    `test` and `valid` are shares of the scenes, chosen by `seed`.
-    """
+    """`Large-scale Classification_5classes/{image_RGB/<scene>.tif,label_5classes/<scene>_label.tif}`; splits are shares."""
 
     title = "GID (Large-scale Classification_5classes)"
     folders = ("Large-scale Classification_5classes", "GID/Large-scale Classification_5classes", "")

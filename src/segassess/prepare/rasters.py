@@ -70,10 +70,7 @@ class MaskReader(Protocol):
     """A mask of a scene, read by rows."""
 
     def rows(self, top: int, bottom: int, height: int, width: int) -> NDArray[np.bool_]:
-        """Rows `top` to `bottom` (exclusive) of the mask of a `height` x `width` image: bool (bottom - top, width).
-
-        Raises InputError if the mask cannot be read or its size differs.
-        """
+        """Rows `top` to `bottom` (exclusive), bool; raises InputError if the mask is unreadable or not `height` x `width`."""
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ RECORD_FILE = "prepared.jsonl"
 class Record:
     """`<root>/prepared.jsonl`: the settings in its first line, then one line per finished scene.
 
-    `overwrite` drops the record and the tiles of an earlier preparation; without it, RequestError is raised if `root` holds
-    tiles of another origin or other settings. RequestError is also raised if `root` cannot be written.
+    `overwrite` drops the record and the tiles of an earlier preparation. Raises RequestError if `root` holds tiles of another
+    origin or (without `overwrite`) of other settings, or cannot be written.
     """
 
     def __init__(self, root: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None:

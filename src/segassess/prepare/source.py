@@ -78,10 +78,7 @@ class OfficialSource(ABC):
 
     @abstractmethod
     def survey(self, download: Path, track: Track) -> Survey:
-        """List the scenes of a download and their splits.
-
-        Raises RequestError if the download is missing or incomplete, ConfigError if an option does not fit.
-        """
+        """List scenes and splits; raises RequestError for an incomplete download, ConfigError if an option does not fit."""
 
     def holds(self, folder: Path) -> bool:
         """Whether the official files lie in this folder."""

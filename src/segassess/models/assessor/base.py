@@ -89,10 +89,7 @@ class Assessor(nn.Module, ABC):
         return ImageFeatures(embedding, levels, (height, width), (padded.shape[-2], padded.shape[-1]))
 
     def assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
-        """Assess masks, float (B, 1, H, W) in {0, 1}, with the features of B images or of ONE image for all masks.
-
-        Subclasses get `options`. Raises InputError if mask and images differ in size or number.
-        """
+        """Assess masks, float (B, 1, H, W) in {0, 1}, of B images or ONE; raises InputError if size or number differ."""
         if mask.ndim != 4 or mask.shape[1] != 1 or tuple(mask.shape[-2:]) != features.size:
             wanted = f"(B, 1, {features.size[0]}, {features.size[1]})"
             raise InputError(f"A mask batch must have the shape {wanted}, not {tuple(mask.shape)}.")

@@ -152,10 +152,7 @@ def _named_tensors(content: Any) -> dict[str, Tensor]:
 
 
 def canonical_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Strip the prefixes `assessor.`, `module.` and `sam.`, in this order, and drop tensors that are then held twice.
-
-    Raises CheckpointError if two different tensors get the same name.
-    """
+    """Names without `assessor.`, `module.` and `sam.`, in this order; raises CheckpointError if two different tensors collide."""
     canonical: dict[str, Tensor] = {}
     for full_name, tensor in tensors.items():
         name = full_name

@@ -88,10 +88,7 @@ class PixelDecoder(nn.Module):
 
 
 class PixelHead(nn.Sequential):
-    """Logits (B, 1, h/4, w/4) from pixel features (B, 48, h/4, w/4).
-
-    `prior`, the initial bias, is low because few pixels are edges or objects; Dice then has a useful gradient at once.
-    """
+    """Logits (B, 1, h/4, w/4) of pixels (B, 48, h/4, w/4); a low initial bias `prior` gives Dice a useful gradient at once."""
 
     def __init__(self, prior: float) -> None:
         logits = nn.Conv2d(16, 1, 1)

@@ -32,10 +32,7 @@ ASSESSORS: dict[str, Callable[..., Assessor] | str] = {
 
 
 def build_assessor(assessor: Mapping[str, Any], encoder: Mapping[str, Any]) -> Assessor:
-    """Build an assessor from two specifications, each `{"name": ..., **options of the constructor}`.
-
-    Names are keys of ASSESSORS and ENCODERS. Raises ConfigError if a name or an option does not exist.
-    """
+    """Build from specifications `{"name": ..., **options}`; raises ConfigError if a name or an option does not exist."""
     image_encoder = _build("encoder", ENCODERS, encoder)
     return cast(Assessor, _build("assessor", ASSESSORS, assessor, image_encoder))
 

@@ -1,7 +1,4 @@
-"""The four-class mask decoder: SAM's (arXiv 2304.02643) with the high-quality tokens of HQ-SAM (arXiv 2306.01567).
-
-Each class has a mask token and an HQ token. Module names are SAM's and HQ-SAM's.
-"""
+"""The four-class mask decoder: SAM's (arXiv 2304.02643) with one HQ token per class (HQ-SAM, arXiv 2306.01567)."""
 
 import torch
 from segment_anything.modeling import MaskDecoder as SamMaskDecoder

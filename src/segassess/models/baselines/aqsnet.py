@@ -28,7 +28,7 @@ class MultiScaleAttention(nn.Module):
     """Attends to channels and places within every scale, joins the scales and the mask at stride 4, and attends once more."""
 
     def __init__(self, dims: tuple[int, ...], width: int) -> None:
-        """`dims` are the channels of each scale; `width`, even, those of the result, twice those each scale is narrowed to."""
+        """`dims` are the channels of each scale, narrowed to half of `width`, the even number of resulting channels."""
         super().__init__()
         narrow = width // 2
         self.scales = nn.ModuleList(nn.Sequential(_normed(nn.Conv2d(dim, narrow, 1, bias=False)), Cbam(narrow)) for dim in dims)

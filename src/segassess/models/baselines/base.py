@@ -31,10 +31,7 @@ class BaselineContext:
     sam_type: str = "vit_b"
 
     def segmenters(self, baseline: str, sources: Iterable[str]) -> dict[str, FittedSegmenter]:
-        """The fitted segmenters of those sources that have one.
-
-        Raises RequestError, naming `baseline`, if there is none or one has learned from a tile that will be judged.
-        """
+        """Fitted segmenters of these sources; raises RequestError if there are none or one has learned from a judged tile."""
         found = {source: self.networks[source] for source in sources if source in self.networks}
         if not found:
             raise RequestError(

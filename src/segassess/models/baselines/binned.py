@@ -26,10 +26,7 @@ class ErrorTable(nn.Module):
         self.cut = (0, 0)
 
     def count(self, bins: Tensor, mask: Tensor, truth: Tensor | None, valid: Tensor) -> None:
-        """Count right and wrong pixels where `valid`, bool (B, 1, H, W), of bins, int64 (B, H, W).
-
-        Mask and truth (B, 1, H, W) are foreground where > 0.
-        """
+        """Count right and wrong pixels of int64 bins (B, H, W) where `valid`; the other planes are (B, 1, H, W)."""
         if truth is None:
             raise ValueError("An ErrorTable learns from masks with truth.")
         inside, wrong = mask[:, 0] > 0, (mask[:, 0] > 0) != (truth[:, 0] > 0)

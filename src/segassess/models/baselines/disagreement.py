@@ -103,10 +103,7 @@ class EnsembleDisagreement(Disagreement):
 
 
 class FittedDisagreement(EnsembleDisagreement):
-    """The ensemble, with the cuts that were best on training masks for calling a pixel wrong, see `ErrorTable`.
-
-    Training masks are judged by networks that have not learned from their image.
-    """
+    """The ensemble, with the cuts (`ErrorTable`) that were best on training masks, by networks that had not seen their image."""
 
     name = "disagreement_fitted"
     learns = True

@@ -31,10 +31,7 @@ class FourChannelAssessor(Assessor, ABC):
         return (image - self.mean) / self.std, ()
 
     def _encode_jointly(self, features: ImageFeatures, mask: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Four channels (B, 4, h, w), embedding (B, C, h/16, w/16) and levels of images with one mask each, (B, 1, h, w).
-
-        The mask, float in {0, 1}, becomes a channel in {-1, 1}, about the range of the scaled image.
-        """
+        """Channels (B, 4, h, w; the mask in {-1, 1}), embedding (B, C, h/16, w/16) and levels of images with one mask each."""
         signed = mask * 2 - 1
         embedding, levels = self.image_encoder(features.embedding, self.mask_stem(signed))
         return torch.cat([features.embedding, signed], dim=1), embedding, levels

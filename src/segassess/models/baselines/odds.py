@@ -27,10 +27,7 @@ def shifted_log_odds(probability: Tensor, threshold: float) -> Tensor:
 
 
 def from_error_odds(odds: Tensor, mask: Tensor) -> AssessorOutput:
-    """Quality logits whose P(FP) inside and P(FN) outside the mask (B, 1, H, W) is sigmoid(odds), float (B, H, W).
-
-    TP and TN have the rest.
-    """
+    """Quality logits whose P(FP) inside and P(FN) outside the mask (B, 1, H, W) is sigmoid(odds), float (B, H, W)."""
     inside, zero = mask[:, 0] > 0, torch.zeros_like(odds)
     logits = torch.full((mask.shape[0], 4, *mask.shape[-2:]), IMPOSSIBLE, dtype=odds.dtype, device=odds.device)
     for code, where, value in ((TP, inside, zero), (FP, inside, odds), (TN, ~inside, zero), (FN, ~inside, odds)):

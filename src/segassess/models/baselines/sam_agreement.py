@@ -1,7 +1,4 @@
-"""The baseline that prompts Segment Anything with the mask: where SAM draws something else, the mask is wrong.
-
-The idea is SQA-SAM's (arXiv 2312.09899), which turns the agreement into one score; here it is kept per pixel.
-"""
+"""The baseline that prompts Segment Anything with the mask, as SQA-SAM (arXiv 2312.09899), and compares per pixel."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,10 +26,7 @@ FOREGROUND = 1  # SAM's label of a point on the object
 
 
 def load_sam(path: Path, kind: str) -> Any:
-    """Segment Anything of the size `kind`, frozen, in evaluation mode.
-
-    Raises ConfigError for an unknown size, CheckpointError if the file is missing, unreadable or of another model.
-    """
+    """Segment Anything, frozen, in evaluation mode; raises ConfigError for an unknown size, CheckpointError for a wrong file."""
     kinds = [name for name in sam_model_registry if name != "default"]
     if kind not in kinds:
         raise ConfigError(f"sam.type must be one of {', '.join(kinds)}, not {kind!r}.")

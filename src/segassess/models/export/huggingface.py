@@ -1,7 +1,4 @@
-"""An assessor as a folder in Hugging Face's layout: `model.safetensors`, `config.json` and a model card.
-
-The weights describe themselves; `config.json` repeats this for programs that look for it.
-"""
+"""An assessor as a folder in Hugging Face's layout: `model.safetensors`, `config.json` and a model card."""
 
 import json
 import re
@@ -24,10 +21,7 @@ _FRAME = ("model_type", "library_version")
 
 
 def save_pretrained(folder: str | Path, loaded: LoadedAssessor, card: ModelCard | None = None) -> None:
-    """Write the folder, created if missing, and replace files of the same names; without `card` one is generated.
-
-    Raises RequestError if the folder cannot be written.
-    """
+    """Write the folder and replace files of the same names; raises RequestError if it cannot be written."""
     folder = Path(folder)
     card = card or generated_card(loaded, folder.resolve().name)
     with atomic_path(folder / MODEL_FILE) as beside:

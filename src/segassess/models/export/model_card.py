@@ -52,10 +52,7 @@ class ModelCard:
 
 
 def card_of(checkpoint: Path, loaded: LoadedAssessor, name: str, licence: str | None = None) -> ModelCard:
-    """The card of a checkpoint: a `README.md` beside it that names it, or else one from its description.
-
-    Without `licence` the one in the README's table counts.
-    """
+    """The `README.md` beside a checkpoint if it names it, or else a generated card; its licence table is the fallback."""
     beside = checkpoint.with_name("README.md")
     text = beside.read_text(encoding="utf-8") if beside.is_file() else ""
     if f"`{checkpoint.name}`" not in text:

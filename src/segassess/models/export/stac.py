@@ -1,7 +1,4 @@
-"""An exported assessor as a STAC item, by the Machine Learning Model extension.
-
-Fields follow https://github.com/stac-extensions/mlm (v1.4.0), the classification extension and the file extension.
-"""
+"""An exported assessor as a STAC item, by https://github.com/stac-extensions/mlm (v1.4.0), classification and file."""
 
 import datetime
 import hashlib

@@ -45,10 +45,7 @@ def resolved_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build_segmenter(spec: Mapping[str, Any]) -> Segmenter:
-    """Build a network from its specification (see `resolved_spec`), in training mode.
-
-    Raises ConfigError if the specification is wrong or pretrained weights are not available.
-    """
+    """Build a network in training mode; raises ConfigError for a wrong specification or missing pretrained weights."""
     options = resolved_spec(spec)
     name, _ = options.pop("name"), options.pop("size")
     return SEGMENTERS[name](**options)

