@@ -44,7 +44,7 @@ OF_SEGMENTERS = {("loss", "segmentation"), ("experiment", "shared_tiles_segmente
 
 def script_of(group: str, option: str) -> str:
     """A config that has this option."""
-    if option in ("benchmark", "ablation", "ablation_paper"):
+    if option in ("benchmark", "benchmark_networks", "ablation", "ablation_paper"):
         return "evaluate"
     return "train_segmenter" if group == "segmenter" or (group, option) in OF_SEGMENTERS else "train"
 

@@ -10,8 +10,13 @@ from tests.options.configs import CONF, command_lines, loading
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 # Every option of the other groups occurs in so many command lines; of the data sets a sample does.
 LINES = 6
-# Experiments that set keys of one kind of data set.
-ONLY = {"quick": "dataset=synthetic"}
+# Experiments that set keys of one choice of a group.
+ONLY = {
+    "quick": ("dataset=synthetic",),
+    "paper": ("callbacks=default",),
+    "paper_segmenters": ("callbacks=default",),
+    "twin_lite0": ("encoder=efficientnet_lite0", "callbacks=averaged"),
+}
 
 
 def fault(script, line, loader):
@@ -30,8 +35,8 @@ def test_every_choice_goes_with_every_experiment(experiment):
             if fault(script, [chosen], loader):
                 continue
             for line in command_lines(script, LINES):
-                wanted = ONLY.get(experiment)
-                line = [wanted if wanted and each.startswith("dataset=") else each for each in line if each != "dataset.root=d"]
+                wanted = {choice.partition("=")[0]: choice for choice in ONLY.get(experiment, ())}
+                line = [wanted.get(each.partition("=")[0], each) for each in line if each != "dataset.root=d"]
                 line += ["dataset.root=d"] if "dataset=folder" in line else []
                 assert fault(script, [*line, chosen], loader) is None, (script, line)
                 tried += 1
