@@ -54,8 +54,8 @@ class SegAssess(Assessor):
     `prompt` is the path of `PromptEncoder`. `input_scaling` "reference" feeds images in [0, 1], "encoder" applies the encoder's
     mean and std. `padding` "pad" pads to the encoder's multiple and crops; "reference" repeats the published code at other
     sizes: it drops pixels beyond the last whole token and stretches the maps over them. Without `edge_branch` the coarse logits
-    are final; without `semantic_filter` the edge branch reads the unfiltered deepest level; without `hq_tokens` the coarse logits are
-    SAM's.
+    are final; without `semantic_filter` the edge branch reads the unfiltered deepest level; without `hq_tokens` the coarse
+    logits are SAM's.
     Raises ConfigError for an unknown value or an encoder that does not fit.
 
     State dict: `image_encoder.*`, `prompt_encoder.*`, `mask_decoder.*` (SAM's and HQ-SAM's names below), `edge_branch.*`, and
