@@ -1,9 +1,11 @@
-"""Every command that the documentation prints is run, shortened where it would train for long."""
+"""Commands that the documentation prints: all are run, shortened where they take long, but those that cannot be run here."""
 
+import os
 import re
 import shlex
 import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pyogrio
@@ -19,28 +21,35 @@ from segassess.models.segmenters.fitted import FULL, FittedSegmenter, fold_file
 from segassess.models.segmenters.trained_segmenter import SegmenterDescription, save_segmenter
 from segassess.predict.drawing import draw_masks
 from tests.cli.conftest import *  # noqa: F403 - the fixtures checkpoint and trained
-from tests.cli.scripts import QUICK, run_script
+from tests.cli.scripts import QUICK, run_forked, run_script
 from tests.conftest import ROOT, SHARED
 from tests.prepare.archives import make_all
 
 PAGES = [ROOT / "README.md", ROOT / "checkpoints" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-# What needs GPUs, public weights or data that are not here, or trains several times.
-COMPOSED_ONLY = (
-    r"trainer=ddp|trainer=gpu|experiment=paper|sam_vit_b|best\.pkl|train\.py experiment=(matrix|transfer|ams_)|experiment=matrix$"
-    r"|experiment=shared_tiles_(ams|segmenters)|experiment=(benchmark|ablation|compact_lite0|twin_lite0)|shared_tiles_in_sample|output_dir=outputs/(damage|scaling)"
-    r"|experiment=quick|hparams_search=|debug="
-)
+# Commands that Hydra only composes here, and why; all others run, small, on data that stand in for the reader's.
+COMPOSED_ONLY = {
+    r"trainer=gpu|trainer=ddp ": "needs GPUs",
+    r"encoder=sam_vit_b|encoder\.weights=sam_vit_b": "needs public weights",
+    r"experiment=matrix$": "needs official downloads of six data sets, and hours",
+    r"experiment=(benchmark|ablation)": "takes hours: trains up to 15 assessors; tests/cli/test_benchmark.py runs a small one",
+    r"experiment=twin_lite0": "needs masks of a segmenter that was fitted in five folds for hours",
+    r"experiment=shared_tiles_segmenters|shared_tiles_in_sample": "takes hours: fits five segmenters in five folds",
+}
+# Where commands stand, and how a line begins that is none for these tests (tests/test_makefile.py has those of make).
+BLOCKS, OTHERS = r"```(?:bash|sh|shell|console)\n(.*?)```", ("make ", "#")
+
+
+def printed_lines() -> list[str]:
+    """Lines of all blocks of the documentation that a shell reads."""
+    blocks = [block for page in PAGES for block in re.findall(BLOCKS, page.read_text(), re.S)]
+    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return sorted({line.split("  #")[0].strip() for line in lines} - {""})
 
 
 def commands() -> list[str]:
-    found = []
-    for page in PAGES:
-        for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.S):
-            lines = [line.strip() for line in block.splitlines()]
-            found += [line.split("  #")[0].strip() for line in lines if line.startswith(("python ", "segassess "))]
-    return sorted(set(found))
+    return [line for line in printed_lines() if not line.startswith(OTHERS)]
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +62,10 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     test = data / "test"
     (here / "images").symlink_to(test / "image")
     (here / "masks").symlink_to(test / "seg_preds" / "alpha")
+    page = (ROOT / "docs" / "how-to" / "add-a-baseline.md").read_text()
+    (here / "stored_maps.py").write_text(re.search(r'title="stored_maps.py"\n(.*?)```', page, re.S)[1])
+    (here / "maps").mkdir()
+    (here / "maps" / "alpha").symlink_to(test / "seg_preds" / "alpha")
     (here / "pairs.csv").write_text(f"image,mask\n{test}/image/test_0.png,{test}/seg_preds/alpha/test_0.png\n")
     (here / "a.tif").write_bytes((test / "image" / "test_0.png").read_bytes())
     (here / "b.tif").write_bytes((test / "seg_preds" / "alpha" / "test_0.png").read_bytes())
@@ -69,6 +82,9 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     write_onnx(graph, load_assessor(checkpoint))
     # Before FILE alone, which they begin with.
     stand_ins = {"checkpoint=FILE.onnx": graph, "torch_free FILE.onnx": graph, **stand_ins}
+    georef = "../shared/data/georef/banepa_"
+    stand_ins |= {f"image={georef}rgb.tif": here / "a.tif", f"mask={georef}mask.tif": here / "b.tif"}
+    stand_ins[f"mask={georef}buildings.geojson"] = here / "c.gpkg"
     stand_ins["input=DIR"] = predicted(here, checkpoint)
     stand_ins |= {f"{name} download=DIR": folder for name, folder in make_all(here / "downloads").items()}
     return here, stand_ins
@@ -77,7 +93,7 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
 def predicted(here, checkpoint):
     """What predict.py leaves of the image that the page names."""
     arguments = [f"{key}={here / file}" for key, file in {"image": "a.tif", "mask": "b.tif", "output_dir": "predicted"}.items()]
-    run_script("predict", *arguments, f"checkpoint={checkpoint}", f"hydra.run.dir={here}/log")
+    run_forked("predict", *arguments, f"checkpoint={checkpoint}", f"hydra.run.dir={here}/log")
     return here / "predicted"
 
 
@@ -94,7 +110,7 @@ def segmenter(data, folder):
 
 
 def test_there_are_commands_for_every_script():
-    programs = {re.sub(r"(python (-m )?)?(\S+).*", r"\3", command) for command in commands()}
+    programs = {re.sub(r"(\w+=\S+ )*(python (-m )?)?(\S+).*", r"\4", command) for command in commands()}
     modules = {
         "segassess.models.segmenters",
         "segassess.predict.torch_free",
@@ -102,52 +118,81 @@ def test_there_are_commands_for_every_script():
     assert programs == {"train.py", "evaluate.py", "predict.py", "export.py", "segassess", *modules}
 
 
-def composes(command: str) -> bool:
-    return re.search(r"--help|--cfg|" + COMPOSED_ONLY, command) is not None
+def reasons(command: str) -> list[str]:
+    return [reason for pattern, reason in COMPOSED_ONLY.items() if re.search(pattern, command)]
+
+
+def shows(command: str) -> bool:
+    return "--help" in command or "--cfg" in command
+
+
+def test_what_is_only_composed_is_counted():
+    composed = [command for command in commands() if reasons(command)]
+    assert len(composed) == 17 and len(commands()) - len(composed) >= 70
+    unused = [pattern for pattern in COMPOSED_ONLY if not any(re.search(pattern, command) for command in composed)]
+    assert not unused
 
 
 @pytest.mark.parametrize(
-    "command", [pytest.param(command, marks=() if composes(command) else pytest.mark.slow) for command in commands()]
+    "command",
+    [pytest.param(each, marks=() if shows(each) or reasons(each) else pytest.mark.slow) for each in commands()],
 )
-def test_documented_command(command, places, tmp_path):
+def test_documented_command(command, places, tmp_path, monkeypatch):
     here, stand_ins = places
     for place, path in stand_ins.items():
         command = re.sub(rf"{place}\b", place.removesuffix(re.split("[ =]", place)[-1]) + str(path), command)
+    variables, command = re.fullmatch(r"((?:\w+=\S+ )*)(.*)", command).groups()
+    for name, _, value in (setting.partition("=") for setting in variables.split()):
+        monkeypatch.setenv(name, os.pathsep.join([value, *filter(None, [os.environ.get(name)])]))
     script, *arguments = shlex.split(command.removeprefix("python ").removeprefix("-m "))
     name = script.removesuffix(".py")
     if name.startswith("segassess"):
-        roots = ["paths.data_dir=."] if arguments[0] == "prepare" else []
+        roots = ["paths.data_dir=."] if arguments[:1] == ["prepare"] else []
         arguments = [str(here / argument) if argument in ("a.tif", "b.tif") else argument for argument in arguments]
-        run_script(name, *arguments, *roots, cwd=tmp_path)
-        return
-    if "--help" in arguments or "--cfg" in arguments:
-        run_script(name, *arguments)
-        return
-    if re.search(COMPOSED_ONLY, command):
+        run_forked(name, *arguments, *roots, cwd=tmp_path)
+    elif shows(command):
+        run_forked(name, *arguments)
+    elif reasons(command):
         # Hydra shows the config of one run: of a sweep, the first.
         first = [re.sub(r"=([^,\[]+),.*", r"=\1", argument) for argument in arguments if argument != "-m"]
-        run_script(name, *first, "--cfg", "job")
-        return
-    if "shared_tiles" in command and not (SHARED / "data").is_dir():
-        pytest.skip("the folder ../shared/data with real tiles is missing")
-    arguments = [f"output_dir={tmp_path}/out" if argument == "output_dir=out" else argument for argument in arguments]
+        run_forked(name, *first, "--cfg", "job")
+    else:
+        if re.search(ON_SHARED_TILES, command) and not (SHARED / "data").is_dir():
+            pytest.skip("the folder ../shared/data with real tiles is missing")
+        # Launchers start processes of their own, from the command line; variables count when Python starts.
+        run = run_script if variables or re.search("launcher=|trainer=ddp", command) else run_forked
+        run(name, *shortened(name, arguments, here, tmp_path), f"paths.output_root={tmp_path}", cwd=here)
+
+
+# Experiments that choose the data set dataset=shared_tiles.
+ON_SHARED_TILES = r"shared_tiles|experiment=(transfer|ams_comparison|compact_lite0)"
+
+
+def shortened(name: str, arguments: list[str], here: Path, output: Path) -> list[str]:
+    """Arguments of a script that does as much as can be done in seconds."""
+    command = " ".join(arguments)
+    arguments = [re.sub(r"^output_dir=.*", f"output_dir={output}/out", argument) for argument in arguments]
+    arguments = [re.sub("n_trials=8", "n_trials=2", argument) for argument in arguments]
     segments = "task=segmenter" in arguments or "task=crossfit" in arguments
     if (name == "predict" and segments) or "sampling=ams_online" in arguments:
         arguments += [f"paths.segmenters={here / 'segmenters'}"]
     if "task=scaling" in arguments:
+        arguments = [argument for argument in arguments if not argument.startswith("scaling.sizes")]
         arguments += ["scaling.sizes=[[64,64]]", "scaling.windows=[[64,0],[64,32]]"]
     elif "task=damage" in arguments:
+        arguments = [argument.replace("emptied_px=1536", "emptied_px=64") for argument in arguments]
         arguments += ["damage.removed=1", "damage.shifted=0", "damage.invented=0"]
     elif name not in ("predict", "export") and not segments:
-        arguments += ["trainer.enable_progress_bar=false", "trainer.limit_test_batches=2", "baselines=[always_right]"]
+        arguments += ["trainer.enable_progress_bar=false", "trainer.limit_test_batches=2"]
+        arguments += [] if "baselines=" in command else ["baselines=[always_right]"]
     if name == "train":
         arguments += ["sampling.crop=64", "sampling.images_per_batch=2"] if segments else QUICK[:-2]
         if "assessor=" in command:
             arguments.remove("assessor.depth=1")  # of the default assessor
-        arguments += ["trainer.limit_train_batches=2", "trainer.limit_val_batches=2"]
+        arguments += ["trainer.limit_train_batches=2", "trainer.limit_val_batches=2", "trainer.check_val_every_n_epoch=1"]
         arguments += ["trainer.max_epochs=2" if "resume=" in command else "trainer.max_epochs=1"]
-        if "dataset=" not in command and "shared_tiles" not in command:
-            arguments += ["dataset.train=3", "dataset.valid=2", "dataset.test=2", f"paths.data_dir={tmp_path}"]
+        if "dataset=" not in command and not re.search(ON_SHARED_TILES, command):
+            arguments += ["dataset.train=3", "dataset.valid=2", "dataset.test=2", f"paths.data_dir={output}"]
     if "-m" not in arguments:
-        arguments += [f"hydra.run.dir={tmp_path}/run"]
-    run_script(name, *arguments, f"paths.output_root={tmp_path}", cwd=here)
+        arguments += [f"hydra.run.dir={output}/run"]
+    return arguments

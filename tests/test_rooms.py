@@ -24,7 +24,7 @@ ROOMS = (
     {"prepare", "synthetic"},
     {"raster"},
     {"options"},
-    {"quality", "errors", "files", "spreadsheets", "version"},
+    {"quality", "errors", "files", "interrupts", "spreadsheets", "version"},
 )
 FLOOR = {room: len(ROOMS) - index for index, rooms in enumerate(ROOMS) for room in rooms}
 

@@ -1,8 +1,4 @@
-"""The few exceptions that a user of segassess is meant to read.
-
-Every message is one sentence that names the value at fault, says what is allowed and what to do. The command lines print it
-without a traceback and turn it into an exit code (see `docs/command-lines.md`).
-"""
+"""Exceptions whose message users read: one sentence with the value, what is allowed and what to do (docs/command-lines.md)."""
 
 
 class SegAssessError(Exception):
@@ -10,7 +6,7 @@ class SegAssessError(Exception):
 
 
 class RequestError(SegAssessError):
-    """The request itself is wrong (a config value, a folder, a checkpoint): nothing was done; exit code 2."""
+    """The request itself is wrong (a config value, a folder, a checkpoint) and nothing was done; exit code 2."""
 
 
 class ConfigError(RequestError):
@@ -22,12 +18,12 @@ class CheckpointError(RequestError):
 
 
 class InputError(SegAssessError):
-    """One input (image, mask or truth) cannot be used; the others go on and the run ends with exit code 1."""
+    """One input (image, mask or truth) cannot be used; the run continues with the others and ends with exit code 1."""
 
 
 class OutputError(SegAssessError):
-    """What is written has no room (a full disk): the run stops, what is complete stays, the same command goes on; exit code 1."""
+    """The disk is full or fails: the run stops, complete files stay and the same command resumes; exit code 1."""
 
 
 class SomeInputsFailed(SegAssessError):
-    """Raised at the end of a run in which some inputs failed and the rest was done; exit code 1."""
+    """Some inputs of a finished run failed; exit code 1."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and what identifies them."""
+"""Atomic writes, locks and digests of files."""
 
 import errno
 import hashlib
@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from segassess.errors import InputError, OutputError, RequestError
 
-# Name of the file that a process holds while it is at work in a folder.
+# File that a process locks while it writes in a folder.
 LOCK = ".lock"
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -24,19 +24,11 @@ _FAULTS_OF_THE_FOLDER = (*_NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM, errn
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A path beside `path` to write to; when the block ends well the file is flushed to disk and renamed to `path`.
+    """Path of an empty file beside `path`, with its suffix, that replaces `path` when the block ends without an error.
 
-    If the block raises, `path` stays as it was and nothing is left beside it. Missing folders are made.
-
-    Args:
-        path: where the file is to appear.
-
-    Yields:
-        Path of an empty file in the same folder, with the same suffix.
-
-    Raises:
-        RequestError: if the folder cannot be made or written to, or if `path` is a folder.
-        OutputError: if the disk is full or fails.
+    The file is flushed to disk first. If the block raises, `path` is unchanged and nothing is left beside it. Missing folders
+    are created. Raises RequestError if the folder cannot be written or `path` is a folder, OutputError if the disk is full or
+    fails.
     """
     path = Path(path)
     beside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
@@ -61,41 +53,29 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a record that appears whole."""
+    """Write JSON atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def fault_of_disk(folder: Path, needed: int, words: str) -> OSError:
-    """What a library's failure to write is taken for: a full disk if less room is left than was needed, else one that fails.
-
-    Args:
-        folder: where it was to write.
-        needed: bytes, about.
-        words: of the library.
-    """
+    """The OSError behind a library's failed write: a full disk if fewer than `needed` bytes are free; `words` are quoted."""
     code = errno.ENOSPC if shutil.disk_usage(folder).free < needed else errno.EIO
     return OSError(code, f"{os.strerror(code)}: {words}" if code == errno.ENOSPC else words)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left half written in a folder, not in those below it; nobody else may be at work there."""
+    """Remove files that killed processes left half written in a folder (not below it); no other process may be writing there."""
     for path in folder.glob(".*.part*"):
         path.unlink(missing_ok=True)
 
 
 @contextmanager
 def only_one(folder: Path, *, wait: bool = False, instead: str = "output_dir") -> Iterator[None]:
-    """Keep other processes out of a folder for the length of the block; a process that dies keeps nobody out.
+    """Lock a folder, created if missing, for the length of the block; a process that dies releases its lock.
 
-    Args:
-        folder: which; made if it is missing.
-        wait: for the other process to end.
-        instead: key that names another folder.
-
-    Raises:
-        InputError: if another process is at work there.
-        RequestError: if the folder cannot be made or written to.
+    Raises InputError if another process holds the lock and `wait` is false; the message names the key `instead`. Raises
+    RequestError if the folder cannot be written.
     """
     path = folder / LOCK
     try:
@@ -103,7 +83,7 @@ def only_one(folder: Path, *, wait: bool = False, instead: str = "output_dir") -
         lock = FileLock(path, blocking=wait)
         lock.acquire()
     except Timeout as error:
-        raise InputError(f"{folder} is being written by another process; wait for it, or give another {instead}.") from error
+        raise InputError(f"{folder} is being written by another process; wait for it or choose another {instead}.") from error
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
@@ -113,7 +93,7 @@ def only_one(folder: Path, *, wait: bool = False, instead: str = "output_dir") -
 
 
 def remove_empty(folder: Path) -> None:
-    """Remove a folder of work, and the one it lies in, as far as nothing is in them but a lock that nobody holds."""
+    """Remove a folder, then its parent, if each holds nothing but a lock that nobody holds."""
     path = folder / LOCK
     if path.is_file():
         try:
@@ -135,9 +115,7 @@ def file_digest(path: Path) -> str:
 
 def _unwritable(path: Path, error: OSError) -> RequestError | OutputError:
     if error.errno in _NO_ROOM:
-        return OutputError(
-            f"{path} cannot be written ({error.strerror}); make room and give the same command again, which goes on from here."
-        )
+        return OutputError(f"{path} cannot be written ({error.strerror}); make room and run the same command again to resume.")
     if file := next((each for each in path.parents if each.is_file()), None):
         return RequestError(f"{file} is a file; give a folder.")
     return RequestError(f"{path} cannot be written ({error.strerror}); give a folder that you may write to.")

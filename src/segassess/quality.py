@@ -1,8 +1,6 @@
-"""The words of the project as code: class codes, names, colours, and the algebra between mask, truth and quality map.
+"""Class codes, names and colours of quality maps, and the algebra between mask, ground truth and quality map.
 
-A quality map says for every pixel of a mask under evaluation whether the mask is a true positive (TP=0), false positive
-(FP=1), true negative (TN=2) or false negative (FN=3) there; 255 means "not assessed". This is the only module that knows
-the codes, their names and their colours. It can be imported where torch is not installed (see `segassess.predict.torch_free`).
+A quality map gives each pixel of a mask TP=0, FP=1, TN=2 or FN=3; 255 means "not assessed". Imports without torch.
 """
 
 from __future__ import annotations
@@ -37,15 +35,7 @@ IMPOSSIBLE_LOGIT = -1e4
 
 
 def encode(mask: Tensor, truth: Tensor) -> Tensor:
-    """Quality map of a mask against its truth.
-
-    Args:
-        mask: (..., H, W), any dtype, > 0 is foreground.
-        truth: same shape, > 0 is foreground.
-
-    Returns:
-        int64 tensor of the same shape with the codes TP=0, FP=1, TN=2, FN=3.
-    """
+    """Quality codes, int64 of the same shape, of a mask and its truth (..., H, W); > 0 is foreground in both."""
     import torch
 
     inside, true = mask > 0, truth > 0
@@ -53,20 +43,12 @@ def encode(mask: Tensor, truth: Tensor) -> Tensor:
 
 
 def truth_from_quality(quality: Tensor) -> Tensor:
-    """Truth that a quality map implies: bool, same shape, true where the code is TP or FN."""
+    """Truth that quality codes imply: bool, same shape, true where TP or FN."""
     return (quality == TP) | (quality == FN)
 
 
 def constrain(quality_logits: Tensor, mask: Tensor) -> Tensor:
-    """Rule out what cannot be: TP and FP outside the mask, TN and FN inside it.
-
-    Args:
-        quality_logits: (B, 4, H, W) logits.
-        mask: (B, 1, H, W), > 0 is foreground.
-
-    Returns:
-        (B, 4, H, W) logits in which impossible classes are so low that softmax gives them probability 0.
-    """
+    """Logits (B, 4, H, W) with TP and FP ruled out outside the mask (B, 1, H, W; > 0 is foreground), TN and FN inside it."""
     import torch
 
     inside = mask > 0
@@ -75,16 +57,7 @@ def constrain(quality_logits: Tensor, mask: Tensor) -> Tensor:
 
 
 def probabilities(quality_logits: Tensor, mask: Tensor, decoding: Decoding) -> Tensor:
-    """Class probabilities of a quality map.
-
-    Args:
-        quality_logits: (B, 4, H, W) logits.
-        mask: (B, 1, H, W), > 0 is foreground.
-        decoding: "consistent" gives impossible classes probability 0; "free" is a plain softmax.
-
-    Returns:
-        float (B, 4, H, W) in [0, 1], summing to 1 over dim 1.
-    """
+    """Class probabilities, float (B, 4, H, W), of logits; "consistent" applies `constrain` first, "free" is a plain softmax."""
     if decoding == "consistent":
         quality_logits = constrain(quality_logits, mask)
     return quality_logits.softmax(dim=1)
@@ -106,14 +79,6 @@ def truth_probability(quality_probabilities: Tensor) -> Tensor:
 
 
 def refine(mask: Plane, quality: Plane) -> Plane:
-    """Refined mask: the mask without its predicted FP and with its predicted FN.
-
-    Args:
-        mask: (..., H, W), tensor or array, > 0 is foreground.
-        quality: same shape and kind, quality codes; pixels that were not assessed keep the mask.
-
-    Returns:
-        bool of the same shape.
-    """
+    """Bool mask without its predicted FP and with its predicted FN; pixels that were not assessed keep the mask."""
     refined: Plane = ((mask > 0) & (quality != FP)) | (quality == FN)
     return refined

@@ -2,16 +2,17 @@ from pathlib import Path
 
 import pytest
 
+import segassess.cli.config_check  # noqa: F401  # registers the options, without which no config composes
 from segassess.models.assessor.compositions import build_assessor
 from segassess.models.assessor.trained_assessor import Description, save_assessor
-from tests.cli.scripts import QUICK, run_script
+from tests.cli.scripts import QUICK, run_forked
 
 
 @pytest.fixture(scope="session")
 def trained(tiny_folder, tmp_path_factory) -> Path:
     """The folder of a short training on the tiny data set."""
     folder = tmp_path_factory.mktemp("trained")
-    run_script("train", "dataset=folder", f"dataset.root={tiny_folder}", *QUICK, f"hydra.run.dir={folder}")
+    run_forked("train", "dataset=folder", f"dataset.root={tiny_folder}", *QUICK, f"hydra.run.dir={folder}")
     return folder
 
 

@@ -1,5 +1,4 @@
 import sqlite3
-import time
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -69,7 +68,6 @@ def test_pixels_of_an_image_without_georeference(findings, tmp_path, suffix):
 
 def test_the_same_findings_are_the_same_file(findings, tmp_path):
     write_layer(tmp_path / "a" / "errors.gpkg", findings.errors, PLACE)
-    time.sleep(1.1)
     write_layer(tmp_path / "b" / "errors.gpkg", findings.errors, PLACE)
     assert (tmp_path / "a" / "errors.gpkg").read_bytes() == (tmp_path / "b" / "errors.gpkg").read_bytes()
 

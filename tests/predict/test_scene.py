@@ -14,6 +14,7 @@ import torch
 from rasterio.transform import from_origin
 
 from segassess.errors import InputError
+from segassess.interrupts import noting_interrupts
 from segassess.models.calibration import Calibration
 from segassess.outputs.review_page import tile_picture
 from segassess.predict.bands import BandsInMemory, BandStore
@@ -22,6 +23,7 @@ from segassess.predict.scene_job import SceneJob, SceneJudge
 from segassess.predict.tiling import Tiling
 from segassess.predict.torch_network import TorchNetwork
 from segassess.raster import Rendering
+from tests.cli.stopping import interrupt_that_gets_lost
 from tests.findings.columns import each_of
 from tests.predict.stubs import LocalAssessor
 
@@ -161,6 +163,21 @@ def test_an_interrupted_run_ends_in_the_same_files(files, judged, tmp_path):
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
     for name in ("right", "damaged"):
         assert digests(tmp_path / name) == digests(judged[0] / name)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_gets_lost_stops_after_the_band(files, ctrl_c_is_on):
+    saved = []
+
+    class Stops(BandsInMemory):
+        def save(self, index, bands):
+            saved.append(index)
+            if index == 1:
+                interrupt_that_gets_lost()
+
+    with opened(files, Stops(["damaged"])) as job, pytest.raises(KeyboardInterrupt), noting_interrupts():
+        job.judge_bands()
+    assert saved == [0, 1]
 
 
 def test_a_band_that_was_left_half_written_is_removed_in_the_end(files, tmp_path):

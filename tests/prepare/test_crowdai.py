@@ -111,7 +111,7 @@ def test_an_annotated_image_that_is_not_there_is_a_broken_scene(download, run, t
 def test_annotations_that_are_cut_short_are_refused(download, run, tmp_path):
     file = download / "val" / "annotation.json"
     file.write_text(file.read_text()[:-200])
-    with pytest.raises(RequestError, match=r"val/annotation\.json is not complete COCO polygons"):
+    with pytest.raises(RequestError, match=r"val/annotation\.json .*COCO"):
         run("crowdai", download, tmp_path / "tiles", tile_size=SIZE)
     coco(file, {"000000000000.jpg": [{"counts": [1, 2], "size": [SIZE, SIZE]}]}, SIZE)
     with pytest.raises(RequestError, match="COCO polygons"):

@@ -16,7 +16,7 @@ import hydra
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -25,6 +25,7 @@ from segassess.cli.config_check import check_config, clash
 from segassess.errors import ConfigError, InputError, RequestError, SegAssessError, SomeInputsFailed
 from segassess.experiments.exits import EXIT_INTERRUPTED, EXIT_UNREAD, stop
 from segassess.experiments.sweep_check import check_sweep
+from segassess.interrupts import noting_interrupts
 
 
 def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -70,7 +71,8 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
             stop(error)
 
     try:
-        main()
+        with noting_interrupts():
+            main()
     except BrokenPipeError:
         # What could not be written is lost already, and something has to be written to find out.
         if not _nobody_reads("\n"):
@@ -95,6 +97,8 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
 
 def _explained(error: Exception, name: str, configs: Path) -> Exception:
     """An error of composition; where two choices do not go together, one that says so."""
+    if isinstance(error, OverrideParseException):
+        return error
     overrides = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
     with ExitStack() as stack:
         if not GlobalHydra.instance().is_initialized():

@@ -22,6 +22,8 @@ from segassess.cli.build import as_list, device, make, plain, tileset
 from segassess.data.module import AssessmentData, SamplingSettings
 from segassess.errors import ConfigError
 from segassess.evaluation.methods import Evaluator
+from segassess.interrupts import raise_if_interrupted
+from segassess.training.callbacks import StopWhenInterrupted
 from segassess.training.losses import AssessorLoss, LossWeights
 from segassess.training.module import EvaluationModule, OptimizerFactory, Schedule
 from segassess.training.segmenter_module import SegmentationLoss
@@ -131,7 +133,7 @@ def trainer(node: DictConfig, *, callbacks: list[L.Callback], **options: Any) ->
     options.setdefault("enable_checkpointing", any(isinstance(callback, Checkpoint) for callback in callbacks))
     if not node.enable_progress_bar:
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
-    result: L.Trainer = make(node, "trainer", callbacks=callbacks, **options)
+    result: L.Trainer = make(node, "trainer", callbacks=[*callbacks, StopWhenInterrupted()], **options)
     return result
 
 
@@ -160,13 +162,17 @@ def evaluator(config: DictConfig, data: AssessmentData) -> Evaluator:
 
 @contextmanager
 def interruptible(trainer: L.Trainer) -> Iterator[None]:
-    """Turn the exit that Lightning makes of Ctrl-C back into a KeyboardInterrupt."""
+    """Turn what Lightning and others make of Ctrl-C, an exit, an error or nothing, back into a KeyboardInterrupt."""
     try:
         yield
     except SystemExit as exit_:
         if trainer.interrupted:
             raise KeyboardInterrupt from exit_
         raise
+    except Exception:
+        raise_if_interrupted()
+        raise
+    raise_if_interrupted()
 
 
 @contextmanager

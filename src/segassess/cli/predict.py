@@ -19,6 +19,7 @@ from rich.table import Table
 from segassess.cli import build
 from segassess.errors import InputError, RequestError, SegAssessError, SomeInputsFailed
 from segassess.files import only_one, remove_leftovers, write_json
+from segassess.interrupts import raise_if_interrupted
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.outputs.review_record import write_page
 from segassess.outputs.tables import number, require_parquet, write_scores
@@ -100,6 +101,7 @@ class Outcome:
         except MemoryError:
             self._fail(index, job, f"{image} does not fit into memory; set a smaller tiling.window.")
         except Exception as error:  # whatever a library raises: GDAL, PROJ and the networks have many ways
+            raise_if_interrupted()
             words = f"{image} cannot be judged ({type(error).__name__}: {reason(error)}); debug=traceback shows where."
             self._fail(index, job, words)
 

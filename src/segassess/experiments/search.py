@@ -174,7 +174,7 @@ def _distribution(override: Override) -> "BaseDistribution":
     """Optuna's distribution of a key; ConfigError for an empty interval or range."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    def between(low: Any, high: Any, **options: Any) -> BaseDistribution:
+    def between(low: Any, high: Any, **options: Any) -> "BaseDistribution":
         whole = all(isinstance(value, int) for value in (low, high, *options.values()))
         return (IntDistribution if whole else FloatDistribution)(low, high, **options)
 

@@ -1,18 +1,13 @@
-"""Calibration: from what an assessor says of a pixel to how often it is right about it.
+"""Calibration of quality probabilities, and the cuts above which a pixel is called an error.
 
-The training loss weighs the rare error classes up, and errors of one kind of masks are likelier than those of another. So what a
-network says is neither a probability that can be read as one, nor decides well when the larger of two wins. The two uses are
-kept apart, and each is fitted. Decisions (the quality map and the refined mask) call an error what lies above a cut, the one with
-the best IoU of the error class; everything that is read as a probability or summed up (the error map, estimated scores of masks
-and objects) is calibrated. A pixel with a calibrated P(error) below one half can therefore be called an error.
+The training loss gives the rare error classes more weight, so raw outputs neither read as probabilities nor decide well by the
+larger one. Decisions (quality map, refined mask) therefore use per class the cut with the best IoU; everything read as a
+probability or summed (error map, estimated scores) is calibrated. A pixel with a calibrated P(error) below one half can thus be
+called an error.
 
-Calibrated is, apart for the two error classes, the log-odds of an error given what the pixel can be: log P(FP) / P(TP) and
-log P(FN) / P(TN), each by a scale (one over the temperature) and a shift. With the shift at zero this is temperature scaling
-(arXiv 1706.04599), with it Platt scaling. Log-odds of a pair do not depend on the other pair, so a calibration holds for both
-decodings.
-
-Bands of a raster are arrays, and are judged where torch is not installed; training and evaluation have tensors, also on GPUs. So
-there are both, and a test that they say the same.
+Each error class has a scale (one over the temperature) and a shift of its log-odds, log P(FP) / P(TP) or log P(FN) / P(TN):
+temperature scaling (arXiv 1706.04599) with shift 0, else Platt scaling. The pairs are independent, so one calibration fits both
+decodings. Arrays serve processes without torch, tensors serve training; a test holds the two equal.
 """
 
 from __future__ import annotations
@@ -44,13 +39,9 @@ NO_CUTS = (0.0, 0.0)
 class Calibration:
     """Maps quality probabilities to calibrated ones; the identity by default.
 
-    Attributes:
-        fp: scale and shift of log P(FP) / P(TP).
-        fn: scale and shift of log P(FN) / P(TN).
-        cuts: of FP and of FN: log-odds, before scale and shift, above which a pixel is called an error.
-
-    Raises:
-        ValueError: if a scale is not positive, or a number not finite.
+    `fp` and `fn` are scale and shift of log P(FP) / P(TP) and of log P(FN) / P(TN); `cuts` are the log-odds of FP and FN,
+    before scale and shift, above which a pixel is called an error. Raises ValueError if a scale is not positive or a number not
+    finite.
     """
 
     fp: Affine = IDENTITY
@@ -70,43 +61,29 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Calibration:
-        """Rebuild from `as_dict`; what is missing is left as it is.
-
-        Raises:
-            ValueError: if something is not a pair of numbers, or not allowed.
-        """
+        """Rebuild from `as_dict`; missing keys keep their defaults. Raises ValueError for a value that is not allowed."""
         (fp_scale, fp_shift), (fn_scale, fn_shift) = (content.get(name, IDENTITY) for name in ("fp", "fn"))
         fp_cut, fn_cut = content.get("cuts", NO_CUTS)
         return cls((float(fp_scale), float(fp_shift)), (float(fn_scale), float(fn_shift)), (float(fp_cut), float(fn_cut)))
 
     def __call__(self, probabilities: Tensor) -> Tensor:
-        """Calibrated probabilities.
+        """Calibrated probabilities of float (B, 4, H, W) in [0, 1], same shape and dtype; NaN stays NaN.
 
-        P(TP) + P(FP) and P(TN) + P(FN) stay what they are; so does what is certain (0 or 1 within its pair).
-
-        Args:
-            probabilities: float (B, 4, H, W) in [0, 1]; NaN stays NaN.
-
-        Returns:
-            The same shape and dtype; a pair whose map is the identity is returned unchanged.
+        P(TP) + P(FP) and P(TN) + P(FN) are preserved, and so are pixels certain (0 or 1) within their pair.
         """
         return _mapped(probabilities, self.fp, self.fn)
 
     def for_decisions(self, probabilities: Tensor) -> Tensor:
-        """Probabilities of which the larger one of a pair is the decision: their log-odds are 0 at the cut.
-
-        Args:
-            probabilities: as for calling, not calibrated.
-        """
+        """Uncalibrated probabilities, shifted so that the log-odds of each pair are 0 at its cut and the larger one decides."""
         fp_cut, fn_cut = self.cuts
         return _mapped(probabilities, (1.0, -fp_cut), (1.0, -fn_cut))
 
     def of_array(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Calibrated probabilities of an array, float32 (4, H, W); see `__call__`."""
+        """Calibrated probabilities of a float32 array (4, H, W); see `__call__`."""
         return _mapped_array(probabilities, self.fp, self.fn)
 
     def decide(self, probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Quality codes, uint8 (H, W), of probabilities that are not calibrated, float32 (4, H, W); any where they are NaN."""
+        """Quality codes, uint8 (H, W), of uncalibrated probabilities, float32 (4, H, W); arbitrary where they are NaN."""
         fp_cut, fn_cut = self.cuts
         codes = _mapped_array(probabilities, (1.0, -fp_cut), (1.0, -fn_cut)).argmax(axis=0)
         return np.asarray(codes, np.uint8)
@@ -118,7 +95,7 @@ def _mapped_array(probabilities: NDArray[np.float32], fp: Affine, fn: Affine) ->
         if (scale, shift) == IDENTITY:
             continue
         pair = probabilities[right] + probabilities[wrong]
-        # What the pair cannot be at all has no odds (0 / 0); what is certain has infinite ones.
+        # An impossible pair has no odds (0 / 0); a certain one has infinite odds.
         with np.errstate(divide="ignore", invalid="ignore"):
             odds = np.float32(scale) * (np.log(probabilities[wrong]) - np.log(probabilities[right])) + np.float32(shift)
             result[wrong] = np.where(pair != 0, pair * expit(odds), 0)
@@ -135,7 +112,7 @@ def _mapped(probabilities: Tensor, fp: Affine, fn: Affine) -> Tensor:
             continue
         pair = probabilities[:, right] + probabilities[:, wrong]
         odds = scale * _log_odds(probabilities, right, wrong) + shift
-        # What the pair cannot be at all has no odds (0 / 0).
+        # An impossible pair has no odds (0 / 0).
         possible = pair != 0
         result[:, wrong] = torch.where(possible, pair * odds.sigmoid(), 0).to(result.dtype)
         result[:, right] = torch.where(possible, pair * (-odds).sigmoid(), 0).to(result.dtype)
@@ -143,10 +120,7 @@ def _mapped(probabilities: Tensor, fp: Affine, fn: Affine) -> Tensor:
 
 
 class CalibrationFit:
-    """Counts right and wrong pixels by log-odds, batch after batch, and fits a `Calibration` to them.
-
-    Memory does not grow: log-odds are counted in bins of 1/32 from -20 to 20, what is beyond in the first and the last.
-    """
+    """Fits a `Calibration` to right and wrong pixels, counted over batches in bins of 1/32 log-odds from -20 to 20."""
 
     _LIMIT = 20
     _BINS = 2 * _LIMIT * 32
@@ -158,13 +132,9 @@ class CalibrationFit:
         self._counts = torch.zeros(2, self._BINS, 2, dtype=torch.int64)
 
     def update(self, probabilities: Tensor, mask: Tensor, truth: Tensor, valid: Tensor) -> None:
-        """Count a batch.
+        """Count the valid pixels of a batch of uncalibrated probabilities, float (B, 4, H, W), and planes (B, 1, H, W).
 
-        Args:
-            probabilities: float (B, 4, H, W), not calibrated; a pixel with NaN, or whose own pair is impossible, does not count.
-            mask: (B, 1, H, W), > 0 is foreground.
-            truth: the same.
-            valid: bool (B, 1, H, W), pixels that count.
+        Mask and truth are foreground where > 0. Pixels with NaN, or whose own pair is impossible, do not count.
         """
         import torch
 
@@ -178,15 +148,10 @@ class CalibrationFit:
             counts += torch.bincount(index, minlength=counts.numel()).reshape(counts.shape).cpu()
 
     def fit(self, kind: Kind = "affine") -> Calibration:
-        """The calibration under which what was counted is most likely (least negative log-likelihood per pixel).
+        """The calibration with the least negative log-likelihood per counted pixel.
 
-        A class keeps the identity if there is nothing to learn it from: no pixel of its side, none wrong, or none right.
-
-        Args:
-            kind: "temperature" fits the scale of each class, "affine" scale and shift.
-
-        Raises:
-            ConfigError: if there is no such kind.
+        "temperature" fits the scale of each class, "affine" scale and shift. A class without right or wrong pixels keeps the
+        identity. Raises ConfigError for an unknown kind.
         """
         if kind not in KINDS:
             raise ConfigError(f"The kind of calibration must be one of {', '.join(KINDS)}, not {kind!r}.")
@@ -194,10 +159,7 @@ class CalibrationFit:
         return Calibration(fp, fn)
 
     def cuts(self) -> tuple[float, float]:
-        """Log-odds of FP and of FN above which calling pixels errors has the best IoU with the errors that were counted.
-
-        0 for a class with nothing to learn it from: no error, or nothing else.
-        """
+        """Log-odds of FP and FN above which errors have the best IoU; 0 for a class without right or without wrong pixels."""
         edges = np.linspace(self._LIMIT, -self._LIMIT, self._BINS + 1, dtype=np.float64)
         found = []
         for counts in self._counts:
@@ -212,11 +174,9 @@ class CalibrationFit:
 
 
 def best_prefix(right: NDArray[Any], wrong: NDArray[Any]) -> int:
-    """How many of the first bins to call errors for the best IoU with the errors: hits / (all errors + right ones called errors).
+    """How many of the first bins to call errors for the best IoU: hits / (all errors + right pixels called errors).
 
-    Args:
-        right: (N,) right pixels of each bin, the likeliest errors first.
-        wrong: (N,) wrong ones.
+    `right` and `wrong` count the pixels (N,) of each bin, the likeliest errors first.
     """
     iou = wrong.cumsum() / np.maximum(wrong.sum() + right.cumsum(), 1)
     return int(np.append(0.0, iou).argmax())
@@ -232,13 +192,7 @@ def _log_odds(probabilities: Tensor, right: int, wrong: int) -> Tensor:
 
 
 def _fit_side(odds: NDArray[np.float64], counts: NDArray[np.float64], kind: Kind) -> Affine:
-    """Scale and shift by maximum likelihood; a convex problem of one or two unknowns.
-
-    Args:
-        odds: (N,) log-odds of the bins.
-        counts: (N, 2) right and wrong pixels.
-        kind: what is fitted.
-    """
+    """Maximum-likelihood scale and shift (convex) for log-odds (N,) of bins with (N, 2) right and wrong pixels."""
     from scipy.optimize import minimize
 
     right, wrong = counts.T

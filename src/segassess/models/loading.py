@@ -1,4 +1,4 @@
-"""An exported graph behind the assessor's call, so that whatever judges with torch also judges with onnxruntime."""
+"""An ONNX file behind the assessor's interface, so that code written for torch also runs onnxruntime."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,13 +16,10 @@ from segassess.quality import Decoding
 
 
 class OnnxAssessor(Assessor):
-    """Runs the graph of an ONNX file, on the CPU, with as many threads as torch may use.
+    """Runs the graph of an ONNX file on the CPU, with torch's number of threads.
 
-    The graph takes image and mask together, so encoding only keeps the image, and each mask of it costs a whole pass. It gives
-    probabilities; their logarithms are logits of which `quality.probabilities` makes the same probabilities again.
-
-    Args:
-        graph: the file's.
+    The graph takes image and mask together, so every mask of an image costs a full pass. Logits are the logarithms of its
+    probabilities.
     """
 
     def __init__(self, graph: OnnxGraph) -> None:
@@ -48,22 +45,20 @@ def load_onnx(
 ) -> LoadedAssessor:
     """Load an assessor from an ONNX file; takes the arguments of `load_assessor`.
 
-    Raises:
-        ConfigError: if an architecture or another decoding is asked for than the file has.
-        CheckpointError: if the file is missing, damaged, or not a graph of ours.
-        RequestError: if onnxruntime is not installed.
+    Raises ConfigError if the arguments differ from the file's architecture or decoding, CheckpointError if the file is missing,
+    damaged or of another project, RequestError if onnxruntime is not installed.
     """
     if assessor is not None or encoder is not None:
-        raise ConfigError(f"{path} is a whole graph that says what it is; leave assessor= and encoder= out.")
+        raise ConfigError(f"{path} is a graph with a fixed architecture; leave assessor= and encoder= out.")
     graph = OnnxGraph(path, threads=torch.get_num_threads())
     description = Description.from_dict(graph.metadata.description, Path(path))
     if decoding not in (None, description.decoding):
         raise ConfigError(
-            f"{path} was exported with decoding={description.decoding}, not {decoding!r}; export it anew with that decoding."
+            f"{path} was exported with decoding={description.decoding}, not {decoding!r}; export it again with that decoding."
         )
     return LoadedAssessor(OnnxAssessor(graph).eval(), description, graph.digest, LoadReport("own", ()))
 
 
 def load_any(path: str | Path, **options: Any) -> LoadedAssessor:
-    """Load an assessor from an ONNX file, or from any checkpoint of `load_assessor`, whose arguments it takes."""
+    """Load an assessor from an ONNX file or any checkpoint; takes the arguments of `load_assessor`."""
     return (load_onnx if Path(path).suffix == ONNX_SUFFIX else load_assessor)(path, **options)

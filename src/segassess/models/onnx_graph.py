@@ -1,4 +1,4 @@
-"""An exported assessor as an ONNX file: what it says of itself, and running it. Needs numpy and onnxruntime, not torch."""
+"""An exported assessor as an ONNX file: its metadata, and running it with numpy and onnxruntime, without torch."""
 
 import json
 from collections.abc import Mapping
@@ -22,15 +22,11 @@ DESCRIPTION_KEY, GRAPH_KEY = "segassess", "segassess_graph"
 
 @dataclass(frozen=True)
 class GraphMetadata:
-    """What an ONNX file says of itself, so that a process without torch can judge as `predict.py` does; primitives only.
+    """The metadata of an ONNX file, enough to judge without torch as `predict.py` does; primitives only.
 
-    Attributes:
-        description: of the assessor, see `assessor.artifact.Description.as_dict`: decoding, calibration and cuts among it.
-        checkpoint: first 16 hexadecimal digits of the SHA-256 of the checkpoint it was made from.
-        version: of segassess.
-        pad_multiple: height and width of what the graph is given are multiples of this many pixels.
-        size: height and width that the graph takes, if it takes only one; None: any multiple of `pad_multiple`.
-        classes: codes, names, meanings and colours (RGBA) of the four channels of the result.
+    `description` is `trained_assessor.Description.as_dict`; `checkpoint` is the start of the origin's SHA-256 (16 hexadecimal
+    digits). The graph takes `size` x `size` px only or, if None, sides that are multiples of `pad_multiple` px. `classes` hold
+    code, name, label and RGBA colour of the four channels.
     """
 
     description: Mapping[str, Any]
@@ -45,7 +41,7 @@ class GraphMetadata:
 
     @property
     def window_multiple(self) -> int:
-        """What windows are padded to multiples of: the one size of a graph that has but one."""
+        """Windows are padded to multiples of this many pixels."""
         return self.size or self.pad_multiple
 
     def as_properties(self) -> dict[str, str]:
@@ -56,11 +52,7 @@ class GraphMetadata:
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, str], file: Path) -> "GraphMetadata":
-        """Rebuild from `as_properties`.
-
-        Raises:
-            CheckpointError: if it is not there.
-        """
+        """Rebuild from `as_properties`; raises CheckpointError if the file has none."""
         if not {DESCRIPTION_KEY, GRAPH_KEY} <= properties.keys():
             raise CheckpointError(f"{file} is not a graph of this project; give a file that export.py wrote.")
         graph = json.loads(properties[GRAPH_KEY])
@@ -68,23 +60,13 @@ class GraphMetadata:
 
 
 class OnnxGraph:
-    """An exported assessor, ready to run on the CPU.
-
-    Attributes:
-        metadata: what it says of itself.
-        digest: first 16 hexadecimal digits of the file's SHA-256.
-    """
+    """An exported assessor on the CPU; `digest` is the start of the file's SHA-256 (16 hexadecimal digits)."""
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
-        """Open a file.
+        """Open an `.onnx` file for `threads` per operation; 0 leaves the number to onnxruntime.
 
-        Args:
-            path: the `.onnx` file.
-            threads: that one operation may use; 0 leaves it to onnxruntime.
-
-        Raises:
-            CheckpointError: if the file is missing, damaged, or not a graph of ours.
-            RequestError: if onnxruntime is not installed.
+        Raises CheckpointError if the file is missing, damaged or of another project, RequestError if onnxruntime is not
+        installed.
         """
         path = Path(path)
         runtime = optional("onnxruntime")
@@ -100,17 +82,10 @@ class OnnxGraph:
         self.digest = file_digest(path)
 
     def __call__(self, image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Quality probabilities, not calibrated, with the file's decoding.
+        """Uncalibrated quality probabilities, float32 (B, 4, H, W), in order TP, FP, TN, FN, with the file's decoding.
 
-        Args:
-            image: float32 (B, 3, H, W) in [0, 1]; H and W are multiples of `metadata.pad_multiple`, or `metadata.size`.
-            mask: float32 (B, 1, H, W) in {0, 1}.
-
-        Returns:
-            float32 (B, 4, H, W) in [0, 1], channels TP, FP, TN, FN, summing to 1 over them.
-
-        Raises:
-            InputError: if the graph does not take this size.
+        `image` is float32 (B, 3, H, W) in [0, 1], `mask` float32 (B, 1, H, W) in {0, 1}; raises InputError if the graph does
+        not take this H x W.
         """
         height, width = image.shape[-2:]
         size, multiple = self.metadata.size, self.metadata.pad_multiple

@@ -1,4 +1,4 @@
-"""A network as one file that describes itself: safetensors, with a description of architecture and origin in the metadata."""
+"""Networks as self-describing safetensors files: architecture and origin are in the metadata."""
 
 import json
 from collections.abc import Mapping
@@ -16,18 +16,7 @@ METADATA_KEY = "segassess"
 
 
 def write_artifact(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any], *, half: bool = False) -> None:
-    """Write tensors and a description to a `.safetensors` file, whole or not at all.
-
-    Args:
-        path: the file; missing folders are made.
-        tensors: by name.
-        description: nested dictionaries of primitives.
-        half: store floating-point tensors as float16, which halves the file.
-
-    Raises:
-        RequestError: if the folder cannot be written to.
-        OutputError: if the disk is full.
-    """
+    """Write tensors and a description (nested primitives) atomically, see `files.atomic_path`; `half` stores float16."""
     stored = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
         for name, tensor in tensors.items()
@@ -37,11 +26,7 @@ def write_artifact(path: Path, tensors: Mapping[str, Tensor], description: Mappi
 
 
 def read_metadata(path: Path) -> dict[str, Any] | None:
-    """The description in a `.safetensors` file; None in files of others.
-
-    Raises:
-        CheckpointError: if the file cannot be read.
-    """
+    """The description in a `.safetensors` file, None in foreign files; raises CheckpointError if the file cannot be read."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -54,5 +39,5 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
 
 
 def without_pretrained(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A specification whose public weights are not read, because loading fills every tensor."""
+    """The specification with `pretrained` off, because loading fills every tensor."""
     return {**spec, "pretrained": False} if "pretrained" in spec else dict(spec)

@@ -14,6 +14,7 @@ from typing import Any
 from segassess.errors import InputError
 from segassess.files import atomic_path, only_one, remove_empty, remove_leftovers, write_json
 from segassess.findings.judged_mask import JudgedMask
+from segassess.interrupts import raise_if_interrupted
 from segassess.outputs.panel import render_panel
 from segassess.outputs.review_record import keep_review, reviewed_mask
 from segassess.predict.bands import BandStore
@@ -173,6 +174,7 @@ class PairJob:
                 keep_review(folder, reviewed_mask(name, source, scene.grid, judged.tiles, pictures))
             if self.judge.panel:
                 self._write_panel(job, source, judged)
+            raise_if_interrupted()
             rows.append({"name": name, "source": source, **judged.scores})
             if judged.unreadable:
                 trouble = (

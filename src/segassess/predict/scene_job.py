@@ -17,6 +17,7 @@ from segassess.errors import InputError
 from segassess.findings.bands import JudgedBand, judge_band, probabilities_of
 from segassess.findings.judged_mask import TILE_COLUMNS, JudgedMask, gather
 from segassess.findings.review_grid import ReviewGrid
+from segassess.interrupts import raise_if_interrupted
 from segassess.models.calibration import Calibration
 from segassess.outputs.layers import with_attributes, write_layer
 from segassess.outputs.rasters import open_maps
@@ -127,6 +128,7 @@ class SceneJob:
             band.answers.clear()
             self.store.save(band.index, judged)
             del judged
+            raise_if_interrupted()
 
     def bands(self, source: str) -> Iterator[JudgedBand]:
         """The bands of a mask from top to bottom; the store must have all of them."""

@@ -1,4 +1,4 @@
-"""BAQS and WAQS, the building and water sets of AQSNet: human masks before and after somebody checked them."""
+"""BAQS and WAQS, the building and water sets of AQSNet: human masks before and after a check."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -22,16 +22,10 @@ _PARTS = {"train": ("train", "train512"), "valid": ("val", "val512", "valid"), "
 
 
 class _Aqs(OfficialSource):
-    """`[<part>/]{image,label_checked,label_uncheck}/<tile>.tif`; the checked masks are the truth, the unchecked the source "raw".
+    """`[<part>/]{image,label_checked,label_uncheck}/<tile>.tif`; checked masks are the truth, unchecked ones the source "raw".
 
-    Tiles without an unchecked mask are kept. Of two parts the one that is not `train` is only reported on; without parts, shares
-    are taken.
-
-    Args:
-        url: see `OfficialSource`.
-        test: share of the tiles that is only reported on, where there are no parts.
-        valid: share of the training tiles that selects checkpoints.
-        seed: of that choice.
+    Tiles without an unchecked mask are kept. With two parts, the one that is not `train` is the test split; splits without a
+    part are the shares `test` and `valid` of the tiles, chosen by `seed`.
     """
 
     region: ClassVar[str]
@@ -93,7 +87,7 @@ class Waqs(_Aqs):
 
 
 def _parts(folder: Path) -> dict[str, Path]:
-    """Folders of the parts by split; a validation part without a test part is the test part."""
+    """Folders of the parts by split; a validation part without a test part becomes the test part."""
     parts = {split: folder / name for split, names in _PARTS.items() for name in names if (folder / name / IMAGE).is_dir()}
     if "test" not in parts and "valid" in parts:
         parts["test"] = parts.pop("valid")

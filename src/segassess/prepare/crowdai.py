@@ -21,7 +21,7 @@ _PARTS = {"train": "train", "val": "test"}
 
 @dataclass(frozen=True)
 class _Image:
-    """An annotated image; its part is the organisers' name of where it lies."""
+    """An annotated image; `part` is the organisers' name of its split."""
 
     name: str
     part: str
@@ -30,18 +30,11 @@ class _Image:
 
 
 class CrowdAI(OfficialSource):
-    """`train/` and `val/`, each with `images/*.jpg` and `annotation.json`.
+    """`train/` and `val/`, each with `images/*.jpg` and `annotations` ("annotation.json" or "annotation-small.json").
 
-    Images that look the same form a group. Of each group one image is kept, a training image if there is one, so that nothing
-    of `val` is left that occurs in `train`.
-
-    Args:
-        url: see `OfficialSource`.
-        valid: share of the training groups that selects checkpoints.
-        seed: of that choice.
-        annotations: name of the annotations' file: "annotation.json" or the smaller "annotation-small.json".
-        deduplicate: false keeps all images; groups of training images are then still not divided.
-        max_distance: bits in which perceptual hashes of the same picture may differ, 0 to 63.
+    Images whose perceptual hashes differ in at most `max_distance` bits (0 to 63) form a group. One image of each is kept, from
+    `train` if possible, so `val` repeats nothing of `train`. With `deduplicate=False` all are kept, and groups of training
+    images stay undivided. `valid` is a share of the training groups, chosen by `seed`.
     """
 
     title = "train and val of the CrowdAI mapping challenge"
@@ -101,7 +94,7 @@ class CrowdAI(OfficialSource):
 
 
 def _annotated(folder: Path, annotations: str) -> Iterator[_Image]:
-    """Images of a part with their polygons, in the order of their file names."""
+    """Images of a part with their polygons, ordered by file name."""
     file = folder / annotations
     # Decoded object by object: as one structure the whole file takes several times its size.
     text = file.read_text(encoding="utf-8")
@@ -112,18 +105,14 @@ def _annotated(folder: Path, annotations: str) -> Iterator[_Image]:
             drawn += [np.asarray(part, np.float32).reshape(-1, 2) for part in annotation["segmentation"]]
         names = sorted((image["file_name"], image["id"]) for image in _elements(text, "images"))
     except (ValueError, KeyError, TypeError) as error:
-        raise RequestError(f"{file} is not complete COCO polygons; get it anew from the official download.") from error
+        raise RequestError(f"{file} holds no complete COCO polygons; download it again.") from error
     for name, identity in names:
         truth = PolygonMask(polygons.get(identity, []))
         yield _Image(f"{folder.name}_{plain_name(Path(name).stem)}", folder.name, folder / "images" / name, truth)
 
 
 def _elements(text: str, key: str) -> Iterator[dict[str, Any]]:
-    """Elements of the list at `key` of a JSON object, one after the other.
-
-    Raises:
-        ValueError: if there is no such list or it is cut short.
-    """
+    """Elements of the list at `key` of a JSON object; raises ValueError if it is missing or cut short."""
     start = re.search(rf'"{key}"\s*:\s*\[\s*', text)
     if start is None:
         raise ValueError(key)

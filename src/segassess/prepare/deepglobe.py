@@ -10,14 +10,7 @@ _THRESHOLD = 128
 
 
 class DeepGlobe(OfficialSource):
-    """`train/<id>_sat.jpg` with `train/<id>_mask.png`.
-
-    Args:
-        url: see `OfficialSource`.
-        test: share of the images that is only reported on.
-        valid: share of the images that selects checkpoints.
-        seed: of that choice.
-    """
+    """`train/<id>_sat.jpg` with `train/<id>_mask.png`; `test` and `valid` are shares of the images, chosen by `seed`."""
 
     title = "the DeepGlobe road extraction data"
     folders = ("", "road", "deepglobe")

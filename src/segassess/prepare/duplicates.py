@@ -1,8 +1,7 @@
-"""Images that occur more than once, found by perceptual hashes.
+"""Repeated images, found by their perceptual hash pHash (C. Zauner, 2010), which survives recompression.
 
-The hash is the one known as pHash: signs of the 8 x 8 lowest frequencies of a 32 x 32 thumbnail's cosine transform against their
-median (C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010). It survives another compression of
-the same picture. About 90 % of CrowdAI's training images repeat others (arXiv 2304.02296).
+Its bits are the signs of the 8 x 8 lowest frequencies of a 32 x 32 thumbnail's cosine transform against their median. About 90
+% of CrowdAI's training images repeat others (arXiv 2304.02296).
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,16 +48,9 @@ def distance(first: int, second: int) -> int:
 
 
 def clusters(hashes: Sequence[int | None], max_distance: int = 0) -> list[int]:
-    """Put images of near hashes together.
+    """For each image, the position of the first image of its cluster.
 
-    Chains count: an image belongs to a cluster if it is near to any of its members.
-
-    Args:
-        hashes: of the images; None is near to nothing.
-        max_distance: in bits; 0 takes only equal hashes.
-
-    Returns:
-        For each image the position of the first image of its cluster.
+    Images within `max_distance` bits of any member of a cluster belong to it; the hash None matches nothing.
     """
     first: dict[int, int] = {}
     for position, value in enumerate(hashes):

@@ -1,4 +1,4 @@
-"""GID (Gaofen Image Dataset), the part with 5 classes: 150 scenes of Gaofen-2, of which water is taken."""
+"""GID (Gaofen Image Dataset), the part with 5 classes: 150 scenes of Gaofen-2, reduced to water."""
 
 from pathlib import Path
 
@@ -9,14 +9,7 @@ _WATER = (0, 0, 255)
 
 
 class Gid(OfficialSource):
-    """`Large-scale Classification_5classes/image_RGB/<scene>.tif` with `label_5classes/<scene>_label.tif` in colours.
-
-    Args:
-        url: see `OfficialSource`.
-        test: share of the scenes that is only reported on.
-        valid: share of the scenes that selects checkpoints.
-        seed: of that choice.
-    """
+    """`Large-scale Classification_5classes/{image_RGB/<scene>.tif,label_5classes/<scene>_label.tif}`; splits are shares."""
 
     title = "GID (Large-scale Classification_5classes)"
     folders = ("Large-scale Classification_5classes", "GID/Large-scale Classification_5classes", "")

@@ -12,10 +12,7 @@ from segassess.prepare.source import TRUTH, OfficialSource, Scene, Survey, Track
 class Inria(OfficialSource):
     """`AerialImageDataset/train/{images,gt}/<city><number>.tif`; the part `test` has no truth and is not used.
 
-    Args:
-        url: see `OfficialSource`.
-        test: numbers of the scenes of each city that are only reported on; the organisers' validation part is 1 to 5.
-        valid: numbers of the scenes of each city that select checkpoints.
+    `test` and `valid` list scene numbers of every city; the organisers validate on 1 to 5.
     """
 
     title = "the Inria Aerial Image Labeling Dataset"
@@ -36,9 +33,7 @@ class Inria(OfficialSource):
     def _scene(self, name: str, image: Path, folder: Path) -> Scene:
         city = re.fullmatch(r"(.+?)(\d+)", name)
         if city is None:
-            raise RequestError(
-                f"{image} is not named <city><number>, as austin1.tif; remove what is not of the official download."
-            )
+            raise RequestError(f"{image} is not named <city><number>, such as austin1.tif; remove files that are not official.")
         split = self.split_of.get(int(city[2]), "train")
         truth = RasterMask(folder / "gt" / image.name, positive)
         return Scene(name, name, city[1], split, image, {TRUTH: truth})

@@ -1,4 +1,4 @@
-"""Prepares a data set: surveys the download, cuts its scenes into tiles, and writes down what came of it."""
+"""Prepares a data set: surveys the download, cuts its scenes into tiles, and writes the report."""
 
 import csv
 import json
@@ -21,16 +21,7 @@ DUPLICATES_FILE = "duplicates.csv"
 
 @dataclass(frozen=True)
 class SplitReport:
-    """A split in numbers.
-
-    Attributes:
-        scenes: number of scenes.
-        tiles: number of tiles.
-        groups: number of groups.
-        regions: number of regions.
-        pixels: number of pixels with data.
-        foreground_share: of these pixels, or None without any.
-    """
+    """Counts of a split; `pixels` have data, `foreground_share` is theirs and None without pixels."""
 
     scenes: int
     tiles: int
@@ -42,14 +33,7 @@ class SplitReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of a preparation.
-
-    Attributes:
-        splits: numbers by split.
-        failed: reasons by name of the scene.
-        resumed: number of scenes that were done already.
-        notes: sentences about the choice of scenes.
-    """
+    """Result of a preparation: counts by split, reasons of failed scenes by name, number of scenes done earlier, and notes."""
 
     splits: Mapping[str, SplitReport]
     failed: Mapping[str, str]
@@ -58,7 +42,7 @@ class Report:
 
 
 def untracked(sequence: Sequence[T], description: str) -> Iterable[T]:
-    """No progress is shown."""
+    """The items without a display of progress."""
     return sequence
 
 
@@ -72,22 +56,11 @@ def prepare(
     overwrite: bool = False,
     track: Track = untracked,
 ) -> Report:
-    """Turn an official download into tiles of the native layout.
+    """Turn an official download, which is only read, into tiles of `tile_size` px in the native layout below `root`.
 
-    What an earlier run with the same settings finished is left as it is. `preparation.json` is written last.
-
-    Args:
-        source: the published data set.
-        download: folder of the official download; it is only read.
-        root: folder of the data set to be made.
-        tile_size: side of a tile in pixels.
-        settings: what tiles and splits depend on, to recognise an earlier run by.
-        overwrite: make all tiles anew.
-        track: shows progress.
-
-    Raises:
-        RequestError: if the download is missing, or `root` holds something else or cannot be written to.
-        ConfigError: if an option does not fit.
+    Scenes that an earlier run with the same `settings` finished are kept unless `overwrite`. `preparation.json` is written
+    last. Raises RequestError if the download is missing or `root` holds other data or cannot be written, ConfigError for a
+    wrong option.
     """
     if tile_size < 1:
         raise ConfigError(f"dataset.recipe.tile_size must be at least 1, not {tile_size}.")
@@ -116,16 +89,16 @@ def prepare(
 
 
 def _check(scenes: Sequence[Scene]) -> None:
-    """Refuse names that repeat and groups that lie in several splits."""
+    """Refuse repeated names and groups that lie in several splits."""
     names: set[str] = set()
     split_of: dict[str, str] = {}
     for scene in scenes:
         if scene.name in names:
-            raise RequestError(f"{scene.image} has the name {scene.name}, as another image; remove one of them.")
+            raise RequestError(f"{scene.image} has the same name as another image, {scene.name}; remove one of them.")
         names.add(scene.name)
         if split_of.setdefault(scene.group, scene.split) != scene.split:
             raise RequestError(
-                f"{scene.image} is of the group {scene.group}, which lies in {split_of[scene.group]} and {scene.split}; "
+                f"{scene.image} belongs to the group {scene.group}, which lies in {split_of[scene.group]} and {scene.split}; "
                 "remove it from one of the two."
             )
 

@@ -1,4 +1,4 @@
-"""What is read from an official download: images by bands of rows, and masks from rasters or polygons."""
+"""Reads an official download: images by bands of rows, and masks from rasters or polygons."""
 
 import logging
 import warnings
@@ -21,10 +21,10 @@ from segassess.raster import Georeference, read_image
 
 log = logging.getLogger(__name__)
 
-# From the bands of a mask, any dtype (bands, H, W), to bool (H, W).
+# Maps the bands of a mask, any dtype (bands, H, W), to bool (H, W).
 MaskRule: TypeAlias = Callable[[NDArray[Any]], NDArray[np.bool_]]
 
-# How 8-bit images without palette, alpha, mask or nodata present their bands.
+# Bands of 8-bit images without palette, alpha, mask or nodata.
 _PLAIN = (
     (ColorInterp.gray,),
     (ColorInterp.red, ColorInterp.green, ColorInterp.blue),
@@ -34,13 +34,9 @@ _PLAIN = (
 
 @dataclass(frozen=True)
 class SceneImage:
-    """An open image.
+    """An open image of `height` x `width` pixels.
 
-    Attributes:
-        height: in pixels.
-        width: in pixels.
-        georeference: None if the file has none.
-        rows: from first and last row (exclusive) to uint8 (3, rows, width) and bool (rows, width), False where there are no data.
+    `rows` maps first and last row (exclusive) to uint8 (3, rows, width) and bool (rows, width), False where there are no data.
     """
 
     height: int
@@ -51,13 +47,10 @@ class SceneImage:
 
 @contextmanager
 def opened_image(path: Path) -> Iterator[SceneImage]:
-    """Open an image for reading by rows.
+    """Open an image for reading by rows; raises InputError if it is missing, damaged or not an image.
 
-    Plain 8-bit images are read row by row. Any other (more bits, alpha, palette, nodata) is read whole as everywhere else in
-    the project, so that a stretch of its values is the same in all tiles.
-
-    Raises:
-        InputError: if it is missing, damaged or not an image.
+    Plain 8-bit images are read row by row. Others (more bits, alpha, palette, nodata) are read whole, so that all tiles share
+    one stretch of values.
     """
     with _reading(path) as dataset:
         if _is_plain(dataset):
@@ -74,24 +67,15 @@ def opened_image(path: Path) -> Iterator[SceneImage]:
 
 
 class MaskReader(Protocol):
-    """A mask of a scene that is read by rows."""
+    """A mask of a scene, read by rows."""
 
     def rows(self, top: int, bottom: int, height: int, width: int) -> NDArray[np.bool_]:
-        """Rows `top` to `bottom` (exclusive) of the mask of an image of `height` x `width` pixels: bool (bottom - top, width).
-
-        Raises:
-            InputError: if the mask cannot be read or has another size than the image.
-        """
+        """Rows `top` to `bottom` (exclusive), bool; raises InputError if the mask is unreadable or not `height` x `width`."""
 
 
 @dataclass(frozen=True)
 class RasterMask:
-    """A mask in a raster file.
-
-    Attributes:
-        path: the file.
-        rule: what is foreground; it gets all bands but alpha.
-    """
+    """A mask in a raster file; `rule` gets all bands but alpha and returns the foreground."""
 
     path: Path
     rule: MaskRule
@@ -102,23 +86,19 @@ class RasterMask:
             if (dataset.height, dataset.width) != (height, width):
                 raise InputError(
                     f"{self.path} has {dataset.width} x {dataset.height} pixels and its image {width} x {height}; "
-                    "get both anew from the official download."
+                    "download both again."
                 )
             bands = [band for band, use in enumerate(dataset.colorinterp, start=1) if use != ColorInterp.alpha]
             data = dataset.read(bands, window=Window(0, top, width, bottom - top))
         try:
             return self.rule(data)
         except ValueError as error:
-            raise InputError(f"{self.path} {error}; get it anew from the official download.") from error
+            raise InputError(f"{self.path} {error}; download it again.") from error
 
 
 @dataclass(frozen=True)
 class PolygonMask:
-    """A mask drawn as polygons; a pixel belongs to a polygon if its centre lies inside.
-
-    Attributes:
-        polygons: each float (points, 2): column and row in pixels, (0, 0) is the outer corner of the first pixel.
-    """
+    """Polygons, float (points, 2), of columns and rows in pixels from the image's outer corner; a pixel's centre decides."""
 
     polygons: Sequence[NDArray[np.floating[Any]]]
 
@@ -156,7 +136,7 @@ def of_colour(colour: tuple[int, int, int]) -> MaskRule:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Any]:
-    """A rasterio dataset; whatever GDAL complains of while it is open becomes an InputError."""
+    """An open rasterio dataset; any complaint of GDAL becomes an InputError."""
     if not path.is_file():
         raise InputError(f"{path} does not exist; get it from the official download.")
     # Left alone, GDAL fills the missing rest of a truncated PNG with black and says nothing.
@@ -166,7 +146,7 @@ def _reading(path: Path) -> Iterator[Any]:
             with rasterio.open(path) as dataset:
                 yield dataset
         except RasterioError as error:
-            raise InputError(f"{path} is damaged, truncated or no image; get it anew from the official download.") from error
+            raise InputError(f"{path} is damaged, truncated or no image; download it again.") from error
 
 
 def _is_plain(dataset: Any) -> bool:

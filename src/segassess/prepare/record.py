@@ -16,21 +16,16 @@ RECORD_FILE = "prepared.jsonl"
 
 
 class Record:
-    """`<root>/prepared.jsonl`: the settings in its first line, then a line per scene, written once its tiles are.
+    """`<root>/prepared.jsonl`: the settings in its first line, then one line per finished scene.
 
-    Args:
-        root: the folder of the data set.
-        settings: all that tiles and splits depend on but the download.
-        overwrite: drop the record and the tiles of an earlier preparation.
-
-    Raises:
-        RequestError: if `root` holds tiles of another origin or of other settings, or cannot be written to.
+    `overwrite` drops the record and the tiles of an earlier preparation. Raises RequestError if `root` holds tiles of another
+    origin or (without `overwrite`) of other settings, or cannot be written.
     """
 
     def __init__(self, root: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None:
         self.root, self.file = root, root / RECORD_FILE
         self.done: dict[str, CutScene] = {}
-        # As JSON gives it back, so that the two can be compared.
+        # As JSON returns it, so that the two can be compared.
         self.settings = json.loads(json.dumps(settings))
         lines = _whole_lines(self.file)
         if not lines and any((root / split / IMAGE).is_dir() for split in SPLITS):
@@ -43,7 +38,7 @@ class Record:
             if lines[0] != self.settings:
                 raise RequestError(
                     f"{root} was prepared with {_difference(lines[0], self.settings)}; choose another dataset.root, "
-                    "or overwrite=true to prepare it anew."
+                    "or set overwrite=true to replace it."
                 )
             self.done = {line["scene"]: _cut_scene(line) for line in lines[1:]}
         self._write()
@@ -57,11 +52,7 @@ class Record:
             os.fsync(file.fileno())
 
     def keep(self, plan: Mapping[str, tuple[str, str, str]]) -> None:
-        """Forget scenes that are not in the plan any more or are meant for another place, and those that lack a tile.
-
-        Args:
-            plan: split, group and region of each scene.
-        """
+        """Forget scenes that lack a tile or whose (split, group, region) differs from the plan."""
         stale = [
             scene
             for name, scene in self.done.items()
@@ -89,7 +80,7 @@ def _cut_scene(line: Mapping[str, Any]) -> CutScene:
 
 
 def _whole_lines(file: Path) -> list[dict[str, Any]]:
-    """Objects of a JSON Lines file; one that a sudden end cut short is left out."""
+    """Objects of a JSON Lines file, up to a line that was cut short."""
     if not file.is_file():
         return []
     objects = []

@@ -1,4 +1,4 @@
-"""What a published data set has to say of itself before its scenes are cut into tiles."""
+"""The interface of published data sets: their scenes, groups and splits."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,20 +24,15 @@ class Track(Protocol):
     """Passes items on while it shows progress, as `rich.progress.track` does."""
 
     def __call__(self, sequence: Sequence[T], description: str) -> Iterable[T]:
-        """The items of `sequence`, one after the other."""
+        """The items of `sequence`, in order."""
 
 
 @dataclass(frozen=True)
 class Scene:
     """One image of an official download.
 
-    Attributes:
-        name: unique within the data set, without dots.
-        group: what must never be divided between splits.
-        region: where it lies, or the data set's name where that is not known.
-        split: "train", "valid" or "test".
-        image: path of the image.
-        masks: by folder of the native layout; the first is the truth.
+    `name` is unique and has no dots; `group` is never divided between splits; `region` is the data set's name if unknown;
+    `masks` go by folder of the native layout, the truth first.
     """
 
     name: str
@@ -50,15 +45,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """An image that is left out because it repeats another.
-
-    Attributes:
-        cluster: number of the images that look the same.
-        kept: name of the one of them that is kept.
-        dropped: name of this one.
-        split: where this one would have been.
-        distance: bits in which the perceptual hashes of the two differ.
-    """
+    """An image that is left out because it looks like `kept`; their hashes differ in `distance` bits."""
 
     cluster: int
     kept: str
@@ -69,13 +56,7 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a download holds.
-
-    Attributes:
-        scenes: in a fixed order.
-        dropped: images that are left out, or None if nobody looked.
-        notes: sentences about the choice of scenes.
-    """
+    """Scenes of a download in a fixed order, duplicates that are left out (None: not searched), and notes for the report."""
 
     scenes: Sequence[Scene]
     dropped: Sequence[Duplicate] | None = None
@@ -83,11 +64,7 @@ class Survey:
 
 
 class OfficialSource(ABC):
-    """A published data set in the structure in which its authors offer it.
-
-    Args:
-        url: the official page, for messages.
-    """
+    """A published data set in its authors' folder structure; `url` is the official page, for messages."""
 
     # What to download, for messages.
     title: ClassVar[str]
@@ -101,23 +78,14 @@ class OfficialSource(ABC):
 
     @abstractmethod
     def survey(self, download: Path, track: Track) -> Survey:
-        """List the scenes of a download and their splits.
-
-        Raises:
-            RequestError: if the download is not there or incomplete; the sentence says what to do.
-            ConfigError: if an option does not fit.
-        """
+        """List scenes and splits; raises RequestError for an incomplete download, ConfigError if an option does not fit."""
 
     def holds(self, folder: Path) -> bool:
         """Whether the official files lie in this folder."""
         return all((folder / need).exists() for need in self.needs)
 
     def locate(self, download: Path) -> Path:
-        """The folder below `download` that the official files lie in.
-
-        Raises:
-            RequestError: if there is none, or only an archive that is still packed.
-        """
+        """The folder at or below `download` with the official files; raises RequestError if none has them, unpacked."""
         for folder in self.folders:
             if self.holds(download / folder):
                 return download / folder
@@ -133,10 +101,9 @@ class OfficialSource(ABC):
 
 
 def rasters(folder: Path, ending: str = "") -> dict[str, Path]:
-    """Raster files of a folder, sorted, by name: the stem without `ending` and dots. Stems that do not end so are left out.
+    """Raster files of a folder, sorted, whose stem ends with `ending`, by the stem without it and without dots.
 
-    Raises:
-        RequestError: if two files have the same name.
+    Raises RequestError if two files have the same name.
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -153,18 +120,10 @@ def plain_name(stem: str) -> str:
 
 
 def assign_splits(groups: Iterable[str], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Split of each group: shares of all groups, chosen by seed; the others are "train".
+    """Split of each group: `shares` in (0, 1) of the groups, at least one group each, by split; the others are "train".
 
-    The order of choice is that of the groups' SHA-256, so it depends on nothing but seed and names.
-
-    Args:
-        groups: names of groups; repetitions do not count.
-        shares: of the groups, by split, each in (0, 1); at least one group each.
-        seed: of the choice.
-
-    Raises:
-        ConfigError: if a share is not allowed or nothing is left to learn from.
-        RequestError: if there are fewer groups than splits.
+    Groups are ordered by the SHA-256 of seed and name, so the choice depends on nothing else. Raises ConfigError if a share is
+    not allowed or nothing is left for training, RequestError if there are fewer groups than splits.
     """
     for split, share in shares.items():
         if not 0 < share < 1:

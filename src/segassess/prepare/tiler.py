@@ -26,18 +26,7 @@ _BLOCK_STEP = 16
 
 @dataclass(frozen=True)
 class CutScene:
-    """What became of a scene.
-
-    Attributes:
-        scene: its name.
-        split: of the data set.
-        group: what must never be divided between splits.
-        region: where it lies.
-        layers: folders that each tile has a file in.
-        tiles: names of the tiles.
-        pixels: number of pixels with data.
-        foreground: number of those that are foreground in the truth.
-    """
+    """A finished scene; `layers` are folders with a file of each tile, `pixels` have data, `foreground` counts among them."""
 
     scene: str
     split: str
@@ -54,19 +43,16 @@ class CutScene:
 
 
 def tile_path(root: Path, split: str, layer: str, name: str) -> Path:
-    """Where a tile's file lies in the native layout."""
+    """Path of a tile in the native layout."""
     return root / split / layer / f"{name}.tif"
 
 
 def cut(scene: Scene, root: Path, tile_size: int) -> CutScene:
-    """Cut a scene into tiles of `tile_size` and write them; only a row of tiles is in memory at a time.
+    """Cut a scene into tiles of `tile_size` px and write them, with one row of tiles in memory at a time.
 
-    Tiles that reach over the edge are padded with 0: in the image these pixels are masked, in masks they are background. Tiles
-    without any data are left out. A scene of more than one tile gives `<scene>_<row>_<column>`, counted from 0.
-
-    Raises:
-        InputError: if image or mask cannot be used; no tile of this scene is left then.
-        RequestError: if `root` cannot be written to.
+    Tiles across the edge are padded with 0, which is masked in images and background in masks. Tiles without data are left out.
+    Several tiles are named `<scene>_<row>_<column>`, counted from 0. Raises InputError, and removes the scene's tiles, if image
+    or mask cannot be used; RequestError if `root` cannot be written.
     """
     layers = (*scene.masks, IMAGE)
     tiles: list[str] = []
@@ -98,7 +84,7 @@ def cut(scene: Scene, root: Path, tile_size: int) -> CutScene:
 
 @contextmanager
 def _all_or_none() -> Iterator[list[Path]]:
-    """A list of files that vanish again if the block ends early."""
+    """A list of files that are removed if the block raises."""
     written: list[Path] = []
     try:
         yield written
@@ -130,7 +116,7 @@ def _georeference(image: SceneImage, left: int, top: int) -> Mapping[str, Any]:
 
 
 def _encoded(data: NDArray[np.uint8], place: Mapping[str, Any], valid: NDArray[np.bool_] | None = None) -> bytes:
-    """A compressed GeoTIFF of uint8 (bands, H, W), with a mask of its own where not all pixels are valid."""
+    """A compressed GeoTIFF of uint8 (bands, H, W), with an internal mask where some pixels are invalid."""
     bands, height, width = data.shape
     block = min(_LARGEST_BLOCK, -(-max(height, width) // _BLOCK_STEP) * _BLOCK_STEP)
     layout = {"driver": "GTiff", "tiled": True, "blockxsize": block, "blockysize": block, "compress": "deflate"}

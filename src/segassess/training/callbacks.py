@@ -7,6 +7,7 @@ import lightning as L
 import torch
 
 from segassess.data.batch import Batch
+from segassess.interrupts import raise_if_interrupted
 
 
 class EpochSeed(L.Callback):
@@ -18,6 +19,22 @@ class EpochSeed(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Seed torch's global generators."""
         torch.manual_seed(self.seed + 1_000_003 * trainer.current_epoch + 7919 * trainer.global_rank)
+
+
+class StopWhenInterrupted(L.Callback):
+    """Ends with the batch in which Ctrl-C was pressed, also where that got lost; see `segassess.interrupts`."""
+
+    def on_train_batch_end(self, *unused: Any) -> None:
+        """Look after a training step."""
+        raise_if_interrupted()
+
+    def on_validation_batch_end(self, *unused: Any) -> None:
+        """Look after a validation step."""
+        raise_if_interrupted()
+
+    def on_test_batch_end(self, *unused: Any) -> None:
+        """Look after a test step."""
+        raise_if_interrupted()
 
 
 class Pace(L.Callback):

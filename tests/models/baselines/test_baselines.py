@@ -107,7 +107,7 @@ def test_a_baseline_that_lacks_something_says_so(name):
 
 def test_a_network_that_has_seen_the_tiles_under_evaluation_is_refused():
     networks = {"s": fitted(stored(0.5, name="s", trained_on=["a", "b"]), stored(0.5, name="s", trained_on=["b"]))}
-    with pytest.raises(RequestError, match="network of s that disagreement_ensemble asks has learned from a, which"):
+    with pytest.raises(RequestError, match=r"network of s .*disagreement_ensemble .* a, "):
         build_baseline("disagreement_ensemble", BaselineContext(networks, ["s"], judged_keys=["x", "a"]))
 
 

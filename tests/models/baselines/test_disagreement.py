@@ -102,7 +102,7 @@ def test_a_segmenter_that_has_seen_everything_is_last():
 def test_the_only_segmenter_cannot_judge_itself():
     baseline = EnsembleDisagreement({"only": segmenter("only", 0.4)}, {})
     assert not baseline.judges("only") and baseline.judges("raw")
-    with pytest.raises(RequestError, match="cannot judge masks of only, the only segmenter"):
+    with pytest.raises(RequestError, match="disagreement_ensemble cannot judge masks of only, "):
         errors(baseline, torch.zeros(1, 1, 20, 60), ["only"])
 
 

@@ -1,5 +1,6 @@
 """Baselines that ask segmenters, evaluated with networks from files beside a data set."""
 
+import re
 import shutil
 from io import StringIO
 
@@ -89,7 +90,7 @@ def test_networks_do_not_judge_tiles_that_they_have_learned_from(evaluate, caplo
     evaluation = evaluate("disagreement_ensemble", "entropy", split="train")
     assert list(evaluation.results) == ["sure"]
     for name in ("disagreement_ensemble", "entropy"):
-        assert f"{name} is left out: The network of unetformer that {name} asks has learned from train/train_0" in caplog.text
+        assert re.search(rf"{name} is left out: .*unetformer .*train/train_0", caplog.text)
 
 
 def test_networks_are_only_loaded_for_baselines_that_ask(evaluate, folder):

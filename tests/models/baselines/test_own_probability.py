@@ -81,5 +81,5 @@ def test_certainty():
 def test_masks_of_others_are_refused(kind):
     baseline = kind({"s": fitted(stored(0.5, name="s"))}, ["s"], {})
     for sources, named in ((["raw"], "raw"), ((), "without a name")):
-        with pytest.raises(RequestError, match=f"knows the networks of s .*{named}"):
+        with pytest.raises(RequestError, match=f"s, not of .*{named}"):
             errors(baseline, MASK, sources)

@@ -14,11 +14,8 @@ from segassess.errors import InputError
 class ImageFeatures:
     """An image encoder's features of a batch of padded images.
 
-    Attributes:
-        embedding: float (B, C, h/16, w/16), the map that the mask decoder attends to.
-        levels: intermediate feature maps, each float (B, D_i, h_i, w_i), from early to late.
-        size: (H, W) of the images before padding, in pixels.
-        padded_size: (h, w) of the images the encoder saw, in pixels.
+    `embedding` is float (B, C, h/16, w/16); `levels` are intermediate maps, float (B, D_i, h_i, w_i), early to late; `size` is
+    (H, W) in pixels before padding, `padded_size` (h, w) after it.
     """
 
     embedding: Tensor
@@ -36,15 +33,11 @@ class ImageFeatures:
 
 @dataclass(frozen=True)
 class AssessorOutput:
-    """Logits of a batch of masks at the size of the input image.
+    """Logits of a batch of masks, float, at the size (H, W) of the image; None without the branch or the request.
 
-    Attributes:
-        quality_logits: float (B, 4, H, W); channel order TP, FP, TN, FN.
-        edge_logits: float (B, 1, H, W), the boundary of the unseen ground truth; None without edge branch.
-        coarse_logits: float (B, 4, H, W), the decoder's logits before the edge branch (SAM + HQ), or None.
-        sam_logits: float (B, 4, H, W) from SAM's mask tokens; only on request.
-        hq_logits: float (B, 4, H, W) from the HQ tokens; only on request.
-        object_logits: float (B, 1, H, W), the truth estimated from the image alone; None without object branch.
+    Four channels TP, FP, TN, FN: `quality_logits`, `coarse_logits` (SAM + HQ, before the edge branch), and on request
+    `sam_logits` and `hq_logits`. One channel: `edge_logits`, the truth's boundary, and `object_logits`, the truth estimated
+    from the image alone.
     """
 
     quality_logits: Tensor
@@ -72,8 +65,8 @@ def pad_to_multiple(tensor: Tensor, multiple: int) -> Tensor:
 class Assessor(nn.Module, ABC):
     """A network that maps an image and a mask to a quality map.
 
-    Subclasses implement `_encode` and `_assess` on padded tensors. This class pads to multiples of `pad_multiple` pixels and
-    cuts the padding off again, so any input size works.
+    Subclasses implement `_encode` and `_assess` on padded tensors; this class pads to multiples of `pad_multiple` pixels and
+    crops.
     """
 
     pad_multiple: int = 1
@@ -87,11 +80,7 @@ class Assessor(nn.Module, ABC):
         """Assess padded masks (B, 1, h, w) in {0, 1}; logits at (h, w)."""
 
     def encode_image(self, image: Tensor) -> ImageFeatures:
-        """Encode images (B, 3, H, W), float32 in [0, 1], once for any number of masks.
-
-        Raises:
-            InputError: if the shape is not (B, 3, H, W).
-        """
+        """Encode images, float32 (B, 3, H, W) in [0, 1], once for any number of masks; raises InputError for other shapes."""
         if image.ndim != 4 or image.shape[1] != 3:
             raise InputError(f"An image batch must have the shape (B, 3, H, W), not {tuple(image.shape)}.")
         padded = pad_to_multiple(image, self.pad_multiple)
@@ -100,16 +89,7 @@ class Assessor(nn.Module, ABC):
         return ImageFeatures(embedding, levels, (height, width), (padded.shape[-2], padded.shape[-1]))
 
     def assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
-        """Assess masks of encoded images.
-
-        Args:
-            features: of B images, or of ONE image, which then serves all B masks.
-            mask: float (B, 1, H, W) in {0, 1}, of the size of the images.
-            **options: passed on to the subclass.
-
-        Raises:
-            InputError: if mask and images differ in size or number.
-        """
+        """Assess masks, float (B, 1, H, W) in {0, 1}, of B images or ONE; raises InputError if size or number differ."""
         if mask.ndim != 4 or mask.shape[1] != 1 or tuple(mask.shape[-2:]) != features.size:
             wanted = f"(B, 1, {features.size[0]}, {features.size[1]})"
             raise InputError(f"A mask batch must have the shape {wanted}, not {tuple(mask.shape)}.")
@@ -127,10 +107,7 @@ class Assessor(nn.Module, ABC):
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation of (B, C, H, W) over the channels of each pixel, as SAM's `LayerNorm2d`.
-
-    It runs PyTorch's kernel on a channels-last view, which needs no temporaries.
-    """
+    """Layer normalisation of (B, C, H, W) over each pixel's channels (SAM's `LayerNorm2d`), on a channels-last view."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""

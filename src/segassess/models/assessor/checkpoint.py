@@ -1,7 +1,7 @@
 """Reads checkpoints of any known layout and loads them whole or not at all.
 
-The layouts: `own` (this package), `reference` (the authors of SegAssess: `module.` prefixes, the encoder stored twice, `TCCA.*`
-for the edge branch), `sam` (Meta's Segment Anything) and `hq_sam` (Segment Anything in High Quality).
+Layouts: `own` (this package), `reference` (the authors of SegAssess: `module.` prefixes, the encoder twice, `TCCA.*` for the
+edge branch), `sam` (Meta's Segment Anything) and `hq_sam` (Segment Anything in High Quality).
 """
 
 import pickle
@@ -83,13 +83,8 @@ NEEDED: dict[Layout, tuple[str, ...]] = {"own": ("",), "reference": ("",), "sam"
 class LoadReport:
     """The fate of every tensor of a checkpoint, under the model's names (unexpected: the checkpoint's).
 
-    Attributes:
-        layout: the layout that was found or asked for.
-        loaded: tensors that were filled; none if the checkpoint was refused.
-        missing: tensors of the model that the checkpoint lacks; they keep their values.
-        unexpected: tensors of the checkpoint that the model lacks.
-        misshapen: (name, shape in the checkpoint, shape in the model) of tensors that were left out.
-        notes: further sentences for the log.
+    `missing` tensors keep the model's values; `misshapen` are (name, shape in the checkpoint, shape in the model) of skipped
+    ones; `loaded` is empty if the checkpoint was refused.
     """
 
     layout: Layout
@@ -119,14 +114,10 @@ class MisfitError(CheckpointError):
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Read a checkpoint's tensors onto the CPU by name, without running any code that a pickle may hold.
+    """Read a checkpoint's tensors onto the CPU by name, without running code from a pickle.
 
-    Args:
-        path: a `.safetensors` file, or a torch file (`.pkl .pth .pt .ckpt .bin`) with a state dict at the top or under
-            `state_dict`, `model` or `model_state_dict`.
-
-    Raises:
-        CheckpointError: if the file is missing, unreadable, or holds no tensors.
+    Takes `.safetensors` or a torch file (`.pkl .pth .pt .ckpt .bin`) with a state dict at the top or under `state_dict`,
+    `model` or `model_state_dict`. Raises CheckpointError if the file is missing, unreadable, or holds no tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -161,11 +152,7 @@ def _named_tensors(content: Any) -> dict[str, Tensor]:
 
 
 def canonical_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Strip the prefixes `assessor.`, `module.` and `sam.`, in this order, and drop tensors that are then held twice.
-
-    Raises:
-        CheckpointError: if two different tensors get the same name.
-    """
+    """Names without `assessor.`, `module.` and `sam.`, in this order; raises CheckpointError if two different tensors collide."""
     canonical: dict[str, Tensor] = {}
     for full_name, tensor in tensors.items():
         name = full_name
@@ -214,16 +201,10 @@ def detect_layout(tensors: Mapping[str, Tensor]) -> Layout:
 def load_weights(
     model: nn.Module, tensors: Mapping[str, Tensor], layout: Layout | None = None, *, file: str | Path = "the checkpoint"
 ) -> LoadReport:
-    """Copy the tensors of a checkpoint into a model in place, whole or not at all.
+    """Copy tensors of `read_tensors` into a model in place, whole or not at all; layout None detects it.
 
-    Args:
-        model: a `SegAssess` for all layouts but `own`, which fits any module.
-        tensors: from `read_tensors`.
-        layout: None detects it. `own` and `reference` must fill the whole model, `sam` and `hq_sam` the parts they have.
-        file: the checkpoint's name in errors.
-
-    Raises:
-        MisfitError: if a needed tensor is missing or misshapen; the model is then unchanged.
+    `own` fits any module, other layouts a `SegAssess`; `own` and `reference` must fill the whole model, `sam` and `hq_sam` the
+    parts they have. Raises MisfitError, naming `file`, if a needed tensor is missing or misshapen; the model is then unchanged.
     """
     given = canonical_names(tensors)
     layout = layout or detect_layout(given)
@@ -272,7 +253,7 @@ def load_checkpoint(model: nn.Module, path: str | Path, layout: Layout | None = 
 
 
 def _hq_sam_to_four_classes(given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """HQ-SAM has one HQ token and hypernetwork, we have one per class: all four start as copies of it."""
+    """Copy HQ-SAM's one HQ token and hypernetwork to all four classes."""
     fitted: dict[str, Tensor] = {}
     for name, tensor in given.items():
         if name == "mask_decoder.hf_token.weight" and tensor.shape[0] == 1:

@@ -1,8 +1,8 @@
 """The improved composition: the paper's ideas at a size that trains on two CPU cores (docs/decisions/0003).
 
-From SegAssess it keeps a prompted, SAM-like two-way transformer with one token per quality class, and an edge branch that gates
-the class logits. It adds an object branch that estimates the truth from the image alone, a mask pyramid at strides 1, 4 and 16,
-skips from early image features, and a light head at full resolution.
+It keeps SegAssess's two-way transformer with one token per class and the edge branch that gates the class logits. It adds an
+object branch that estimates the truth from the image alone, a mask pyramid, skips from early features, and a full-resolution
+head.
 """
 
 from dataclasses import dataclass
@@ -47,12 +47,10 @@ class MaskPyramid(nn.Module):
 
 @dataclass(frozen=True)
 class CompactFeatures(ImageFeatures):
-    """Image features plus all that depends on the image alone, shared by all masks of an image.
+    """Image features plus all that depends on the image alone, at stride 4, shared by all masks of an image.
 
-    Attributes:
-        pixels: float (B, 48, h/4, w/4).
-        object_logits: float (B, 1, h/4, w/4), the truth estimated from the image; None without object branch.
-        edge_logits: float (B, 1, h/4, w/4), the boundary of the truth; None without edge branch.
+    `pixels` is float (B, 48, h/4, w/4); `object_logits` (the truth) and `edge_logits` (its boundary) are float (B, 1, h/4,
+    w/4), or None without their branch.
     """
 
     pixels: Tensor
@@ -90,10 +88,7 @@ class PixelDecoder(nn.Module):
 
 
 class PixelHead(nn.Sequential):
-    """Logits (B, 1, h/4, w/4) from pixel features (B, 48, h/4, w/4).
-
-    `prior` is their initial bias: few pixels are edges or objects, and from a low start Dice has a useful gradient at once.
-    """
+    """Logits (B, 1, h/4, w/4) of pixels (B, 48, h/4, w/4); a low initial bias `prior` gives Dice a useful gradient at once."""
 
     def __init__(self, prior: float) -> None:
         logits = nn.Conv2d(16, 1, 1)
@@ -102,15 +97,11 @@ class PixelHead(nn.Sequential):
 
 
 class CompactAssessor(Assessor):
-    """Small SegAssess for interchangeable encoders.
+    """Small SegAssess with any encoder and `depth` layers of the two-way transformer.
 
-    Args:
-        encoder: the image encoder.
-        depth: layers of the two-way transformer.
-        edge_branch: predict the boundary of the truth from the image and let it gate the class logits.
-        object_branch: estimate the truth from the image; the assessment starts from where the mask differs from it.
-        input_scaling: "encoder" normalises with the mean and standard deviation of the encoder's weights; "reference" feeds
-            images in [0, 1].
+    The edge branch gates the class logits with the truth's boundary; the object branch starts the assessment where the mask
+    differs from the truth it estimates. `input_scaling` "encoder" uses mean and standard deviation of the encoder's weights,
+    "reference" feeds images in [0, 1].
     """
 
     mean: Tensor
@@ -154,7 +145,7 @@ class CompactAssessor(Assessor):
         self.to(memory_format=torch.channels_last)
 
     def encode_image(self, image: Tensor) -> CompactFeatures:
-        """Encode images once for any number of masks, including object and edge logits; see the base class."""
+        """See `Assessor.encode_image`; includes object and edge logits."""
         features = super().encode_image(image)
         pixels = self.pixel_decoder(features.embedding, features.levels, features.padded_size)
         logits = [None if head is None else head(pixels) for head in (self.object_head, self.edge_head)]

@@ -1,8 +1,4 @@
-"""Every assessor and encoder by name.
-
-A checkpoint names its architecture instead of giving an import path, so loading it never runs code that the checkpoint chose
-(docs/decisions/0002).
-"""
+"""Every assessor and encoder by name, so that loading a checkpoint runs no code of its choice (docs/decisions/0002)."""
 
 import inspect
 import pkgutil
@@ -38,15 +34,7 @@ ASSESSORS: dict[str, Callable[..., Assessor] | str] = {
 
 
 def build_assessor(assessor: Mapping[str, Any], encoder: Mapping[str, Any]) -> Assessor:
-    """Build an assessor from two specifications.
-
-    Args:
-        assessor: `{"name": one of ASSESSORS, **options of its constructor}`.
-        encoder: `{"name": one of ENCODERS, **options of its constructor}`.
-
-    Raises:
-        ConfigError: if a name or an option does not exist.
-    """
+    """Build from specifications `{"name": ..., **options}`; raises ConfigError if a name or an option does not exist."""
     image_encoder = _build("encoder", ENCODERS, encoder)
     return cast(Assessor, _build("assessor", ASSESSORS, assessor, image_encoder))
 

@@ -22,14 +22,10 @@ def _side_head(dim: int, maps: int) -> nn.Sequential:
 
 
 class EdgeBranch(nn.Module):
-    """Predicts the boundary of the truth from the image alone; `fusion` then sharpens the quality logits with it.
+    """Predicts the truth's boundary from the image alone; `fusion` then sharpens the quality logits with it.
 
-    Each encoder level gives an edge map through a side head. The deepest level, cleaned by the semantic filter, also gives the
-    per-pixel weights of the four maps. Only `fusion` depends on the mask, so all masks of an image share one edge map.
-
-    Args:
-        dim: channels D of each of the four levels, a multiple of 4.
-        semantic_filter: pass the deepest level through the Aggregated Semantic Filter first.
+    Each of four levels, with `dim` channels (a multiple of 4), gives an edge map. The deepest one, cleaned by `semantic_filter`
+    if set, also gives their per-pixel weights. Only `fusion` depends on the mask, so all masks of an image share one edge map.
     """
 
     def __init__(self, dim: int, semantic_filter: bool = True) -> None:

@@ -20,8 +20,7 @@ class AdaptiveWeights(nn.Sequential):
 class ClassGate(nn.Module):
     """Attention among the four classes of each pixel, with a residual.
 
-    The paper draws a non-local block. Its implementation computes `softmax(q * k)` over the class channels of each pixel,
-    without exchange between pixels, and so does this.
+    The paper draws a non-local block; like its implementation, this is `softmax(q * k)` over each pixel's class channels.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,4 @@
-"""The four-class mask decoder: SAM's (arXiv 2304.02643) with the high-quality tokens of HQ-SAM (arXiv 2306.01567).
-
-Four mask tokens and four HQ tokens each stand for one class of the quality map. Module names are SAM's and HQ-SAM's.
-"""
+"""The four-class mask decoder: SAM's (arXiv 2304.02643) with one HQ token per class (HQ-SAM, arXiv 2306.01567)."""
 
 import torch
 from segment_anything.modeling import MaskDecoder as SamMaskDecoder
@@ -26,11 +23,8 @@ def _upscaling(channels_in: int, channels_hidden: int, channels_out: int) -> nn.
 class MaskDecoder(nn.Module):
     """Decodes an image embedding and a prompted mask into coarse quality logits at stride 4.
 
-    SAM's IoU head exists only so that SAM's checkpoints fit; it is frozen and never run.
-
-    Args:
-        width: channels C of the image embedding, a multiple of 16 (256 in SAM).
-        level_dim: channels D of the encoder level that the HQ tokens read; None builds SAM's decoder without HQ tokens.
+    `width` counts the embedding's channels C, a multiple of 16 (256 in SAM), `level_dim` the channels D of the level that the
+    HQ tokens read; None builds no HQ tokens. SAM's IoU head is frozen and never run; it only makes SAM's checkpoints fit.
     """
 
     def __init__(self, width: int, level_dim: int | None) -> None:
@@ -63,15 +57,7 @@ class MaskDecoder(nn.Module):
             )
 
     def hq_features(self, embedding: Tensor, level: Tensor) -> Tensor:
-        """Image features for the HQ tokens; they do not depend on the mask.
-
-        Args:
-            embedding: float (B, C, gh, gw).
-            level: float (B, D, gh, gw), the encoder's earliest level.
-
-        Returns:
-            float (B, C / 8, 4 gh, 4 gw).
-        """
+        """Mask-independent features (B, C / 8, 4 gh, 4 gw) from embedding (B, C, gh, gw) and earliest level (B, D, gh, gw)."""
         encoded: Tensor = self.embedding_encoder(embedding)
         compressed: Tensor = self.compress_vit_feat(level)
         return encoded + compressed
@@ -81,11 +67,7 @@ class MaskDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Decode to SAM's and the HQ tokens' logits, each (B, 4, 4 gh, 4 gw); the latter is None without HQ tokens.
 
-        Args:
-            embedding: float (B, C, gh, gw) of the images.
-            prompt: float (B, C, gh, gw), the embedded masks.
-            positions: float (1, C, gh, gw), the positional encoding of the grid.
-            hq_features: float (B, C / 8, 4 gh, 4 gw), or None without HQ tokens.
+        Embedding and prompt are float (B, C, gh, gw), positions (1, C, gh, gw), hq_features (B, C / 8, 4 gh, 4 gw) or None.
         """
         batch, width, height, breadth = embedding.shape
         weights = [self.iou_token.weight, self.mask_tokens.weight]

@@ -15,18 +15,13 @@ MASK_CHANNELS = 16  # SAM's hidden width of the mask path, whatever the embeddin
 
 
 class PromptEncoder(nn.Module):
-    """Embeds a full-resolution mask, and the positions of the token grid.
+    """Embeds a full-resolution mask, and the positions of the token grid, in `width` (even) channels.
 
-    SAM expects a 256 px mask for a 1024 px image. Here the mask has the image's resolution, so its embedding lies at stride 4
-    and must be resampled to stride 16. Plain bilinear resampling (`"reference"`) reads only the central 2 x 2 of every 4 x 4
-    cell, a quarter of the embedding; `"antialiased"` uses all of it.
+    SAM expects a 256 px mask for a 1024 px image; here the mask embedding lies at stride 4 and is resampled to stride 16.
+    `path` "reference" resamples bilinearly, which reads the central 2 x 2 of every 4 x 4 cell; "antialiased" reads all of it.
 
-    The embeddings of points, boxes and "no mask" exist only so that SAM's checkpoints fit. They are frozen, because distributed
-    training would wait for their gradients.
-
-    Args:
-        width: channels C of the embedding, even.
-        path: how the embedding is resampled to the token grid.
+    The embeddings of points, boxes and "no mask" only make SAM's checkpoints fit; distributed training would wait for their
+    gradients, so they are frozen.
     """
 
     def __init__(self, width: int, path: PromptPath = "reference") -> None:
@@ -47,11 +42,9 @@ class PromptEncoder(nn.Module):
         return resize(embedding, grid, antialias=self.path == "antialiased")
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
-        """Random Fourier encoding of the token centres of the grid (gh, gw) (arXiv 2006.10739).
+        """Random Fourier encoding (arXiv 2006.10739) of the token centres of the grid: float (1, C, gh, gw).
 
-        Returns:
-            float (1, C, gh, gw): sines, then cosines of 2 pi (2 c - 1) G, c = centre (x, y) in [0, 1], G = the buffer (2, C /
-                2).
+        Sines, then cosines of 2 pi (2 c - 1) G with centres c = (x, y) in [0, 1] and the buffer G (2, C / 2).
         """
         gaussian = self.pe_layer.get_buffer("positional_encoding_gaussian_matrix")  # (2, C / 2)
         # At least float32: half precision cannot resolve neighbouring angles.

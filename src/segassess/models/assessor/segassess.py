@@ -1,7 +1,6 @@
 """SegAssess as its paper composes it: image encoder, mask as dense prompt, four-class mask decoder, edge branch.
 
-Every departure from the published implementation is a switch of the constructor. The defaults reproduce it at image sizes that
-are multiples of 16.
+Each departure from the published code is a switch; the defaults reproduce it at image sizes that are multiples of 16.
 """
 
 from dataclasses import dataclass, replace
@@ -27,9 +26,8 @@ STRIDE = 16
 class SegAssessFeatures(ImageFeatures):
     """Image features plus all that depends on the image alone, shared by all masks of an image.
 
-    Attributes:
-        hq_features: float (B, C / 8, h/4, w/4), see `MaskDecoder.hq_features`; None without HQ tokens.
-        edge_logits: float (B, 1, h, w), the boundary of the truth at the padded size; None without edge branch.
+    `hq_features` is float (B, C / 8, h/4, w/4), see `MaskDecoder.hq_features`; `edge_logits` float (B, 1, h, w), the truth's
+    boundary; either is None without its part.
     """
 
     hq_features: Tensor | None = None
@@ -51,23 +49,17 @@ class LevelAdapter(nn.Module):
 
 
 class SegAssess(Assessor):
-    """The paper's assessor behind any image encoder.
+    """The paper's assessor behind any image encoder with four levels; the decoder has the width of its embedding.
 
-    Names in the state dict: `image_encoder.*`, `prompt_encoder.*`, `mask_decoder.*` (SAM's and HQ-SAM's names below them),
-    `edge_branch.*`, and `level_adapters.*` for encoders whose levels differ in width or stride.
+    `prompt` is the path of `PromptEncoder`. `input_scaling` "reference" feeds images in [0, 1], "encoder" applies the encoder's
+    mean and std. `padding` "pad" pads to the encoder's multiple and crops; "reference" repeats the published code at other
+    sizes: it drops pixels beyond the last whole token and stretches the maps over them. Without `edge_branch` the coarse logits
+    are final; without `semantic_filter` the edge branch reads the unfiltered deepest level; without `hq_tokens` the coarse
+    logits are SAM's.
+    Raises ConfigError for an unknown value or an encoder that does not fit.
 
-    Args:
-        encoder: image encoder with four levels; the decoder has the width of its embedding.
-        prompt: how the embedded mask reaches the token grid, see `PromptEncoder`.
-        input_scaling: "reference" feeds images in [0, 1]; "encoder" applies the encoder's mean and std first.
-        padding: "pad" pads to the encoder's multiple and cuts the padding off. "reference" repeats the published implementation
-            at sizes that are no multiple of 16: it drops pixels beyond the last whole token and stretches the maps over them.
-        edge_branch: without it the quality logits are the coarse ones.
-        semantic_filter: without it the edge branch reads the unfiltered deepest level.
-        hq_tokens: without them the coarse logits are SAM's.
-
-    Raises:
-        ConfigError: if a switch has an unknown value or the encoder does not fit.
+    State dict: `image_encoder.*`, `prompt_encoder.*`, `mask_decoder.*` (SAM's and HQ-SAM's names below), `edge_branch.*`, and
+    `level_adapters.*` for encoders whose levels differ in width or stride.
     """
 
     def __init__(
@@ -113,7 +105,7 @@ class SegAssess(Assessor):
         self.std: Tensor
 
     def encode_image(self, image: Tensor) -> SegAssessFeatures:
-        """Encode images once for any number of masks, including edge logits and HQ features; see the base class."""
+        """See `Assessor.encode_image`; includes edge logits and HQ features."""
         return self._share(super().encode_image(image))
 
     def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -5,12 +5,7 @@ from torch import Tensor, nn
 
 
 class Cbam(nn.Module):
-    """Convolutional block attention (arXiv 1807.06521): a channel gate, then a spatial gate.
-
-    Args:
-        dim: channels D.
-        reduction: the channel gate squeezes D to D / reduction.
-    """
+    """Convolutional block attention (arXiv 1807.06521): a channel gate squeezed by `reduction`, then a spatial gate."""
 
     def __init__(self, dim: int, reduction: int = 16) -> None:
         super().__init__()
@@ -47,7 +42,7 @@ class SemanticFilter(nn.Module):
     """Attention, strip convolutions, atrous convolutions: (B, D, h, w) -> (B, D, h, w), >= 0.
 
     Four strip convolutions follow rows and columns, as buildings and roads do, and are summed. Only the (1, 3) strip is
-    normalised and rectified; the others are squashed to (0, 1) and act as soft votes. About 35 D^2 parameters.
+    normalised and rectified; the others are squashed to (0, 1) as soft votes. About 35 D^2 parameters.
     """
 
     def __init__(self, dim: int) -> None:

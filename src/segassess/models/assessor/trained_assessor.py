@@ -25,12 +25,8 @@ MODEL_FILE = "model.safetensors"
 class Description:
     """The description stored in a checkpoint; primitives only.
 
-    Attributes:
-        assessor: specification of the assessor (see `compositions.build_assessor`).
-        encoder: specification of the encoder.
-        decoding: the decoding it was trained with.
-        training: its origin: data set, sources, seed, version.
-        calibration: of its probabilities; the identity where none was fitted.
+    Specifications of assessor and encoder are those of `compositions.build_assessor`; `training` is the origin (data set,
+    sources, seed, version); `calibration` is the identity if none was fitted.
     """
 
     assessor: Mapping[str, Any]
@@ -51,11 +47,7 @@ class Description:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], file: Path) -> "Description":
-        """Rebuild from `as_dict`.
-
-        Raises:
-            CheckpointError: if a needed key is missing or the calibration is invalid.
-        """
+        """Rebuild from `as_dict`; raises CheckpointError if a needed key is missing or the calibration is invalid."""
         if not {"assessor", "encoder", "decoding"} <= content.keys() or content["decoding"] not in DECODINGS:
             raise CheckpointError(f"{file} does not describe an assessor; give the assessor= and encoder= it was trained with.")
         try:
@@ -68,14 +60,7 @@ class Description:
 
 @dataclass(frozen=True)
 class LoadedAssessor:
-    """An assessor from a checkpoint.
-
-    Attributes:
-        assessor: the network, in evaluation mode, on the CPU.
-        description: from the checkpoint, unless the caller replaced parts of it.
-        digest: first 16 hexadecimal digits of the file's SHA-256.
-        report: the fate of every tensor.
-    """
+    """An assessor in evaluation mode on the CPU; `digest` is the start of the file's SHA-256 (16 hexadecimal digits)."""
 
     assessor: Assessor
     description: Description
@@ -89,11 +74,7 @@ def save_assessor(path: Path, assessor: nn.Module, description: Description, *, 
 
 
 def read_description(path: Path) -> Description | None:
-    """Read a checkpoint's description; None for layouts of others.
-
-    Raises:
-        CheckpointError: if the file cannot be read.
-    """
+    """A checkpoint's description, None for foreign layouts; raises CheckpointError if the file cannot be read."""
     if path.suffix == SAFETENSORS_SUFFIX:
         metadata = read_metadata(path)
         return None if metadata is None else Description.from_dict(metadata, path)
@@ -112,18 +93,10 @@ def load_assessor(
     encoder: Mapping[str, Any] | None = None,
     decoding: Decoding | None = None,
 ) -> LoadedAssessor:
-    """Load an assessor from our own checkpoints, or from others' with the architecture given.
+    """Load our `.safetensors` or `.ckpt`, a folder with `model.safetensors`, or a checkpoint of the reference's authors.
 
-    Args:
-        path: our `.safetensors` or Lightning `.ckpt`, a folder with a `model.safetensors`, or a checkpoint of the reference's
-            authors.
-        assessor: specification; None takes the checkpoint's own.
-        encoder: specification; None takes the checkpoint's own.
-        decoding: None takes the checkpoint's own, or "consistent" if it has none.
-
-    Raises:
-        ConfigError: if the decoding is unknown.
-        CheckpointError: if the file cannot be read, does not fit, or has no description and the caller gave none.
+    The specifications and the decoding replace the checkpoint's; without either, decoding is "consistent". Raises ConfigError
+    for an unknown decoding, CheckpointError if the file is unreadable, does not fit, or has no description and none was given.
     """
     if decoding not in (None, *DECODINGS):
         raise ConfigError(f"decoding must be one of {', '.join(DECODINGS)}, not {decoding!r}.")

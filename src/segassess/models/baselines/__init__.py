@@ -1,4 +1,4 @@
-"""Other quality-assessment methods, behind the same `assess` call as the assessor."""
+"""Baselines: other methods of quality assessment behind the same `assess` call as the assessor."""
 
 from importlib import import_module
 
@@ -26,11 +26,7 @@ BASELINES: dict[str, type[Baseline]] = {
 
 
 def baseline_class(name: str) -> type[Baseline]:
-    """The class of a baseline by name, or of one's own by where it can be imported from, `module.Class`.
-
-    Raises:
-        ConfigError: if there is none of that name, or it is no baseline.
-    """
+    """The class of a bundled baseline by name, or of a user's own by `module.Class`; raises ConfigError if there is none."""
     if name in BASELINES:
         return BASELINES[name]
     module, _, wanted = name.rpartition(".")
@@ -46,12 +42,7 @@ def baseline_class(name: str) -> type[Baseline]:
 
 
 def build_baseline(name: str, context: BaselineContext | None = None) -> Baseline:
-    """A baseline by name, with what it needs from the context.
-
-    Raises:
-        ConfigError: if there is none of that name.
-        RequestError: if the context lacks what the baseline needs.
-    """
+    """A baseline by name; raises ConfigError for an unknown name, RequestError if the context lacks something it needs."""
     return baseline_class(name).build(context or BaselineContext())
 
 

@@ -13,7 +13,7 @@ CERTAIN = 20.0
 
 
 class AlwaysRight(Baseline):
-    """Says TP inside the mask and TN outside, with certainty."""
+    """TP inside the mask and TN outside, with certainty."""
 
     name = "always_right"
 

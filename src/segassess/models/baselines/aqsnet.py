@@ -1,4 +1,4 @@
-"""An AQSNet: image and mask in, attention at several scales, one head for false positives and one for false negatives.
+"""An AQSNet: image and mask in, multi-scale attention, one head for false positives and one for false negatives.
 
 After Z. Zhang et al., On the automatic quality assessment of annotated sample data for object extraction from remote sensing
 imagery (AQSNet, https://github.com/zhilyzhang/AQSNet).
@@ -28,12 +28,7 @@ class MultiScaleAttention(nn.Module):
     """Attends to channels and places within every scale, joins the scales and the mask at stride 4, and attends once more."""
 
     def __init__(self, dims: tuple[int, ...], width: int) -> None:
-        """Build it.
-
-        Args:
-            dims: channels of each scale.
-            width: channels of the result, even; each scale is narrowed to half as many.
-        """
+        """`dims` are the channels of each scale, narrowed to half of `width`, the even number of resulting channels."""
         super().__init__()
         narrow = width // 2
         self.scales = nn.ModuleList(nn.Sequential(_normed(nn.Conv2d(dim, narrow, 1, bias=False)), Cbam(narrow)) for dim in dims)
@@ -57,28 +52,18 @@ class ErrorHead(nn.Sequential):
 
 
 class AqsNet(FourChannelAssessor):
-    """Two-headed assessor after AQSNet.
+    """Two-headed assessor after AQSNet; by default about as many multiply-adds as `compact` on EfficientNet-Lite0.
 
-    One head gives the log-odds that a pixel of the mask is a false positive, the other that a pixel outside is a false
-    negative. As quality logits they are (TP, FP, TN, FN) = (0, fp, 0, fn): with `decoding: consistent` the softmax over the two
-    classes that are possible at a pixel is the sigmoid of its head, so the common loss trains inside the mask the one and
-    outside the other. With `decoding: free` the heads and the constant 0 compete everywhere: P(TP) = P(TN) <= 1/2 at every pixel,
-    and what is called right is called TP also outside the mask, so only FP and FN can be read and no truth follows.
+    One head gives the log-odds of FP inside the mask, the other those of FN outside: quality logits (0, fp, 0, fn). With
+    `decoding: consistent` softmax over the two possible classes is the head's sigmoid, so the common loss trains each head on
+    its side. With `decoding: free` P(TP) = P(TN) <= 1/2 everywhere, so only FP and FN can be read and no truth follows.
 
-    What is kept of AQSNet: four input channels, channel-spatial attention over all scales of the encoder with the mask in view,
-    a transposed convolution to stride 2, where the outputs for FP and FN are made, and bilinear interpolation from there. What
-    differs from its paper and code: the encoder is interchangeable in place of HRNet-W48; the attention is CBAM (arXiv
-    1807.06521); the mask's input channel starts at zero in place of a copy of a colour's; no auxiliary head segments the image;
-    loss, augmentation and optimiser are those of the other assessors here.
+    Kept of AQSNet: four input channels, channel-spatial attention over all scales with the mask in view, a transposed
+    convolution to stride 2 for the outputs, bilinear interpolation from there. Different: any encoder instead of HRNet-W48;
+    CBAM (arXiv 1807.06521) as attention; the mask's input channel starts at zero instead of a colour's copy; no auxiliary
+    segmentation head; loss, augmentation and optimiser are those of the other assessors here.
 
-    With EfficientNet-Lite0 and the default width a pass over 160 x 160 px costs about the multiply-adds of `compact`.
-
-    Args:
-        encoder: the image encoder; its levels and its embedding are the scales.
-        width: channels of the fused features, an even number.
-
-    Raises:
-        ConfigError: if the width is not such a number, or the encoder does not fit.
+    `width` is the even number of fused channels. Raises ConfigError if it is not even or the encoder does not fit.
     """
 
     def __init__(self, encoder: ImageEncoder, *, width: int = 64) -> None:

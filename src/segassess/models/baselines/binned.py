@@ -1,4 +1,4 @@
-"""P(error | one number per pixel), counted on training masks: what the simplest baselines that learn have in common."""
+"""P(error | one number per pixel), counted on training masks, as the simplest learning baselines use it."""
 
 import numpy as np
 import torch
@@ -10,17 +10,10 @@ from segassess.models.calibration import best_prefix
 
 
 class ErrorTable(nn.Module):
-    """Log-odds of an error by bin, one row outside the mask and one inside.
+    """Log-odds of an error by bin, likeliest errors first: one row outside the mask and one inside.
 
-    The decision (which pixels are called errors) is the run of first bins, outside and inside, whose FN IoU and FP IoU were best
-    on the training masks; the log-odds are shifted so that the run's limit lies at 0. With plain probabilities a baseline would
-    hardly ever call anything an error, and be a straw man.
-
-    Args:
-        bins: number of bins; errors are expected in the first ones.
-
-    Attributes:
-        cut: number of bins that are called errors, outside and inside.
+    `cut` is the number of bins that are called errors, outside and inside: the one with the best FN IoU and FP IoU on the
+    training masks. Log-odds are shifted to be 0 at the cut; unshifted they would hardly ever call an error, a straw man.
     """
 
     log_odds: Tensor
@@ -33,14 +26,7 @@ class ErrorTable(nn.Module):
         self.cut = (0, 0)
 
     def count(self, bins: Tensor, mask: Tensor, truth: Tensor | None, valid: Tensor) -> None:
-        """Count right and wrong pixels.
-
-        Args:
-            bins: int64 (B, H, W) in [0, number of bins).
-            mask: (B, 1, H, W), > 0 is foreground.
-            truth: the same.
-            valid: bool (B, 1, H, W), pixels that count.
-        """
+        """Count right and wrong pixels of int64 bins (B, H, W) where `valid`; the other planes are (B, 1, H, W)."""
         if truth is None:
             raise ValueError("An ErrorTable learns from masks with truth.")
         inside, wrong = mask[:, 0] > 0, (mask[:, 0] > 0) != (truth[:, 0] > 0)
@@ -49,11 +35,7 @@ class ErrorTable(nn.Module):
         self._counts += counts.cpu().reshape(self._counts.shape)
 
     def finish(self, lacking: str) -> None:
-        """Choose the cuts and fill the table.
-
-        Raises:
-            RequestError: with the sentence `lacking`, if nothing was counted.
-        """
+        """Choose the cuts and fill the table; raises RequestError with the sentence `lacking` if nothing was counted."""
         if not self._counts.any():
             raise RequestError(lacking)
         bins = self._counts.shape[1]

@@ -1,4 +1,4 @@
-"""The baseline everybody should beat: errors lie near the mask's edge."""
+"""The minimal baseline to beat: errors lie near the mask's edge."""
 
 from collections.abc import Sequence
 
@@ -18,11 +18,7 @@ MAX_DISTANCE = 64
 
 
 def distance_to_edge(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Distance of each pixel to the nearest pixel of the other kind, in pixels, rounded up, from 1 to MAX_DISTANCE.
-
-    Args:
-        mask: bool (H, W).
-    """
+    """Distance of each pixel of a bool (H, W) mask to the nearest of the other kind, in px, rounded up, 1 to MAX_DISTANCE."""
     if not mask.any() or mask.all():
         return np.full(mask.shape, MAX_DISTANCE, np.int64)
     distance = np.where(mask, distance_transform_edt(mask), distance_transform_edt(~mask))
@@ -31,10 +27,7 @@ def distance_to_edge(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 class BoundaryPrior(Baseline):
-    """P(error | distance to the mask's edge), one table inside the mask and one outside, counted on training masks.
-
-    What is called an error is a band along the edge, see `ErrorTable`.
-    """
+    """P(error | distance to the mask's edge), counted on training masks; a band along the edge is wrong, see `ErrorTable`."""
 
     name = "boundary_prior"
     learns = True

@@ -1,4 +1,4 @@
-"""The obvious network: image and mask as four channels, a U-Net, four classes."""
+"""The plain network: image and mask as four channels, a U-Net, four classes."""
 
 from typing import Any
 
@@ -16,21 +16,12 @@ SKIP_STRIDES = (4, 8)
 
 
 class ConcatUnet(FourChannelAssessor):
-    """A U-Net (arXiv 1505.04597) over the concatenation of image and mask.
+    """A U-Net (arXiv 1505.04597) over image and mask; by default as many multiply-adds as `compact` on EfficientNet-Lite0.
 
-    The decoder of segmentation-models-pytorch starts from the encoder's embedding at stride 16, the same that `compact` reads,
-    and doubles the size four times. Its skips are the encoder's two earliest levels at strides 8 and 4 (those of a plain vision
-    transformer, which has stride 16 everywhere, are narrowed and enlarged) and, as no encoder gives features that fine, one
-    strided convolution of the four channels at stride 2.
-
-    With EfficientNet-Lite0 and the default width a pass over 160 x 160 px costs as many multiply-adds as `compact`.
-
-    Args:
-        encoder: the image encoder; at least two levels.
-        width: channels of the decoder at stride 8, a multiple of 8; they halve with each doubling of the size.
-
-    Raises:
-        ConfigError: if the width is not such a number, or the encoder does not fit.
+    The decoder of segmentation-models-pytorch starts at the encoder's embedding at stride 16. Its skips are the encoder's two
+    earliest levels, resampled to strides 8 and 4 if need be, and a strided convolution of the four channels at stride 2.
+    `width` counts channels at stride 8, a multiple of 8, and halves with each doubling of the size. Raises ConfigError if it is
+    not such a multiple or the encoder has fewer than two levels.
     """
 
     def __init__(self, encoder: ImageEncoder, *, width: int = 64) -> None:

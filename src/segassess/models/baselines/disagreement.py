@@ -1,4 +1,4 @@
-"""Baselines that estimate the truth by other segmenters: where the mask differs from theirs, it is wrong."""
+"""Baselines that estimate the truth with other segmenters: where the mask differs from theirs, it is wrong."""
 
 import math
 from abc import abstractmethod
@@ -25,11 +25,8 @@ NOTHING_UNSEEN = (
 class Disagreement(Baseline):
     """The truth as segmenters estimate it, never the one that drew the mask under judgement.
 
-    Each probability is shifted in log-odds so that the segmenter's threshold becomes 0.5.
-
-    Args:
-        segmenters: whom to ask, by the source that their masks are; no held-out one.
-        keys: of the training tiles by name (see `data.tiles.Tile`).
+    Log-odds are shifted so that a segmenter's threshold becomes 0.5. `segmenters`, none held out, go by the source of their
+    masks; `keys` are those of the training tiles by name (see `data.tiles.Tile`).
     """
 
     asks_segmenters = True
@@ -45,33 +42,25 @@ class Disagreement(Baseline):
         return cls(context.segmenters(cls.name, context.learned_sources), context.keys)
 
     def judges(self, source: str) -> bool:
-        """Whether there is another segmenter than the one that drew the mask."""
+        """Whether another segmenter than the mask's own can be asked."""
         return any(name != source for name in self.segmenters)
 
     def encode_image(self, image: Tensor) -> ImageFeatures:
-        """Segment images, each once for any number of masks.
+        """The images, float32 (B, 3, H, W) in [0, 1], with each segmenter's probability (B, 1, H, W) as a level.
 
-        Args:
-            image: float32 (B, 3, H, W) in [0, 1], which no network for new images has learned from.
-
-        Returns:
-            The images with the probability (B, 1, H, W) of each segmenter that is asked as levels.
+        No network for new images may have learned from them.
         """
         levels = [self.segmenters[name].networks[0].segmenter.to(image.device).probability(image) for name in self._asked()]
         size = (image.shape[-2], image.shape[-1])
         return ImageFeatures(image, tuple(level.float() for level in levels), size, size)
 
     def assess(self, features: ImageFeatures, mask: Tensor, sources: Sequence[str] = ()) -> AssessorOutput:
-        """See `Baseline.assess`.
-
-        Raises:
-            RequestError: if the only segmenter drew a mask itself.
-        """
+        """See `Baseline.assess`; raises RequestError if the only segmenter drew a mask itself."""
         odds = []
         for row, source in enumerate(sources or [""] * len(mask)):
             if not self.judges(source):
                 raise RequestError(
-                    f"{self.name} cannot judge masks of {source}, the only segmenter that it may ask; "
+                    f"{self.name} cannot judge masks of {source}, its only segmenter; "
                     "add another with train.py task=crossfit segmenter=NAME."
                 )
             levels = zip(self._asked(), features.levels, strict=True)
@@ -79,19 +68,19 @@ class Disagreement(Baseline):
         return self._judged(torch.cat(odds), mask)
 
     def _judged(self, truth_odds: Tensor, mask: Tensor) -> AssessorOutput:
-        """What follows from log-odds (B, H, W) of the object for masks (B, 1, H, W)."""
+        """Quality logits that follow from log-odds (B, H, W) of the object for masks (B, 1, H, W)."""
         return from_truth_odds(truth_odds, mask)
 
     def _asked(self) -> list[str]:
-        """Segmenters that a mask of any source needs."""
+        """Segmenters that masks of any source need."""
         return list(self.segmenters)
 
     @abstractmethod
     def _truth_odds(self, probabilities: Mapping[str, Tensor]) -> Tensor:
-        """Log-odds (1, H, W) of the object, never 0, from the probabilities (1, H, W) of the segmenters that have a say."""
+        """Log-odds (1, H, W) of the object, never 0, from the probabilities (1, H, W) of the segmenters that may be asked."""
 
     def _unseen_probabilities(self, tile: str, image: Tensor) -> dict[str, Tensor]:
-        """Probabilities (1, H, W) of a training image (1, 3, H, W), by those segmenters that have a network which left it out."""
+        """Probabilities (1, H, W) of a training image (1, 3, H, W), by segmenters with a network that left it out."""
         found = {}
         for name, segmenter in self.segmenters.items():
             index, seen = segmenter.choose(self.keys[tile])
@@ -114,10 +103,7 @@ class EnsembleDisagreement(Disagreement):
 
 
 class FittedDisagreement(EnsembleDisagreement):
-    """The ensemble, and how sure it must be that a mask is wrong, inside and outside: the cuts that were best on training masks.
-
-    Training masks are judged by networks that have not learned from their image, see `ErrorTable` for the cuts.
-    """
+    """The ensemble, with the cuts (`ErrorTable`) that were best on training masks, by networks that had not seen their image."""
 
     name = "disagreement_fitted"
     learns = True
@@ -127,7 +113,7 @@ class FittedDisagreement(EnsembleDisagreement):
         self.table = ErrorTable(BINS)
 
     def fit_batch(self, batch: Batch) -> None:
-        """Count right and wrong pixels by what the other segmenters say of them; each image is segmented once."""
+        """Count right and wrong pixels by the other segmenters' probability; each image is segmented once."""
         drawn: dict[str, dict[str, Tensor]] = {}
         for row, (name, source) in enumerate(zip(batch.name, batch.source, strict=True)):
             one = slice(row, row + 1)
@@ -156,10 +142,8 @@ def _agreement_bins(truth_odds: Tensor, mask: Tensor) -> Tensor:
 class BestDisagreement(Disagreement):
     """The best other segmenter; an error is where the mask differs from the one that it would draw.
 
-    The best has the highest IoU with the truth of training tiles, each segmented by a network that has not learned from it.
-
-    Attributes:
-        iou: of each segmenter, best first; NaN (last) where all of its networks have learned from all tiles.
+    `iou` of each segmenter, best first, compares training tiles with networks that have not learned from them; NaN (last) where
+    every network has learned from every tile.
     """
 
     name = "disagreement_best"

@@ -1,4 +1,4 @@
-"""What the trained baselines share: image and mask enter the encoder together, as four channels."""
+"""The base of trained baselines whose encoder reads image and mask together, as four channels."""
 
 from abc import ABC
 
@@ -10,16 +10,10 @@ from segassess.models.assessor.encoders.base import ImageEncoder
 
 
 class FourChannelAssessor(Assessor, ABC):
-    """An assessor whose encoder reads RGB and mask at once.
+    """An assessor whose encoder reads RGB and mask at once, through `ImageEncoder.extra_stem`.
 
-    So nothing can be computed before the mask is known: `encode_image` only scales the image, and each mask of it costs a whole
-    pass. The encoder's first convolution gets a fourth input channel, see `ImageEncoder.extra_stem`.
-
-    Args:
-        encoder: the image encoder.
-
-    Raises:
-        ConfigError: if the encoder takes no further channel.
+    `encode_image` only scales the image, and each mask of it costs a full pass. Raises ConfigError if the encoder takes no
+    further channel.
     """
 
     mean: Tensor
@@ -37,16 +31,7 @@ class FourChannelAssessor(Assessor, ABC):
         return (image - self.mean) / self.std, ()
 
     def _encode_jointly(self, features: ImageFeatures, mask: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Run the encoder on images and masks.
-
-        Args:
-            features: of `_encode`, one image per mask.
-            mask: float (B, 1, h, w) in {0, 1}.
-
-        Returns:
-            The four channels (B, 4, h, w), the mask in {-1, 1} as the scaled image has about that range; the embedding
-            (B, C, h/16, w/16); and the levels of the encoder.
-        """
+        """Channels (B, 4, h, w; the mask in {-1, 1}), embedding (B, C, h/16, w/16) and levels of images with one mask each."""
         signed = mask * 2 - 1
         embedding, levels = self.image_encoder(features.embedding, self.mask_stem(signed))
         return torch.cat([features.embedding, signed], dim=1), embedding, levels

@@ -1,4 +1,4 @@
-"""From log-odds to quality logits, shared by baselines that have one opinion per pixel."""
+"""From log-odds to quality logits, for baselines with one opinion per pixel."""
 
 import math
 
@@ -21,23 +21,13 @@ def decide(odds: Tensor, positive: Tensor) -> Tensor:
 
 
 def shifted_log_odds(probability: Tensor, threshold: float) -> Tensor:
-    """Log-odds of probabilities, shifted so that `threshold` lies at 0; positive exactly where probability > threshold.
-
-    Args:
-        probability: float in [0, 1], any shape.
-        threshold: in (0, 1).
-    """
+    """Log-odds of probabilities in [0, 1], 0 at `threshold` in (0, 1) and positive exactly where above it."""
     odds = probability.clamp(EPSILON, 1 - EPSILON).logit() - math.log(threshold / (1 - threshold))
     return decide(odds, probability > threshold)
 
 
 def from_error_odds(odds: Tensor, mask: Tensor) -> AssessorOutput:
-    """Quality logits whose P(FP) inside the mask, and P(FN) outside, is sigmoid(odds); TP and TN have the rest.
-
-    Args:
-        odds: float (B, H, W), log-odds of an error.
-        mask: (B, 1, H, W), > 0 is foreground.
-    """
+    """Quality logits whose P(FP) inside and P(FN) outside the mask (B, 1, H, W) is sigmoid(odds), float (B, H, W)."""
     inside, zero = mask[:, 0] > 0, torch.zeros_like(odds)
     logits = torch.full((mask.shape[0], 4, *mask.shape[-2:]), IMPOSSIBLE, dtype=odds.dtype, device=odds.device)
     for code, where, value in ((TP, inside, zero), (FP, inside, odds), (TN, ~inside, zero), (FN, ~inside, odds)):
@@ -48,8 +38,6 @@ def from_error_odds(odds: Tensor, mask: Tensor) -> AssessorOutput:
 def from_truth_odds(odds: Tensor, mask: Tensor) -> AssessorOutput:
     """Quality logits of an estimated truth: with p = sigmoid(odds), TP : FP = p : 1 - p inside and FN : TN = p : 1 - p outside.
 
-    Args:
-        odds: float (B, H, W), log-odds of the object; never 0.
-        mask: (B, 1, H, W), > 0 is foreground.
+    `odds`, float (B, H, W), are the object's log-odds, never 0; the mask (B, 1, H, W) is foreground where > 0.
     """
     return from_error_odds(torch.where(mask[:, 0] > 0, -odds, odds), mask)

@@ -1,4 +1,4 @@
-"""Baselines that believe the segmenter's own probabilities: errors lie where the network that drew the mask was unsure."""
+"""Baselines that trust the segmenter's own probabilities: errors lie where the network that drew the mask was unsure."""
 
 import math
 from abc import abstractmethod
@@ -20,18 +20,12 @@ BINS = 100
 
 
 class OwnProbability(Baseline):
-    """P(error | how sure the mask's own network is), one table inside the mask and one outside, counted on training masks.
+    """P(error | certainty of the mask's own network), counted on training masks; the least certain pixels are errors.
 
-    Training masks are judged by the probability of a network that had not learned from the image, new ones by that of the
-    network for new images. What is called an error are the least certain pixels, see `ErrorTable`.
-
-    On one side of a threshold of 0.5 confidence and entropy are monotonic functions of one another, and so rank pixels alike but
-    for the width of the bins; at other thresholds confidence is lowest at the threshold, and entropy is highest at 0.5.
-
-    Args:
-        segmenters: those whose masks can be judged, by the source that the masks are.
-        learned: sources that may be learned from.
-        keys: of the training tiles by name (see `data.tiles.Tile`).
+    Training masks are judged by a network that had not learned from the image, new ones by the network for new images; see
+    `ErrorTable`. At a threshold of 0.5 confidence and entropy rank pixels alike but for the bins' widths; at others confidence
+    is lowest at the threshold, entropy highest at 0.5. `segmenters` go by the source of their masks, `learned` sources may be
+    learned from, `keys` are those of the training tiles by name (see `data.tiles.Tile`).
     """
 
     learns = True
@@ -55,7 +49,7 @@ class OwnProbability(Baseline):
 
     @abstractmethod
     def certainty(self, probability: Tensor, threshold: float) -> Tensor:
-        """How sure a probability in [0, 1] is, any shape: float in [0, 1]; the mask is where it exceeds the threshold."""
+        """Certainty, float in [0, 1], of probabilities of any shape whose mask lies above `threshold`."""
 
     def fit_batch(self, batch: Batch) -> None:
         """Count right and wrong pixels by certainty; masks whose image all networks have learned from are left out."""
@@ -76,15 +70,11 @@ class OwnProbability(Baseline):
         )
 
     def assess(self, features: ImageFeatures, mask: Tensor, sources: Sequence[str] = ()) -> AssessorOutput:
-        """See `Baseline.assess`; the network of each source is run here, as only one is needed for a mask.
-
-        Raises:
-            RequestError: if the network of a mask is not known.
-        """
+        """See `Baseline.assess`; runs only the network of each source. Raises RequestError if a mask's network is not known."""
         if len(sources) != len(mask) or not all(map(self.judges, sources)):
             raise RequestError(
-                f"{self.name} knows the networks of {', '.join(self.segmenters)} and can judge their masks only, "
-                f"not those of {', '.join(dict.fromkeys(sources)) or 'sources without a name'}."
+                f"{self.name} can judge only masks of {', '.join(self.segmenters)}, "
+                f"not of {', '.join(dict.fromkeys(sources)) or 'sources without a name'}."
             )
         images = features.embedding
         if len(images) == 1:

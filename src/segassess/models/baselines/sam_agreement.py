@@ -1,7 +1,4 @@
-"""The baseline that asks Segment Anything: where SAM, prompted with the mask, draws something else, the mask is wrong.
-
-The idea is SQA-SAM's (arXiv 2312.09899), which turns the agreement into one score; here it is kept per pixel.
-"""
+"""The baseline that prompts Segment Anything with the mask, as SQA-SAM (arXiv 2312.09899), and compares per pixel."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,16 +26,7 @@ FOREGROUND = 1  # SAM's label of a point on the object
 
 
 def load_sam(path: Path, kind: str) -> Any:
-    """Segment Anything from a checkpoint, frozen and in evaluation mode.
-
-    Args:
-        path: of the checkpoint.
-        kind: its size, a key of the package's registry.
-
-    Raises:
-        ConfigError: if there is no such size.
-        CheckpointError: if the file is missing, cannot be read, or is of another model.
-    """
+    """Segment Anything, frozen, in evaluation mode; raises ConfigError for an unknown size, CheckpointError for a wrong file."""
     kinds = [name for name in sam_model_registry if name != "default"]
     if kind not in kinds:
         raise ConfigError(f"sam.type must be one of {', '.join(kinds)}, not {kind!r}.")
@@ -48,19 +36,16 @@ def load_sam(path: Path, kind: str) -> Any:
         load_weights(sam, tensors, "own", file=path)
     except MisfitError as error:
         raise CheckpointError(
-            f"{path} is no checkpoint of Segment Anything's {kind}; set sam.type to one of {', '.join(kinds)} that fits it."
+            f"{path} is no checkpoint of Segment Anything's {kind}; set sam.type to the one of {', '.join(kinds)} that fits it."
         ) from error
     return sam.eval().requires_grad_(False)
 
 
 class SamAgreement(Baseline):
-    """SAM's answers to the mask's connected components, each asked by its box and its innermost pixel; their union is the truth.
+    """The truth is the union of SAM's answers to the mask's connected components, each prompted by box and innermost pixel.
 
-    SAM is asked of nothing but what the mask shows, so objects that the mask misses as a whole are not found. Of a mask with
-    more than MAX_COMPONENTS components, those are asked that are largest, and the others taken as right.
-
-    Args:
-        sam: Segment Anything.
+    Objects that the mask misses entirely are therefore not found. Of more than MAX_COMPONENTS components the largest are asked,
+    and the others count as right.
     """
 
     name = "sam_agreement"
@@ -81,13 +66,9 @@ class SamAgreement(Baseline):
 
     @torch.no_grad()
     def encode_image(self, image: Tensor) -> ImageFeatures:
-        """Encode images as SAM wants them: the longer side resized to SAM's own (1024 px), padded to a square.
+        """SAM's embedding (B, C, h/16, w/16) of images, float32 (B, 3, H, W) in [0, 1], resized to a longer side of 1024 px.
 
-        Args:
-            image: float32 (B, 3, H, W) in [0, 1].
-
-        Returns:
-            SAM's embedding (B, C, h/16, w/16); the padded size is that of the resized image, without padding.
+        The features' padded size is that of the resized image, before SAM pads it to a square.
         """
         size = (image.shape[-2], image.shape[-1])
         resized = ResizeLongestSide.get_preprocess_shape(*size, self.sam.image_encoder.img_size)
@@ -136,15 +117,9 @@ class SamAgreement(Baseline):
 def prompts(
     mask: NDArray[np.bool_], limit: int = MAX_COMPONENTS
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """What is asked of SAM for a mask.
+    """SAM's prompts for the `limit` largest components of a bool (H, W) mask, and a bool (H, W) of the others.
 
-    Args:
-        mask: bool (H, W).
-        limit: most components to ask of.
-
-    Returns:
-        Of N components, largest first: boxes float32 (N, 4) as x0, y0, x1, y1 of their first and last pixels, and their innermost
-        pixels float32 (N, 2) as x, y; and bool (H, W), the components beyond the limit.
+    Per component, largest first: box float32 (N, 4) as x0, y0, x1, y1 of first and last pixels, innermost pixel (N, 2) as x, y.
     """
     components, count = label(mask, structure=np.ones((3, 3)))
     areas = np.bincount(components.ravel(), minlength=count + 1)[1:]

@@ -1,4 +1,4 @@
-"""Does an exported graph say what the network says, and how fast? Measured on generated scenes."""
+"""Agreement and speed of an exported graph against its network, measured on generated scenes."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -21,13 +21,10 @@ Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of a graph with its network, on one batch.
+    """Agreement of a graph with its network on one batch of shape (B, H, W).
 
-    Attributes:
-        shape: (B, H, W) of the batch.
-        max_error: largest difference of two probabilities.
-        other_class: pixels whose most probable class differs.
-        widest_gap: the largest gap between the two most probable classes of torch among those pixels; 0 if there are none.
+    `max_error` is the largest difference of two probabilities. `other_class` counts pixels whose most probable class differs;
+    `widest_gap` is torch's largest gap between the two most probable classes there (0 without such pixels).
     """
 
     shape: tuple[int, int, int]
@@ -38,13 +35,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds per megapixel: medians of runs that take turns.
-
-    Attributes:
-        side: of the square image, in pixels.
-        torch: of the network.
-        onnx: of the graph.
-    """
+    """Seconds per megapixel on a square image of `side` px: medians of alternating runs."""
 
     side: int
     torch: float
@@ -52,13 +43,7 @@ class Speed:
 
 
 def agreement(loaded: LoadedAssessor, graph: OnnxGraph, shape: tuple[int, int, int]) -> Agreement:
-    """Compare a graph with the network it was made from.
-
-    Args:
-        loaded: the assessor, on the CPU.
-        graph: its graph.
-        shape: (B, H, W) of the batch.
-    """
+    """Compare a graph with its network, on the CPU, on a batch of `shape` (B, H, W)."""
     images, masks = generated_batch(shape)
     ours, theirs = _network(loaded)(images, masks), graph(images, masks)
     ranked = np.sort(ours, axis=1)
@@ -68,7 +53,7 @@ def agreement(loaded: LoadedAssessor, graph: OnnxGraph, shape: tuple[int, int, i
 
 
 def check_shapes(graph: OnnxGraph) -> list[tuple[int, int, int]]:
-    """Batches that differ in number and, where the graph allows, in size from what was traced and from each other."""
+    """Batches (B, H, W) whose number and, where allowed, size differ from the traced ones and from each other."""
     size, multiple = graph.metadata.size, graph.metadata.pad_multiple
     if size is not None:
         return [(1, size, size), (2, size, size)]
@@ -76,14 +61,7 @@ def check_shapes(graph: OnnxGraph) -> list[tuple[int, int, int]]:
 
 
 def speed(loaded: LoadedAssessor, graph: OnnxGraph, side: int, repeats: int) -> Speed:
-    """Time network and graph on one square image, in turns, after one run each that does not count.
-
-    Args:
-        loaded: the assessor, on the CPU.
-        graph: its graph.
-        side: of the image, in pixels.
-        repeats: runs of each.
-    """
+    """Time network and graph on a square image of `side` px, alternating `repeats` runs after one warm-up each."""
     batch = generated_batch((1, side, side))
     runs: Sequence[Callable[..., object]] = (_network(loaded), graph)
     seconds: list[list[float]] = [[], []]
@@ -97,7 +75,7 @@ def speed(loaded: LoadedAssessor, graph: OnnxGraph, side: int, repeats: int) -> 
 
 
 def generated_batch(shape: tuple[int, int, int]) -> Batch:
-    """Generated scenes with masks that are partly wrong: float32 (B, 3, H, W) and (B, 1, H, W)."""
+    """Generated scenes with partly wrong masks: float32 (B, 3, H, W) and (B, 1, H, W)."""
     number, height, width = shape
     images, masks = [], []
     for seed in range(1, number + 1):

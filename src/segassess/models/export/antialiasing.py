@@ -1,7 +1,6 @@
-"""Antialiased bilinear resizing as ONNX operators.
+"""Antialiased bilinear resizing as ONNX operators: one matrix of triangle weights per axis.
 
-torch's exporter does not know it, and onnxruntime (1.32) makes something else of `Resize(antialias=1)` where it shrinks. So the
-resizing is written as what it is, one matrix of triangle weights per axis.
+torch's exporter lacks it, and onnxruntime (1.32) computes something else for `Resize(antialias=1)` when it shrinks.
 """
 
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ _INT64, _FLOAT = 7, 1
 
 @contextmanager
 def antialiased_resizing() -> Iterator[None]:
-    """Teach torch's exporter `resize(..., antialias=True)` of `assessor.base` for the length of the block."""
+    """Teach torch's exporter the antialiased `assessor.base.resize` for the length of the block."""
     torch.onnx.register_custom_op_symbolic(_OPERATOR, _resized, _OPSET)  # type: ignore[attr-defined]
     try:
         yield
@@ -33,10 +32,9 @@ def _resized(graph: Any, tensor: Any, size: Any, align_corners: Any, *scales: An
 
 
 def _weights(graph: Any, length: Any, size: Any, axis: int) -> Any:
-    """(size[axis], length): how much each old pixel counts for each new one.
+    """(size[axis], length): weight of each old pixel in each new one; rows sum to 1.
 
-    A triangle around the new pixel's centre, as wide as one new pixel to either side where there are fewer of them, else as one
-    old pixel; rows sum to 1.
+    A triangle around the new pixel's centre reaches one new pixel to either side when shrinking, else one old pixel.
     """
 
     def constant(value: float) -> Any:

@@ -1,7 +1,4 @@
-"""An assessor as a folder in the layout of Hugging Face: `model.safetensors`, `config.json`, and a model card.
-
-The weights describe themselves, as every checkpoint here does; `config.json` says the same for programs that look for it.
-"""
+"""An assessor as a folder in Hugging Face's layout: `model.safetensors`, `config.json` and a model card."""
 
 import json
 import re
@@ -19,21 +16,12 @@ from segassess.version import __version__
 
 CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
-# What config.json says beside the description.
+# Keys of config.json beside the description.
 _FRAME = ("model_type", "library_version")
 
 
 def save_pretrained(folder: str | Path, loaded: LoadedAssessor, card: ModelCard | None = None) -> None:
-    """Write the folder; files of these names are replaced.
-
-    Args:
-        folder: it is made if it is not there.
-        loaded: the assessor.
-        card: None makes one from the description.
-
-    Raises:
-        RequestError: if the folder cannot be written to.
-    """
+    """Write the folder and replace files of the same names; raises RequestError if it cannot be written."""
     folder = Path(folder)
     card = card or generated_card(loaded, folder.resolve().name)
     with atomic_path(folder / MODEL_FILE) as beside:
@@ -48,14 +36,10 @@ def save_pretrained(folder: str | Path, loaded: LoadedAssessor, card: ModelCard 
 
 
 def from_pretrained(place: str | Path) -> LoadedAssessor:
-    """Load an assessor from such a folder, or from a repository of the Hugging Face Hub.
+    """Load an assessor from such a folder, or from `owner/name` on the Hugging Face Hub.
 
-    Args:
-        place: a folder; or `owner/name`, which is downloaded by the package `huggingface_hub`.
-
-    Raises:
-        CheckpointError: if there is no such folder or repository, or `config.json` says something else than the weights.
-        RequestError: if `huggingface_hub` is needed and not installed.
+    Raises CheckpointError if neither exists or `config.json` contradicts the weights, RequestError if `huggingface_hub` is
+    needed and not installed.
     """
     folder = Path(place)
     if not folder.is_dir() and re.fullmatch(r"[\w.-]+/[\w.-]+", str(place)):
@@ -67,7 +51,7 @@ def from_pretrained(place: str | Path) -> LoadedAssessor:
         described = json.loads(json.dumps(loaded.description.as_dict()))
         if {key: value for key, value in stated.items() if key not in _FRAME} != described:
             raise CheckpointError(
-                f"{config} describes another assessor than {MODEL_FILE} beside it; write both anew with export.py."
+                f"{config} describes another assessor than {MODEL_FILE} beside it; export both again with export.py."
             )
     return loaded
 
@@ -78,7 +62,7 @@ def _download(repository: str) -> Path:
         return Path(hub.snapshot_download(repository, allow_patterns=[MODEL_FILE, CONFIG_FILE, CARD_FILE]))
     except Exception as error:  # no network, no repository, no access: its exceptions have many bases
         raise CheckpointError(
-            f"{repository} is no folder, and cannot be had from the Hugging Face Hub ({type(error).__name__}); check the name."
+            f"{repository} is no folder and the Hugging Face Hub does not give it ({type(error).__name__}); check the name."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The model card of an exported assessor: Markdown with the front matter that Hugging Face reads."""
+"""The model card of an exported assessor: Markdown with Hugging Face's front matter."""
 
 import json
 import re
@@ -29,25 +29,14 @@ output = assessor(image, mask)  # float32 (B, 3, H, W) in [0, 1] and (B, 1, H, W
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model card says.
-
-    Attributes:
-        name: of the model.
-        licence: of the weights, an identifier as SPDX has them; None: not stated.
-        text: Markdown, the card without its front matter.
-    """
+    """A model card: `licence` is the weights' SPDX identifier (None: not stated), `text` is Markdown without front matter."""
 
     name: str
     licence: str | None
     text: str
 
     def markdown(self, loaded: LoadedAssessor, place: str) -> str:
-        """The whole card.
-
-        Args:
-            loaded: the assessor it is about.
-            place: what `from_pretrained` is to be given.
-        """
+        """The whole card; `place` is the argument that `from_pretrained` is to get."""
         training = loaded.description.training
         # JSON is YAML, and its quotes hold whatever a data set is called.
         front = {
@@ -63,14 +52,7 @@ class ModelCard:
 
 
 def card_of(checkpoint: Path, loaded: LoadedAssessor, name: str, licence: str | None = None) -> ModelCard:
-    """The card of a checkpoint: a `README.md` beside it that names it, or else what its description says.
-
-    Args:
-        checkpoint: the file.
-        loaded: what was loaded from it.
-        name: of the model.
-        licence: of the weights; None takes the one in the table of the README.
-    """
+    """The `README.md` beside a checkpoint if it names it, or else a generated card; its licence table is the fallback."""
     beside = checkpoint.with_name("README.md")
     text = beside.read_text(encoding="utf-8") if beside.is_file() else ""
     if f"`{checkpoint.name}`" not in text:
@@ -82,7 +64,7 @@ def card_of(checkpoint: Path, loaded: LoadedAssessor, name: str, licence: str | 
 
 
 def generated_card(loaded: LoadedAssessor, name: str, licence: str | None = None) -> ModelCard:
-    """A card of what the description says."""
+    """A card generated from the description."""
     description = loaded.description
     training = description.training
     parameters = sum(parameter.numel() for parameter in loaded.assessor.parameters())

@@ -1,4 +1,4 @@
-"""Write an assessor as an ONNX file: image and mask in, quality probabilities and decided classes out."""
+"""Writes an assessor as an ONNX file: image and mask in, quality probabilities and decided classes out."""
 
 import warnings
 from pathlib import Path
@@ -19,7 +19,7 @@ from segassess.models.onnx_graph import CODES, IMAGE, MASK, PROBABILITIES, Graph
 from segassess.quality import Decoding
 from segassess.version import __version__
 
-# The last one is the last that torch's exporter by tracing writes.
+# The last is the newest that torch's tracing exporter writes.
 OPSETS = range(18, 21)
 # Of graphs that take one size only: the window of predict.py.
 DEFAULT_SIZE = 640
@@ -28,13 +28,7 @@ MAX_BYTES = 2**31
 
 
 class QualityGraph(nn.Module):
-    """An assessor from pixels to quality probabilities and to the classes decided from them, with a fixed decoding.
-
-    Args:
-        assessor: the network.
-        decoding: "consistent" or "free".
-        calibration: whose cuts decide.
-    """
+    """An assessor with a fixed decoding, from pixels to quality probabilities and the classes that `calibration` cuts decide."""
 
     def __init__(self, assessor: Assessor, decoding: Decoding, calibration: Calibration) -> None:
         super().__init__()
@@ -43,35 +37,21 @@ class QualityGraph(nn.Module):
         self.calibration = calibration
 
     def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge a batch.
+        """Uncalibrated probabilities float32 (B, 4, H, W) and quality codes uint8 (B, H, W).
 
-        Args:
-            image: float32 (B, 3, H, W) in [0, 1].
-            mask: float32 (B, 1, H, W) in {0, 1}.
-
-        Returns:
-            Probabilities float32 (B, 4, H, W), not calibrated, and quality codes uint8 (B, H, W).
+        `image` is float32 (B, 3, H, W) in [0, 1], `mask` float32 (B, 1, H, W) in {0, 1}.
         """
         probabilities = quality.probabilities(self.assessor(image, mask).quality_logits, mask, self.decoding)
         return probabilities, quality.decode(self.calibration.for_decisions(probabilities)).to(torch.uint8)
 
 
 def write_onnx(path: Path, loaded: LoadedAssessor, *, size: int | None = None, opset: int = OPSETS[0]) -> GraphMetadata:
-    """Write the whole graph to one file that says what it is.
+    """Write the whole graph to one self-describing file; the assessor must be on the CPU.
 
-    The batch is dynamic; height and width are so where the encoder allows (`ImageEncoder.any_size_graph`). The mask enters with
-    the image: several masks of one image cost the encoding of the image each.
-
-    Args:
-        path: the `.onnx` file.
-        loaded: the assessor, on the CPU.
-        size: the one height and width that the graph is to take, in pixels; None: any, or `DEFAULT_SIZE` where the encoder allows
-            but one.
-        opset: version of ONNX's operators.
-
-    Raises:
-        ConfigError: if size or opset is not allowed, or the assessor cannot be written.
-        RequestError: if a package is missing, or the folder cannot be written to.
+    The batch is dynamic. The graph takes `size` x `size` px; without `size` it takes any, or `DEFAULT_SIZE` if the encoder
+    allows only one (`ImageEncoder.any_size_graph`). Each mask costs an encoding of its image. Raises ConfigError if `size` or
+    `opset` is not allowed or the assessor cannot be exported, RequestError if a package is missing or the folder cannot be
+    written.
     """
     onnx = optional("onnx")
     assessor = loaded.assessor
@@ -81,7 +61,7 @@ def write_onnx(path: Path, loaded: LoadedAssessor, *, size: int | None = None, o
     assert isinstance(encoder, ImageEncoder), "every assessor has an image encoder"
     multiple = assessor.pad_multiple
     if multiple % encoder.pad_multiple:
-        raise ConfigError("An assessor with assessor.padding=reference has no graph that holds for all images; use padding=pad.")
+        raise ConfigError("An assessor with assessor.padding=reference cannot be exported for all image sizes; use padding=pad.")
     size = size if encoder.any_size_graph else size or DEFAULT_SIZE
     if size is not None and (size < multiple or size % multiple):
         raise ConfigError(f"onnx.size must be null or a multiple of {multiple} px, which the assessor pads to, not {size}.")
@@ -108,7 +88,7 @@ def _trace(graph: QualityGraph, path: Path, metadata: GraphMetadata, opset: int)
     axes = {0: "batch"} if metadata.size else {0: "batch", 2: "height", 3: "width"}
     codes = {max(0, axis - 1): name for axis, name in axes.items()}
     with warnings.catch_warnings(), torch.no_grad(), antialiased_resizing():
-        # What does not hold for all inputs is found by comparing (see `agreement`), not by reading warnings.
+        # Comparing outputs (see `agreement`) finds traces that do not generalise; warnings do not help.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph,

@@ -1,4 +1,4 @@
-"""Packages that only exporting, or running what was exported, needs."""
+"""Packages that only exports and exported graphs need."""
 
 from importlib import import_module
 from typing import Any
@@ -7,11 +7,7 @@ from segassess.errors import RequestError
 
 
 def optional(package: str) -> Any:
-    """Import a package of the extra `export`; `huggingface_hub` comes with the extra `hub`.
-
-    Raises:
-        RequestError: if it is not installed.
-    """
+    """Import a package of the extra `export` (`huggingface_hub`: `hub`); raises RequestError if it is not installed."""
     try:
         return import_module(package)
     except ModuleNotFoundError as error:

@@ -1,8 +1,4 @@
-"""An exported assessor as an item of a STAC catalogue, by the Machine Learning Model extension.
-
-Fields as in https://github.com/stac-extensions/mlm (v1.4.0), with classes by the classification extension, and sizes and
-checksums of files by the file extension.
-"""
+"""An exported assessor as a STAC item, by https://github.com/stac-extensions/mlm (v1.4.0), classification and file."""
 
 import datetime
 import hashlib
@@ -28,15 +24,7 @@ _SHA256 = "1220"
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A file of the model.
-
-    Attributes:
-        path: where it is, in the folder of the item or below.
-        title: what it is called.
-        media_type: of it.
-        artifact_type: how it was written, as the extension names it.
-        roles: beside `mlm:model`.
-    """
+    """A file of the model, in or below the item's folder; `roles` are those beside `mlm:model`."""
 
     path: Path
     title: str
@@ -58,17 +46,10 @@ class ModelFile:
 def stac_item(
     loaded: LoadedAssessor, name: str, files: Mapping[str, ModelFile], folder: Path, licence: str | None, size: int | None = None
 ) -> dict[str, Any]:
-    """The item, as it is written to JSON.
+    """The item as a JSON object; it has no geometry, because checkpoints do not record the place of the training imagery.
 
-    It has no geometry: where imagery was learned from is not part of a checkpoint.
-
-    Args:
-        loaded: the assessor.
-        name: of the model.
-        files: by name of the asset.
-        folder: where the item will lie; links to files start there.
-        licence: of the weights; None: "other", which STAC has for what is not stated.
-        size: the one height and width that the graph takes, or None.
+    `files` go by name of the asset, and their links start at `folder`. Without `licence` it is "other", STAC's word for not
+    stated. `size` is the one height and width that the graph takes, or None.
     """
     description, training = loaded.description, loaded.description.training
     side = size or -1
@@ -140,7 +121,7 @@ def stac_item(
 
 
 def model_name(name: str) -> str:
-    """A name as the extension allows it: letters, digits, dots, dashes and underscores, from a letter to a letter or digit."""
+    """The name as the extension allows it: letters, digits, dots, dashes, underscores, from a letter to a letter or digit."""
     cleaned = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("_.-")
     return cleaned if re.fullmatch(r"[A-Za-z].+", cleaned) else f"segassess-{cleaned}".rstrip("-")
 

@@ -25,14 +25,10 @@ _KINDS = {bool: "true or false", int: "a whole number of 1 or more", str: "a nam
 
 
 def resolved_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Complete a specification with the defaults of its size, as checkpoints store it.
+    """Complete `{"name": ..., "size": ..., **options}` with the defaults of its size, as checkpoints store it.
 
-    Args:
-        spec: `{"name": one of SEGMENTERS, "size": one of its SIZES, **options}`; a missing size is the first, a missing or None
-            option has the value of the size.
-
-    Raises:
-        ConfigError: if a name, size or option does not exist, or a value has the wrong type.
+    A missing size is the first one, a missing or None option has the size's value. Raises ConfigError if a name, size or option
+    does not exist, or a value has the wrong type.
     """
     options = dict(spec)
     name, size = options.pop("name", None), options.pop("size", None)
@@ -49,11 +45,7 @@ def resolved_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build_segmenter(spec: Mapping[str, Any]) -> Segmenter:
-    """Build a network from its specification (see `resolved_spec`), in training mode.
-
-    Raises:
-        ConfigError: if the specification is wrong or pretrained weights are not available.
-    """
+    """Build a network in training mode; raises ConfigError for a wrong specification or missing pretrained weights."""
     options = resolved_spec(spec)
     name, _ = options.pop("name"), options.pop("size")
     return SEGMENTERS[name](**options)

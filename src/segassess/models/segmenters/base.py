@@ -14,32 +14,18 @@ from segassess.models.assessor.base import pad_to_multiple, resize
 
 @dataclass(frozen=True)
 class SegmenterOutput:
-    """Logits of a batch of images.
-
-    Attributes:
-        logits: float (B, 1, H, W), of the mask, at the size of the input image.
-        auxiliary: further logits (B, 1, H, W) with a loss of their own in training mode; empty in evaluation mode.
-    """
+    """Mask logits, float (B, 1, H, W), at the image's size; further ones with their own loss only in training mode."""
 
     logits: Tensor
     auxiliary: tuple[Tensor, ...] = ()
 
 
 class Segmenter(nn.Module, ABC):
-    """A network that turns an image into a mask.
+    """A network that turns an image into a mask; it scales, pads to `pad_multiple` px and crops around `_segment`.
 
-    Subclasses implement `_segment` on scaled and padded images; this class scales, pads and cuts the padding off, so any input
-    size works. Constructors take keywords without defaults, because `SIZES` holds the defaults.
-
-    Args:
-        mean: per channel of images in [0, 1], as the encoder's pretrained weights expect.
-        std: per channel, as `mean`.
-        store_scaling: keep both in the state dict, for networks whose specification does not determine them.
-
-    Attributes:
-        SIZES: every option's value by size; the first size is the default.
-        auxiliary_weight: factor of each auxiliary loss.
-        pad_multiple: images are padded to multiples of this many pixels.
+    `SIZES` holds every option's value by size, the default size first, so constructors take keywords without defaults. `mean`
+    and `std`, per channel of images in [0, 1], are those of the pretrained weights; `store_scaling` keeps them in the state
+    dict if the specification does not determine them. `auxiliary_weight` is the factor of each auxiliary loss.
     """
 
     SIZES: ClassVar[Mapping[str, Mapping[str, Any]]]
@@ -58,12 +44,9 @@ class Segmenter(nn.Module, ABC):
         """Segment scaled and padded images (B, 3, h, w); logits at any stride."""
 
     def forward(self, image: Tensor) -> SegmenterOutput:
-        """Segment float32 images (B, 3, H, W) in [0, 1] of any size.
+        """Segment float32 images (B, 3, H, W) in [0, 1] of any size; raises InputError for other shapes.
 
         In training mode, batch normalisation needs a side of more than `pad_multiple` pixels or more than one image.
-
-        Raises:
-            InputError: if the shape is not (B, 3, H, W).
         """
         if image.ndim != 4 or image.shape[1] != 3:
             raise InputError(f"An image batch must have the shape (B, 3, H, W), not {tuple(image.shape)}.")

@@ -1,11 +1,7 @@
-"""DeepLabV3+: atrous convolutions at several rates see context without losing resolution.
+"""DeepLabV3+ (Chen et al., arXiv 1802.02611), as built by segmentation-models-pytorch.
 
-Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation", arXiv 1802.02611, as built by
-segmentation-models-pytorch.
-
-Differences to the paper: a ResNet instead of Xception; the pooled branch of the atrous pyramid is normalised over its channels
-instead of the batch, so that a batch of one trains. The reference dilates only the first block of its third stage and aligns
-corners when it upsamples.
+Differences to the paper: a ResNet instead of Xception; the pooled branch of the atrous pyramid is normalised over channels, so
+that a batch of one trains. The reference dilates only the first block of its third stage and aligns corners.
 """
 
 from typing import Any
@@ -19,13 +15,10 @@ from segassess.models.segmenters.smp import smp_network
 
 
 class DeepLabV3Plus(Segmenter):
-    """DeepLabV3+ on an encoder of timm.
+    """DeepLabV3+ on an encoder of timm whose strides can be replaced by dilation, or `efficientnet_lite0`.
 
-    Args:
-        encoder: a name of timm whose strides can be replaced by dilation, or `efficientnet_lite0`.
-        pretrained: start from ImageNet weights.
-        width: channels of the atrous pyramid and the decoder, 256 in the paper.
-        output_stride: of the encoder's last features; 8 has the atrous rates 12, 24, 36, 16 has 6, 12, 18.
+    `width` counts channels of the atrous pyramid and the decoder, 256 in the paper; `output_stride` 8 has the atrous rates 12,
+    24, 36, and 16 has 6, 12, 18.
     """
 
     SIZES = {

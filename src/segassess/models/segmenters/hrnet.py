@@ -1,9 +1,7 @@
-"""HRNetV2: keeps every resolution through the whole encoder and joins all of them in one thin head.
+"""HRNetV2 (Wang et al., arXiv 1908.07919): every resolution is kept through the encoder and joined in one thin head.
 
-Wang et al., "Deep High-Resolution Representation Learning for Visual Recognition", arXiv 1908.07919.
-
-As in the paper, the four branches are upsampled to stride 4, joined and mixed by a 1x1 convolution. The reference mixes with a
-5x5 convolution, hence its larger number of parameters, and aligns corners when it upsamples.
+As in the paper, the four branches are joined at stride 4 by a 1x1 convolution. The reference uses a 5x5 convolution, hence more
+parameters, and aligns corners.
 """
 
 from collections.abc import Sequence
@@ -19,8 +17,8 @@ from segassess.models.segmenters.encoders import LITE, FeaturePyramid
 class MultiScaleFusion(nn.Module):
     """Upsamples and concatenates feature maps (finest first), then 1x1 convolution, batch normalisation, ReLU.
 
-    A 1x1 convolution commutes with bilinear interpolation, so each map is projected at its own resolution and the upsampled
-    projections are summed: the same numbers for a fraction of the work.
+    A 1x1 convolution commutes with bilinear interpolation, so each map is projected at its own resolution and the projections
+    are summed: the same numbers for a fraction of the work.
     """
 
     def __init__(self, channels: Sequence[int], width: int) -> None:
@@ -39,13 +37,7 @@ class MultiScaleFusion(nn.Module):
 
 
 class HRNet(Segmenter):
-    """HRNetV2 with its multi-scale head.
-
-    Args:
-        encoder: `hrnet_w48` or any encoder with features at strides 4 to 32.
-        pretrained: start from ImageNet weights.
-        width: channels of the joined features; in the paper those of all branches, 720 for W48.
-    """
+    """HRNetV2 on `hrnet_w48` or any encoder with strides 4 to 32; in the paper `width` is 720 for W48, that of all branches."""
 
     SIZES = {
         "full": {"encoder": "hrnet_w48", "pretrained": True, "width": 720},

@@ -1,11 +1,8 @@
-"""OCRNet: every pixel attends to the pooled features of the object and background regions.
+"""OCRNet (Yuan et al., arXiv 1909.11065): pixels attend to the pooled features of object and background regions.
 
-Yuan et al., "Segmentation Transformer: Object-Contextual Representations for Semantic Segmentation", arXiv 1909.11065, on
-HRNetV2-W48.
-
-Differences to the paper: it makes every class a region, but with one class the attention would always be 1. Here the coarse
-logit z gives two regions, object (z) and background (-z), whose vectors are normalised per region, because a batch has only 2B
-of them. The coarse logits get the paper's auxiliary loss of weight 0.4, which the reference leaves out.
+The paper makes every class a region; with one class the attention would always be 1. Here the coarse logit z gives two regions,
+object (z) and background (-z), whose vectors are normalised per region because a batch has only 2B of them. Coarse logits get
+the paper's auxiliary loss of weight 0.4, which the reference leaves out.
 """
 
 import torch
@@ -45,13 +42,9 @@ class ObjectContext(nn.Module):
 
 
 class OCRNet(Segmenter):
-    """Multi-scale encoder, coarse mask, object-contextual representations, final mask.
+    """OCRNet on `hrnet_w48` or any encoder with features at strides 4 to 32.
 
-    Args:
-        encoder: `hrnet_w48` or any encoder with features at strides 4 to 32.
-        pretrained: start from ImageNet weights.
-        width: channels of the pixel features, 512 in the paper.
-        coarse_width: channels before the coarse logits; in the paper those of all branches, 720 for W48.
+    `width` counts channels of the pixel features, 512 in the paper; `coarse_width` those before the coarse logits, 720 for W48.
     """
 
     SIZES = {

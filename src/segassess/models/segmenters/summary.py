@@ -45,11 +45,7 @@ def parameters_table() -> Table:
 
 
 def fitted_networks(folder: Path) -> list[tuple[str, SegmenterDescription]]:
-    """Networks by file name without suffix in a folder of one segmenter, or of several segmenters' folders.
-
-    Raises:
-        RequestError: if there are none.
-    """
+    """Networks by file stem in a folder of one segmenter, or of several segmenters' folders; raises RequestError if none."""
     files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*/*.safetensors"))
     if not files:
         raise RequestError(f"{folder} holds no networks; train some with train.py task=segmenter or task=crossfit.")

@@ -17,12 +17,9 @@ from segassess.models.segmenters.base import Segmenter
 class SegmenterDescription:
     """The description stored in a segmenter's file; primitives only.
 
-    Attributes:
-        segmenter: specification, see `architectures.build_segmenter`.
-        threshold: of the probability of its masks, in (0, 1).
-        trained_on: keys of the tiles it learned from (see `data.tiles.Tile`).
-        selected_on: keys of the tiles on which its checkpoint was chosen.
-        training: its origin: data set, seed, version, settings, validation metrics.
+    `segmenter` is the specification for `architectures.build_segmenter`, `threshold` in (0, 1). `trained_on` and `selected_on`
+    are keys of tiles (see `data.tiles.Tile`) that it learned from and that its checkpoint was chosen on. `training` is its
+    origin: data set, seed, version, settings, metrics.
     """
 
     segmenter: Mapping[str, Any]
@@ -54,11 +51,7 @@ def save_segmenter(path: Path, segmenter: Segmenter, description: SegmenterDescr
 
 
 def read_description(path: Path) -> SegmenterDescription:
-    """Read the description of a segmenter's file.
-
-    Raises:
-        CheckpointError: if the file does not exist or is no segmenter of this project.
-    """
+    """Read the description of a segmenter's file; raises CheckpointError if it is missing or not of this project."""
     if not path.is_file():
         raise CheckpointError(f"The segmenter {path} does not exist; train one with train.py task=segmenter.")
     content = read_metadata(path) if path.suffix == SAFETENSORS_SUFFIX else None
@@ -74,11 +67,7 @@ def read_description(path: Path) -> SegmenterDescription:
 
 
 def load_segmenter(path: str | Path) -> StoredSegmenter:
-    """Load a segmenter.
-
-    Raises:
-        CheckpointError: if the file does not exist, is no segmenter of this project, or does not fit its own description.
-    """
+    """Load a segmenter; raises CheckpointError if it is missing, not of this project, or unlike its own description."""
     path = Path(path)
     description = read_description(path)
     segmenter = build_segmenter(without_pretrained(description.segmenter))

