@@ -41,7 +41,7 @@ def test_what_is_imported_is_declared():
     declared = {canonical(re.match(r"[A-Za-z0-9_.-]+", each)[0]) for each in PROJECT["dependencies"] + extras}
     distributions = packages_distributions()
     found = dict(imported())
-    assert {"torch", "yaml", "timm", "affine", "optuna"} <= found.keys(), "the search finds what is imported"
+    assert {"torch", "timm", "affine", "optuna"} <= found.keys(), "the search finds what is imported"
     missing = {
         module: str(path) for module, path in found.items() if not {canonical(each) for each in distributions[module]} & declared
     }

@@ -150,6 +150,8 @@ def find_configs(script: str) -> Path:
     """
     root, configs = _places(Path(script).resolve().parent)
     os.environ.setdefault("SEGASSESS_ROOT", str(root))
+    # Bundled weights lie beside the configs, in a clone and in a wheel.
+    os.environ.setdefault("SEGASSESS_CHECKPOINTS", str(configs.parent / "checkpoints"))
     return configs
 
 

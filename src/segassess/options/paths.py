@@ -19,6 +19,6 @@ class PathOptions:
     segmenters: str = option("Networks of segmenters, by data set and segmenter.", "${paths.output_root}/segmenters", path=True)
     checkpoint: str = option(
         "The assessor that evaluate.py and predict.py use unless told otherwise.",
-        "${paths.root}/checkpoints/twin_lite0.safetensors",
+        "${oc.env:SEGASSESS_CHECKPOINTS,${paths.root}/checkpoints}/twin_lite0.safetensors",
         path=True,
     )
