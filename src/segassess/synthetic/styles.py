@@ -39,22 +39,22 @@ class Style:
     """How a kind of landscape is laid out; lengths in metres, probabilities and shares in [0, 1]."""
 
     kind: str
-    block: tuple[float, float]
-    parcel: tuple[float, float]
-    road_widths: tuple[float, ...]
-    verge: float
-    paved_levels: int
-    bending: float
-    uses: dict[str, float]
-    setback: tuple[float, float]
-    roofs: dict[str, float]
-    pitched: float
-    storeys: tuple[int, int]
-    turn: float
-    trees: float
-    fenced: float
-    greenness: float
-    water: float
+    block: tuple[float, float]  # (smallest, largest) length between roads
+    parcel: tuple[float, float]  # (smallest, largest) length within a block
+    road_widths: tuple[float, ...]  # by level of the street grid, main road first
+    verge: float  # sidewalk or shoulder beside a road
+    paved_levels: int  # roads of a level below this are asphalt, the others dirt
+    bending: float  # largest slope of a bent road to its axis
+    uses: dict[str, float]  # share of parcels: house, hall, field, meadow, wood, yard, parking
+    setback: tuple[float, float]  # (smallest, largest) distance of a building from its parcel's border
+    roofs: dict[str, float]  # weight of each material of `ROOF_COLOURS`
+    pitched: float  # probability, where the material allows both
+    storeys: tuple[int, int]  # (fewest, most)
+    turn: float  # standard deviation of a building's rotation against the street, radians
+    trees: float  # per 100 square metres of open parcel
+    fenced: float  # probability that a parcel is fenced or hedged
+    greenness: float  # share of grass against soil on open land
+    water: float  # probability of a river or pond
 
 
 STYLES: tuple[tuple[float, Style], ...] = (

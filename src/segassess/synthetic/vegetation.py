@@ -59,7 +59,7 @@ def _palm(rng: np.random.Generator) -> FloatMap:
 
 
 def plant(canvas: Canvas, x: float, y: float, radius: float, height: float, colour: Colour, *, palm: bool = False) -> None:
-    """Put a crown of `radius` and `height` at ground point (x, y), all in metres; of overlapping crowns the higher one shows."""
+    """Put a crown of `radius` and `height` at (x, y), all in metres; of overlapping crowns the higher one shows."""
     rng = canvas.rng
     patches = crown_patches()[int(palm)]
     patch = patches[int(rng.integers(len(patches)))]
