@@ -127,7 +127,7 @@ def test_a_resumed_run_continues_exactly(tiny_folder, tmp_path):
 def test_weights_that_learned_from_a_held_out_source_are_no_start(start, trained, tiny_folder, tmp_path):
     data = "dataset=folder", f"dataset.root={tiny_folder}", *QUICK, "held_out=[beta]", f"hydra.run.dir={tmp_path}"
     error = error_of(run_script("train", *data, start.format(trained), code=2))
-    assert "has learned from masks of beta, which is in held_out" in error
+    assert "beta" in error and "held_out" in error
 
 
 def test_nothing_to_resume(tmp_path):
