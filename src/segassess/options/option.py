@@ -113,8 +113,9 @@ class Option:
 
 
 def option(help: str, default: Any = MISSING, **limits: Any) -> Any:
-    """A field of a dataclass of options, with `Limits`; users must set a REQUIRED one, files of a config group a missing
-    default.
+    """A field of a dataclass of options; `limits` are those of `Limits`.
+
+    The default is REQUIRED if users must set it, and left out if each file of a config group does.
     """
     about = {"help": help, "limits": Limits(**limits)}
     if isinstance(default, dict):
