@@ -66,7 +66,7 @@ def crossfit(config: DictConfig) -> float:
     train, valid = tileset.learning_tiles("train"), tileset.learning_tiles("valid")
     splits = build.as_list(config.splits)
     for split in splits:
-        tileset.tiles(split)  # says what is missing before networks are trained
+        tileset.tiles(split)  # fails for a missing split before the training
     folds = divide(train, config.folds, config.seed)
     parts = {FULL: train}
     for fold, left_out in enumerate(folds):

@@ -33,7 +33,7 @@ class Settings:
             raise ConfigError(fault)
 
     def fault(self) -> str | None:
-        """What is wrong with values that are allowed one by one, in one sentence."""
+        """One sentence on values that are allowed one by one but not together, or None."""
         return None
 
 

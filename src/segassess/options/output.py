@@ -1,4 +1,4 @@
-"""What is written of a judged mask, and how finely."""
+"""Which results of a judged mask are written, and how finely."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +9,7 @@ from segassess.options.option import option
 
 @dataclass(frozen=True)
 class OutputSettings(Settings):
-    """What is written of a judged mask, and how finely."""
+    """Which results of a judged mask are written, and how finely."""
 
     KEY: ClassVar = "output"
 

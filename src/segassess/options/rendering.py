@@ -9,7 +9,7 @@ from segassess.options.option import option
 
 @dataclass(frozen=True)
 class Rendering(Settings):
-    """How the values of an image become RGB in [0, 1]; what is None is found out from the file."""
+    """How the values of an image become RGB in [0, 1]; None is detected from the file."""
 
     KEY: ClassVar = "rendering"
 

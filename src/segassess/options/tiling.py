@@ -9,7 +9,7 @@ from segassess.options.option import option
 
 @dataclass(frozen=True)
 class TilingOptions(Settings):
-    """Size and overlap of windows; `segassess.predict.tiling.Tiling` is what is made of them."""
+    """Size and overlap of windows; `segassess.predict.tiling.Tiling` is made from them."""
 
     KEY: ClassVar = "tiling"
 

@@ -24,10 +24,9 @@ OBJECTS = ("building", "road", "water")
 class Canvas:
     """Buffers (H, W) of one scene in canvas pixels, `per_metre` of them to a metre; planes of colour come first, for speed.
 
-    `albedo` is RGB reflectance in [0, 1], `slope` (2, H, W) the height gained per metre along x and y. `height` and `crown`,
-    the
-    surface of the vegetation (0 where there is none), are metres above the ground. No building may stand where `taken`; nothing
-    grows where `sealed`. `grain` and `mottle` are fine and metre-sized noise of unit variance that all painters share.
+    `albedo` is RGB reflectance in [0, 1], `slope` (2, H, W) the height gained per metre along x and y. `height` and `crown`
+    (the surface of the vegetation, 0 where there is none) are metres above the ground. No building may stand where `taken`;
+    nothing grows where `sealed`. `grain` and `mottle` are fine and metre-sized noise of unit variance that all painters share.
     """
 
     albedo: NDArray[np.float32]

@@ -108,9 +108,8 @@ def divide(
 ) -> tuple[list[Parcel], list[Strip]]:
     """Cut land recursively across its longer side, with a road along each cut; returns the pieces, and the roads by level.
 
-    Pieces longer than `largest` are always cut, and none gets shorter than `smallest`. `widths` are those of roads by level
-    (the
-    last one also for deeper levels), `verge` the land kept free on both sides. All are in metres.
+    Pieces longer than `largest` are always cut, and none gets shorter than `smallest`. `widths` are those of roads by
+    level (the last one also for deeper levels), `verge` the land kept free on both sides. All are in metres.
     """
     pieces: list[Parcel] = []
     strips: list[Strip] = []
