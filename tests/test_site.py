@@ -125,7 +125,7 @@ def view(browser):
     assert problems == []
 
 
-@pytest.mark.parametrize("page", ["index", "how-to/check-a-layer", "method", "results", "command-lines", "package/assessor"])
+@pytest.mark.parametrize("page", ["index", "how-to/check-a-layer", "method", "results", "command-lines", "package/models"])
 def test_a_phone_does_not_scroll_sideways(view, site, page):
     view.goto((site / f"{page}.html").as_uri())
     assert view.evaluate("document.documentElement.scrollWidth") == 390

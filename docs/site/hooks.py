@@ -15,7 +15,12 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "segassess"
 # File in the repository: page of the site.
-ELSEWHERE = {"checkpoints/README.md": "model-card.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+ELSEWHERE = {
+    "checkpoints/README.md": "model-card.md",
+    "checkpoints/compact/README.md": "model-card-compact.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+}
 # What is no page of its own on the site.
 INSTEAD = {"README.md": "index.md", "docs/decisions/": "decisions/0001-options-are-dataclasses.md"}
 LINK = re.compile(r"(\]\()([^)#\s]+)")

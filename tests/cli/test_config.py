@@ -228,7 +228,7 @@ def test_help_and_config_answer_at_once(monkeypatch):
             result = run_script(script, *option)
             assert light(result)
             assert "checkpoint" in result.stdout
-    assert "conf/" in run_script("train", "--help").stdout
+    assert "configuration.md" in run_script("train", "--help").stdout
 
 
 @pytest.mark.parametrize(

@@ -51,4 +51,4 @@ def test_a_layer_is_damaged_and_judged(checkpoint, tmp_path):
     result = run_script(
         "evaluate", *arguments, "damage.removed=30", "damage.invented=0", f"output_dir={tmp_path}/less", "panel=false"
     )
-    assert "gets less: 2 removed (of 30 wanted), 10 shifted (of 200 wanted), 0 invented (of 0 wanted)." in result.stdout
+    assert "2 removed (of 30 wanted), 10 shifted (of 200 wanted), 0 invented (of 0 wanted)." in result.stdout

@@ -134,7 +134,7 @@ def test_runs_are_named_after_their_folders_and_those_of_a_sweep_are_a_group(in_
 
 
 def test_one_identity_for_a_whole_sweep_is_refused(in_a_sweep, monkeypatch):
-    with pytest.raises(ConfigError, match=r"'abc' and would make a sweep one run"):
+    with pytest.raises(ConfigError, match=r"logger.wandb.id .*'abc'"):
         build_training.loggers(node(id="abc"))
     monkeypatch.setenv("WANDB_RUN_ID", "xyz")
     with pytest.raises(ConfigError, match="'xyz'"):

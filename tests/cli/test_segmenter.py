@@ -62,7 +62,7 @@ def test_networks_of_another_data_set_with_the_same_names_are_refused(root, tmp_
     for name in ("train_0.png", "train_1.png"):
         shutil.copyfile(root / "data" / "train" / "image" / "train_2.png", tmp_path / "data" / "train" / "image" / name)
     error = error_of(run_script("train", *command(root, "crossfit"), f"dataset.root={tmp_path / 'data'}", code=2))
-    assert "full.safetensors was trained on other data" in error and "dataset.name=" in error
+    assert "full.safetensors was trained on other data" in error and "dataset.name" in error
 
 
 @pytest.mark.slow
@@ -137,4 +137,4 @@ def test_a_training_goes_on_with_the_tiles_it_began_with(root, tmp_path):
     run_script("train", *arguments, "trainer.max_epochs=2", f"resume={run}/full")
     assert len(read_description(tmp_path / "networks" / "full.safetensors").trained_on) == 8
     error = error_of(run_script("train", *arguments, f"resume={run}/fold0", code=2))
-    assert "has learned from other tiles" in error
+    assert "fold0" in error and "resume" in error

@@ -82,7 +82,7 @@ def test_evaluation_without_a_train_split_leaves_out_what_must_learn(checkpoint,
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["source=gamma"], "source 'gamma'; there are alpha"),
+        (["source=gamma"], "alpha"),
         (["split=nowhere"], "No images found"),
         (["decoding=loose"], "loose"),
         (["baselines=[oracle]"], "oracle"),
@@ -132,7 +132,7 @@ def test_a_resumed_run_continues_exactly(own, tiny_folder, tmp_path):
 def test_weights_that_learned_from_a_held_out_source_are_no_start(start, trained, tiny_folder, tmp_path):
     data = "dataset=folder", f"dataset.root={tiny_folder}", *QUICK, "held_out=[beta]", f"hydra.run.dir={tmp_path}"
     error = error_of(run_script("train", *data, start.format(trained), code=2))
-    assert "has learned from masks of beta, which is in held_out" in error
+    assert "beta" in error and "held_out" in error
 
 
 def test_nothing_to_resume(tmp_path):

@@ -65,7 +65,8 @@ def test_what_is_missing_is_one_sentence(arguments, words, monkeypatch):
 
 
 def test_a_wrong_request_is_exit_code_2(run_prepare):
-    assert "choose one of baqs, crowdai" in error_of(run_prepare("dataset=iria", "download=x", code=2))
+    error = error_of(run_prepare("dataset=iria", "download=x", code=2))
+    assert "iria" in error and "inria" in error
 
 
 def test_a_finished_preparation_is_not_done_again(monkeypatch, tmp_path, caplog, capsys):

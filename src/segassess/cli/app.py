@@ -1,6 +1,6 @@
-"""From a command line to a pipeline: Hydra composes, keys are checked, errors become one line and an exit code.
+"""From a command line to a task: Hydra composes, keys are checked, and an error becomes one line and an exit code.
 
-Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
+Imports nothing heavy, so that `--help` and `--cfg job` answer at once.
 """
 
 import logging
@@ -29,16 +29,9 @@ from segassess.interrupts import noting_interrupts
 
 
 def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run `python <task>.py`; never returns.
+    """Run `segassess.cli.<task>.run` on `conf/<task>.yaml` (`conf/<task>_NAME.yaml` for `task=NAME`); never returns.
 
-    Args:
-        task: "train", "evaluate", "predict", "export" or "prepare": name of the config `conf/<task>.yaml` and of the pipeline
-            `segassess.cli.<task>.run(config)`; `task=NAME` on the command line takes `conf/<task>_NAME.yaml` instead.
-        script: path of the script, or of a module of the package.
-        arguments: for Hydra; None takes those of the command line.
-
-    Exit codes: 0 done; 1 some inputs failed and the others are done; 2 the request itself is wrong; 130 interrupted; 141 nobody
-    reads what it prints.
+    Exit codes: 0 done, 1 some inputs failed, 2 wrong request, 130 interrupted, 141 nobody reads the output.
     """
     typed = sys.argv
     given = typed[1:] if arguments is None else arguments
@@ -46,15 +39,15 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
     sys.argv = [typed[0], *(given if sweeps else map(_several_masks, given))]
     configs = find_configs(script)
     name = config_name(task, configs, sys.argv[1:])
-    # Lets Hydra raise its errors instead of printing them and exiting with 1, so that one place decides.
+    # Makes Hydra raise its errors instead of printing them and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
     @hydra.main(version_base="1.3", config_path=str(configs), config_name=name)
     def main(config: DictConfig) -> float | None:
-        # GDAL's own words about bad files; ours follow.
+        # GDAL reports bad files too; our message follows.
         logging.getLogger("rasterio").setLevel(logging.CRITICAL)
         logging.getLogger("pyogrio").setLevel(logging.WARNING)
-        # Lightning starts further processes of a run with the command line as it was typed.
+        # Lightning starts more processes with the original command line.
         sys.argv = typed
         try:
             try:
@@ -65,7 +58,7 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
             run: Callable[[DictConfig], float | None] = import_module(f"segassess.cli.{task}").run
             return run(config)
         except (SegAssessError, OmegaConfBaseException) as error:
-            # What a sweep does with a failed run: see `segassess.experiments.sweep`.
+            # `segassess.experiments.sweep` handles failed runs.
             if config.traceback or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             stop(error)
@@ -74,7 +67,7 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
         with noting_interrupts():
             main()
     except BrokenPipeError:
-        # What could not be written is lost already, and something has to be written to find out.
+        # Only another write shows whether the reader is gone.
         if not _nobody_reads("\n"):
             raise
         sys.exit(EXIT_UNREAD)
@@ -87,7 +80,7 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
         _end_sweep_early(interrupted=True)
         sys.exit(EXIT_INTERRUPTED)
     except SomeInputsFailed as error:
-        # Of a search without a result.
+        # A search without a result.
         _end_sweep_early(interrupted=False)
         stop(error)
     finally:
@@ -108,7 +101,7 @@ def _explained(error: Exception, name: str, configs: Path) -> Exception:
 
 
 def _nobody_reads(rest: str = "") -> bool:
-    """Print the rest; whether its reader has gone, as `| head` does. What comes later is then thrown away without complaint."""
+    """Print `rest`; if the reader has gone, as with `| head`, return True and silence all later output."""
     try:
         print(rest, end="", flush=True)
     except BrokenPipeError:
@@ -124,10 +117,7 @@ def _end_sweep_early(*, interrupted: bool) -> None:
 
 
 def config_name(script: str, configs: Path, arguments: Sequence[str]) -> str:
-    """`<script>`, or `<script>_<task>` where the arguments say `task=` and there is such a config.
-
-    Tasks differ in the groups that they have, and Hydra lets no key choose groups.
-    """
+    """`<script>`, or `<script>_<task>` if `task=` names such a config, because no key can choose groups in Hydra."""
     tasks = {"assessor": script}
     tasks |= {path.stem.removeprefix(f"{script}_"): path.stem for path in sorted(configs.glob(f"{script}_*.yaml"))}
     wanted = [argument.removeprefix("task=") for argument in arguments if argument.startswith("task=")]
@@ -137,17 +127,13 @@ def config_name(script: str, configs: Path, arguments: Sequence[str]) -> str:
 
 
 def _several_masks(argument: str) -> str:
-    """`mask=a,b` as the list that it means; Hydra would take it for a sweep."""
+    """`mask=a,b` as a list, which Hydra would take for a sweep."""
     key, _, value = argument.partition("=")
     return f"mask=[{value}]" if key == "mask" and "," in value and value[0] not in "[\"'" else argument
 
 
 def find_configs(script: str) -> Path:
-    """The folder of the configs; the project's folder, which paths start from, becomes SEGASSESS_ROOT unless that is set.
-
-    Args:
-        script: path of a script, or of a module of the package.
-    """
+    """Folder of the configs for a script or a module of the package; sets SEGASSESS_ROOT, where paths start, if it is unset."""
     root, configs = _places(Path(script).resolve().parent)
     os.environ.setdefault("SEGASSESS_ROOT", str(root))
     # Bundled weights lie beside the configs, in a clone and in a wheel.
@@ -156,12 +142,7 @@ def find_configs(script: str) -> Path:
 
 
 def _places(folder: Path) -> tuple[Path, Path]:
-    """The project's folder and that of its configs.
-
-    Args:
-        folder: of the script. In a clone `conf/` lies beside it or, for a module of the package, beside `src/`; in a wheel
-            the package has a copy, and paths start from the working folder.
-    """
+    """Root and configs: in a clone `conf/` beside the script or `src/`, in a wheel the working folder and the package's copy."""
     while (folder.parent / "__init__.py").is_file():
         folder = folder.parent
     if (folder / "__init__.py").is_file():

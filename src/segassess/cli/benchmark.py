@@ -1,7 +1,6 @@
-"""`evaluate.py experiment=benchmark`: the assessor and every baseline on the same tiles and masks, over several seeds.
+"""`evaluate.py experiment=benchmark`: the assessor and every baseline on the same masks, over several seeds.
 
-What must be trained is trained by `train.py` in processes of its own, each into a folder that is kept: the same command again
-takes what is complete, and goes on where it was interrupted.
+`train.py` trains each method in a process and a folder of its own; a repeated command resumes and keeps complete trainings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,16 +22,16 @@ from segassess.metrics.evaluation import MaskRow
 from segassess.models.assessor.trained_assessor import load_assessor
 from segassess.version import __version__
 
-# Between the name of a method and the seed of a training.
+# Separates the name of a method from the seed.
 RUN_OF = "#"
-# Keys of this command's overrides that its trainings take over.
+# Overrides that the trainings inherit.
 SHARED_KEYS = ("dataset", "paths", "held_out", "trainer")
 
 
 def run(config: DictConfig) -> float:
-    """Train or load, evaluate, write tables, plots and panels; returns the FP/FN mIoU of the main method on the first part."""
+    """Write tables, plots and panels; returns the FP/FN mIoU of the main method on the first part."""
     settings = build.plain(config.benchmark)
-    # As everywhere, null drops an entry, for instance one that a file of one's own has from the benchmark that it starts from.
+    # As everywhere, null drops an entry, for example one inherited from another benchmark.
     for key in ("trained", "stored", "parts"):
         settings[key] = {name: value for name, value in settings[key].items() if value is not None}
     parts = [
@@ -68,7 +67,7 @@ def run(config: DictConfig) -> float:
 
 
 def _judge(evaluator: Evaluator, methods: Mapping[str, Candidate], parts: Sequence[Part]) -> dict[str, list[MaskRow]]:
-    """A row per mask of the parts by method; of each split only the sources that some part reports."""
+    """Rows of the masks by method; of each split only the sources that a part reports."""
     sources: dict[str, list[str]] = {}
     for part in parts:
         for split in part.splits:
@@ -85,11 +84,7 @@ def _judge(evaluator: Evaluator, methods: Mapping[str, Candidate], parts: Sequen
 
 
 def _candidates(settings: Mapping[str, Any], data: AssessmentData, parts: Sequence[Part]) -> dict[str, Candidate]:
-    """Assessors by method, those of several trainings as `<method>#<seed>`.
-
-    Raises:
-        RequestError: if a training fails, or something has been learned from that is to be reported as unseen.
-    """
+    """Assessors by method, trained ones as `<method>#<seed>`; refuses any that learned from an unseen part."""
     trainings = _trainings(settings)
     trained = zip(trainings, train_all(trainings, settings["jobs"]), strict=True)
     loaded = {f"{training.method}{RUN_OF}{training.seed}": assessor for training, assessor in trained}

@@ -1,4 +1,4 @@
-"""From config nodes to objects: the only module that calls Hydra's `instantiate`."""
+"""From config nodes to objects; the only module that calls Hydra's `instantiate`."""
 
 import inspect
 import logging
@@ -26,22 +26,18 @@ log = logging.getLogger(__name__)
 
 
 def plain(node: Any) -> Any:
-    """A config node as plain dictionaries, lists and primitives, interpolations resolved."""
+    """A node as plain dictionaries, lists and primitives, interpolations resolved."""
     return OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig | ListConfig) else node
 
 
 def as_list(value: Any) -> list[str]:
-    """One name or a list of names."""
+    """A name, a list of names or None as a list."""
     items = plain(value)
     return [] if items is None else [items] if isinstance(items, str) else [str(item) for item in items]
 
 
 def make(node: Any, key: str, **options: Any) -> Any:
-    """Instantiate the node at `key`.
-
-    Raises:
-        ConfigError: if it cannot be made; names the key.
-    """
+    """Instantiate the node at `key`; a failure is a ConfigError that names the key."""
     try:
         return instantiate(node, **options)
     except InstantiationException as error:
@@ -49,7 +45,7 @@ def make(node: Any, key: str, **options: Any) -> Any:
         raise ConfigError(f"{key} cannot be set up: {str(cause).splitlines()[0].rstrip('.')}.") from error
 
 
-# Keys of a `dataset` node that say something of the data, and need not be options of its class.
+# Keys that describe the data, and need not be options of its class.
 ABOUT_DATASET = ("name", "made", "held_out", "object", "url", "licence", "recipe", "prepare")
 
 
@@ -60,7 +56,7 @@ def tileset(node: DictConfig) -> "TileSet":
 
 
 def _tileset_options(value: Any) -> Any:
-    """A `dataset` node, or one within it, without what only describes the data."""
+    """The node, and nodes within it, without keys that only describe the data."""
     if not isinstance(value, dict):
         return value
     options = {key: _tileset_options(child) for key, child in value.items()}
@@ -69,12 +65,12 @@ def _tileset_options(value: Any) -> Any:
     try:
         taken = inspect.signature(get_class(options["_target_"])).parameters
     except (ImportError, ValueError) as error:
-        raise ConfigError(f"dataset._target_ must be a class of data sets, not {options['_target_']!r}.") from error
+        raise ConfigError(f"dataset._target_ must be the class of a data set, not {options['_target_']!r}.") from error
     return {key: child for key, child in options.items() if key in taken or key not in ABOUT_DATASET}
 
 
 def architecture(config: DictConfig) -> tuple[dict[str, Any] | None, dict[str, Any] | None, Path | None]:
-    """Specifications of assessor and encoder (None where not given), and the encoder's starting weights."""
+    """Specifications of assessor and encoder (None if not given), and the encoder's starting weights."""
     assessor = plain(config.get("assessor"))
     encoder = plain(config.get("encoder"))
     weights = encoder.pop("weights", None) if encoder else None
@@ -82,7 +78,7 @@ def architecture(config: DictConfig) -> tuple[dict[str, Any] | None, dict[str, A
 
 
 def new_assessor(assessor: Mapping[str, Any], encoder: Mapping[str, Any], weights: Path | None) -> Assessor:
-    """An assessor to be trained, started from public weights where given."""
+    """An untrained assessor, with public weights if given."""
     model = build_assessor(assessor, encoder)
     if weights is not None:
         report = load_checkpoint(model, weights)
@@ -91,7 +87,7 @@ def new_assessor(assessor: Mapping[str, Any], encoder: Mapping[str, Any], weight
 
 
 def stored_assessor(config: DictConfig) -> LoadedAssessor:
-    """The assessor that the keys checkpoint, assessor, encoder and decoding name; an exported graph runs in onnxruntime."""
+    """The assessor of `checkpoint`; an exported graph runs in onnxruntime."""
     assessor, encoder, _ = architecture(config)
     loaded = load_any(config.checkpoint, assessor=assessor, encoder=encoder, decoding=config.decoding)
     log.info(
@@ -105,16 +101,12 @@ def stored_assessor(config: DictConfig) -> LoadedAssessor:
 
 
 def device(trainer: DictConfig, *, first: bool = False) -> torch.device:
-    """The one device that a `trainer` node names, for work outside of Lightning.
-
-    Args:
-        trainer: the node.
-        first: take the first one where it names several.
+    """The one device of a `trainer` node, for work outside Lightning; `first` takes the first of several instead of refusing.
 
     Raises:
         ConfigError: if it names several.
-        RequestError: if it is not there.
+        RequestError: if it is missing.
     """
     if not first and trainer.devices not in (1, "auto", "1"):
-        raise ConfigError(f"This runs on one device; trainer.devices must be 1, not {trainer.devices}.")
+        raise ConfigError(f"trainer.devices must be 1, not {trainer.devices}, because this task runs on one device.")
     return torch_device(str(trainer.accelerator))

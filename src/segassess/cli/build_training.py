@@ -1,4 +1,4 @@
-"""From config nodes to what trains and evaluates with Lightning; `build` makes what judging needs, and imports less."""
+"""From config nodes to all that trains and evaluates with Lightning; `build`, which only judging needs, imports less."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ Weights = TypeVar("Weights", LossWeights, SegmentationLoss)
 
 
 def data(config: DictConfig, *, sampling: SamplingSettings | None = None, num_workers: int = 0, **options: Any) -> AssessmentData:
-    """The data module of a config with the keys dataset, held_out and seed."""
+    """The data module of the keys dataset, held_out and seed."""
     return AssessmentData(
         tileset(config.dataset),
         made=as_list(config.dataset.made),
@@ -81,15 +81,15 @@ def optimizer(node: DictConfig) -> tuple[OptimizerFactory, Schedule]:
 
 
 def callbacks(node: DictConfig | None) -> list[L.Callback]:
-    """Callbacks of a dictionary of nodes; null entries are dropped."""
+    """Callbacks by name; null entries are dropped."""
     return [make(child, f"callbacks.{name!s}") for name, child in (node or {}).items() if child is not None]
 
 
 def loggers(node: DictConfig | None) -> list[Logger]:
-    """Loggers of a dictionary of nodes; null entries are dropped.
+    """Loggers by name; null entries are dropped.
 
     Raises:
-        ConfigError: if a logger needs a package that is not installed, or all runs of a sweep would be one.
+        ConfigError: if a package is missing, or all runs of a sweep would be one.
     """
     made = []
     for name, child in (node or {}).items():
@@ -105,17 +105,13 @@ def loggers(node: DictConfig | None) -> list[Logger]:
 
 
 def _name_and_group(node: DictConfig) -> dict[str, str]:
-    """What a W&B run is called where its node leaves it open: by the end of its folder; runs of a sweep are a group.
-
-    Raises:
-        ConfigError: in a sweep, if one run is named for all.
-    """
+    """Default name of a W&B run, from its folder, and group of a sweep's runs; refuses one identity for a whole sweep."""
     if "group" not in node:
         return {}
     hydra = HydraConfig.get()
     sweeps = hydra.mode == RunMode.MULTIRUN
     if sweeps and (identity := node.get("id") or os.environ.get("WANDB_RUN_ID")):
-        raise ConfigError(f"logger.wandb.id or WANDB_RUN_ID is {identity!r} and would make a sweep one run of W&B; unset it.")
+        raise ConfigError(f"logger.wandb.id or WANDB_RUN_ID is {identity!r}, which would merge a sweep into one run; unset it.")
     chosen = {"name": _end(node.save_dir)} if node.name is None else {}
     return chosen | ({"group": _end(hydra.sweep.dir)} if sweeps and node.group is None else {})
 
@@ -125,10 +121,7 @@ def _end(folder: str) -> str:
 
 
 def trainer(node: DictConfig, *, callbacks: list[L.Callback], **options: Any) -> L.Trainer:
-    """Lightning's trainer; a progress bar among the callbacks gives way to `trainer.enable_progress_bar=false`.
-
-    Checkpoints are written if a callback says so; left alone, Lightning would add one of its own.
-    """
+    """Lightning's trainer; `enable_progress_bar=false` drops a progress bar, and only a callback writes checkpoints."""
     _quieten_lightning()
     options.setdefault("enable_checkpointing", any(isinstance(callback, Checkpoint) for callback in callbacks))
     if not node.enable_progress_bar:
@@ -138,11 +131,7 @@ def trainer(node: DictConfig, *, callbacks: list[L.Callback], **options: Any) ->
 
 
 def evaluator(config: DictConfig, data: AssessmentData) -> Evaluator:
-    """What evaluates methods on a data module, from a config with the keys protocol, trainer, networks and sam.
-
-    Raises:
-        ConfigError: if there is no such protocol.
-    """
+    """The evaluator of the keys protocol, trainer, networks and sam."""
 
     def test(module: EvaluationModule) -> None:
         tester = trainer(config.trainer, logger=False, enable_checkpointing=False, callbacks=[])
@@ -177,10 +166,7 @@ def interruptible(trainer: L.Trainer) -> Iterator[None]:
 
 @contextmanager
 def closing_loggers() -> Iterator[None]:
-    """End what loggers began within the block, as failed if the block fails.
-
-    Otherwise W&B would write the next training of this process (of a sweep, of another fold) into the same run.
-    """
+    """Finish W&B's run after the block, as failed if it fails; else the next training of this process would write into it."""
     code = 1
     try:
         yield
@@ -191,7 +177,7 @@ def closing_loggers() -> Iterator[None]:
 
 
 def _quieten_lightning() -> None:
-    """Leave out advertisements, hints about what is so on purpose, and deprecations inside Lightning."""
+    """Hide advertisements, hints about deliberate choices, and deprecations inside Lightning."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (".*does not have many workers.*", "Experiment logs directory .* exists", ".*isinstance.treespec, LeafSpec.*"):

@@ -1,4 +1,4 @@
-"""Gives Hydra the defaults in `options/`, checks composed configs by them, and says which choices go together."""
+"""Gives Hydra the defaults in `options/`, checks composed configs, and says which choices go together."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,52 +18,43 @@ from segassess.options.checking import faults
 from segassess.options.option import defaults
 from segassess.options.scripts import GROUPS, SCRIPTS
 
-# Groups whose files override other groups' keys.
+# Their files override keys of other groups.
 OVERRIDING_GROUPS = ("experiment", "debug", "hparams_search")
 
-# As plain values: of typed ones OmegaConf would make what it can (of 2 `true`), and refuse the rest in several lines.
+# Plain values, because OmegaConf would convert typed ones (2 to true) and refuse the rest in several lines.
 for _name, _schema in (SCRIPTS | GROUPS).items():
     if _name not in SCRIPTS or _schema is SCRIPTS[_name]:
         ConfigStore.instance().store(name=f"options_{_name}", node=defaults(_schema))
 
 
 def check_config(name: str, config: DictConfig) -> None:
-    """Check every key and value of a composed config.
-
-    Args:
-        name: of the script's file in `conf/`, without suffix.
-        config: without Hydra's own part.
+    """Check every key and value of the config of `conf/<name>.yaml`, without Hydra's own part.
 
     Raises:
-        ConfigError: for the first thing that is wrong; names the key.
+        ConfigError: for the first fault; names the key.
         OmegaConfBaseException: if an interpolation leads nowhere.
     """
     if missing := sorted(OmegaConf.missing_keys(config)):
-        raise ConfigError(f"{missing[0]} is not set; give {missing[0]}=VALUE (docs/configuration.md says what it means).")
+        raise ConfigError(f"{missing[0]} is not set; give {missing[0]}=VALUE (see docs/configuration.md).")
     values: Any = OmegaConf.to_container(config, resolve=True)
     found = list(faults(values, SCRIPTS[name]))
     if found:
-        # Of a key and one that takes its value from there, the former is to be mended.
+        # Name the key that is wrong, not one that takes its value from it.
         origins = [sentence for key, sentence in found if not _taken_over(config, key)]
         raise ConfigError((origins or [sentence for _, sentence in found])[0])
 
 
 def _taken_over(config: DictConfig, key: str) -> bool:
-    """Whether a key has its value from another one."""
+    """Whether a key takes its value from another one."""
     above, _, name = key.rpartition(".")
     node = OmegaConf.select(config, above) if above else config
     return isinstance(node, DictConfig) and name in node and OmegaConf.is_interpolation(node, name)
 
 
 def clash(name: str, overrides: Sequence[str], loader: ConfigLoader) -> str | None:
-    """Which choices of a command line that is refused do not go together, in one sentence; None if it is wrong otherwise.
+    """Name the choices of a refused command line that do not go together; None if that is not the reason.
 
-    Every choice of an experiment is tried; this takes a second or two.
-
-    Args:
-        name: of the script's file in `conf/`.
-        overrides: `key=value`, of one run.
-        loader: of the configs.
+    Tries every choice of an experiment, which takes a second or two.
     """
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     chosen = {each.key_or_group: each for each in parsed if isinstance(each.value(), str) and _is_group(each, loader)}
@@ -89,7 +80,7 @@ def clash(name: str, overrides: Sequence[str], loader: ConfigLoader) -> str | No
 
 
 def command(name: str) -> str:
-    """How the command line of a script's file begins."""
+    """The beginning of a script's command line."""
     script, _, task = name.partition("_")
     return f"{script}.py task={task}" if task else f"{script}.py"
 
@@ -99,7 +90,7 @@ def _is_group(override: Override, loader: ConfigLoader) -> bool:
 
 
 def _composes(name: str, overrides: Sequence[str], loader: ConfigLoader) -> bool:
-    """Whether overrides compose and are allowed, whatever must still be set."""
+    """Whether overrides compose and are allowed, ignoring keys that must still be set."""
     before = HydraConfig.instance().cfg
     try:
         config, _ = compose_run(name, overrides, loader)
@@ -114,7 +105,7 @@ def _composes(name: str, overrides: Sequence[str], loader: ConfigLoader) -> bool
 
 
 def compose_run(name: str, overrides: Sequence[str], loader: ConfigLoader) -> tuple[DictConfig, DictConfig]:
-    """Compose the config of one run as Hydra does before it starts it; gives it, and Hydra's own part."""
+    """Compose one run as Hydra does; returns its config and Hydra's own."""
     in_run = ("hydra.runtime.output_dir=outputs", "hydra.job.num=0")
     config = loader.load_configuration(name, [*overrides, *in_run], run_mode=RunMode.RUN)
     HydraConfig.instance().set_config(config)

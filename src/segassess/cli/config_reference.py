@@ -16,21 +16,17 @@ from segassess.options.scripts import SCRIPTS
 PAGE = Path("docs") / "configuration.md"
 _HEAD = """# Configuration
 
-Every group, option and key. `python -m segassess.cli.config_reference` writes this page from `src/segassess/options`, which says
-what each key means and may be, and from the files in `conf/`, which say what the options of a group choose.
+Every group, option and key. `python -m segassess.cli.config_reference` writes this page from `src/segassess/options`, which
+defines the meaning and range of each key, and from the files in `conf/`, which define the options of each group.
 
 Choose an option of a group with `group=option`, set a key with `key=value`. A value that is not allowed ends with exit code 2.
 `segassess validate SCRIPT key=value ...` checks a command line without doing its work ([command-lines.md](command-lines.md))."""
-# From this number of different values on, a table would not be readable.
+# With this many different values a table would be unreadable.
 _MANY = 4
 
 
 def reference(configs: Path) -> str:
-    """The page.
-
-    Args:
-        configs: folder of the configs.
-    """
+    """The page as Markdown."""
     parts, groups = [_HEAD, "## Scripts"], dict[str, Option]()
     for name, schema in SCRIPTS.items():
         options = options_of(schema)
@@ -54,7 +50,7 @@ def reference(configs: Path) -> str:
 
 
 def _description(file: Path) -> str:
-    """The comment that a file begins with, in one line."""
+    """The comment at the head of a file, in one line."""
     lines: list[str] = []
     for line in file.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
@@ -65,7 +61,6 @@ def _description(file: Path) -> str:
 
 
 def _values(node: Any, prefix: str) -> dict[str, Any]:
-    """What a file sets, by key."""
     found: dict[str, Any] = {}
     for key in node:
         if key != "defaults":
@@ -76,7 +71,7 @@ def _values(node: Any, prefix: str) -> dict[str, Any]:
 
 
 def _table(options: Mapping[str, Option], values: Mapping[str, Mapping[str, Any]]) -> str:
-    """Keys with default, what is allowed and what they mean; several groups of keys that share a key have one row."""
+    """Table of keys; equal keys of several groups share a row."""
     rows: dict[tuple[str, str, str], tuple[Option, list[str]]] = {}
     for key, each in _keys(options, ""):
         rows.setdefault((key, each.allowed, each.help), (each, []))
@@ -99,7 +94,7 @@ def _keys(options: Mapping[str, Option], prefix: str) -> Iterator[tuple[str, Opt
 
 
 def _default(key: str, each: Option, values: Mapping[str, Mapping[str, Any]]) -> str:
-    """What a key is unless it is set; where files of a group differ, the value of each."""
+    """The default, or the value of each file where files of a group differ."""
     by_value: dict[str, list[str]] = {}
     for option, found in values.items():
         for name in found:
@@ -118,7 +113,7 @@ def _default(key: str, each: Option, values: Mapping[str, Mapping[str, Any]]) ->
 
 
 def _same(name: str, key: str) -> bool:
-    """Whether a key of a file is one of a map whose names are free."""
+    """Whether `name` is a key of a map with free names, written as NAME in `key`."""
     parts, wanted = name.split("."), key.split(".")
     return "NAME" in wanted and len(parts) == len(wanted) and all(b in ("NAME", a) for a, b in zip(parts, wanted, strict=True))
 

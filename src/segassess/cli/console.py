@@ -9,7 +9,7 @@ from segassess.errors import ConfigError, SegAssessError
 from segassess.experiments.exits import stop
 from segassess.version import __version__
 
-# Composed by Hydra, as the scripts of the same name are; arguments are key=value.
+# Composed by Hydra, as the scripts of the same name.
 TASKS = {
     "predict": "judge masks",
     "evaluate": "compare assessors and baselines with the ground truth",
@@ -17,11 +17,11 @@ TASKS = {
     "export": "write an assessor as an ONNX graph, a folder for Hugging Face or a STAC item",
     "prepare": "turn the official download of a published data set into tiles",
 }
-# Each with a module that has `main(arguments)`, whose documentation is the help.
+# Each has a module with `main(arguments)`; its docstring is the help.
 TOOLS = {
     "validate": "check a command line without doing its work",
     "queue": "make a queue of the worst tiles for a labelling tool",
-    "join": "join the results of a sweep again",
+    "join": "summarize and join the runs of a sweep again",
 }
 
 
@@ -48,7 +48,7 @@ def main() -> None:
             else:
                 tool.main(rest)
         else:
-            raise ConfigError(f"There is no command {command!r}; choose one of {', '.join(TASKS | TOOLS)}.")
+            raise ConfigError(f"{command!r} is not a command; choose one of {', '.join(TASKS | TOOLS)}.")
     except SegAssessError as error:
         stop(error)
 
@@ -56,4 +56,4 @@ def main() -> None:
 def _usage() -> str:
     lines = ["Usage: segassess COMMAND ...", "", "Commands:"]
     lines += [f"  {name:<10}{about}" for name, about in (TASKS | TOOLS).items()]
-    return "\n".join([*lines, "", "segassess COMMAND --help says what a command takes."])
+    return "\n".join([*lines, "", "Run segassess COMMAND --help for the arguments of a command."])

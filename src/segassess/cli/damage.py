@@ -36,9 +36,9 @@ DAMAGED, DAMAGE, RESULT = "damaged.gpkg", "damage.gpkg", "damage.json"
 
 
 def run(config: DictConfig) -> float:
-    """Damage, judge, compare; returns the mean recall of all kinds of damage."""
+    """Damage a layer, judge it and compare; returns the mean recall over all kinds of damage."""
     if not config.output_dir:
-        raise RequestError("output_dir is empty; give the folder that results go to.")
+        raise RequestError("output_dir is empty; give a folder for the results.")
     judge = SceneJudge.of(build.stored_assessor(config), build.device(config.trainer), **judge_settings(config))
     output, settings = Path(config.output_dir), build.plain(config.damage)
     with open_image(str(config.image), judge.rendering) as image:
@@ -59,7 +59,7 @@ def run(config: DictConfig) -> float:
     done = {kind: damaged.kinds.count(kind) for kind in KINDS}
     if done != counts:
         numbers = ", ".join(f"{count} {kind} (of {counts[kind]} wanted)" for kind, count in done.items())
-        log.info("The layer is too small or too dense for so much damage, and gets less: %s.", numbers)
+        log.info("The layer is too small or too dense for all the damage; it gets %s.", numbers)
     write_layer(output / DAMAGED, FindingsTable({}, damaged.polygons), grid.georeference)
     classes = {FP: damaged.false, FN: damaged.missing}
     pieces = np.concatenate(list(classes.values()))
@@ -88,7 +88,7 @@ def run(config: DictConfig) -> float:
 
 
 def _polygons(path: Path, grid: Grid, columns: tuple[str, str], where: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Polygons in pixel coordinates and their second column, in the order of the first."""
+    """Polygons in pixel coordinates and their second column, sorted by the first."""
     _, _, geometry, (rank, forms) = pyogrio.raw.read(path, columns=list(columns), where=where)
     order = np.argsort(rank)
     shapes, forms = shapely.from_wkb(geometry)[order], forms[order]
@@ -115,4 +115,4 @@ def _print(found: dict[str, dict[str, dict[str, float]]], right: dict[str, dict[
     console = Console(width=120)
     console.print(recall)
     console.print(precision)
-    print("* as many as there are pieces of damage. Errors that the layer had before count as wrong, though they may be real.")
+    print("* As many as there are pieces of damage. Errors already in the layer count as wrong, though they may be real.")

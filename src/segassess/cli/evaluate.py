@@ -1,4 +1,4 @@
-"""`evaluate.py`: an assessor and baselines against the truth, on the same tiles and the same masks."""
+"""`evaluate.py`: an assessor and baselines against the ground truth, on the same masks."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig) -> float:
-    """Do the task that the config names; returns the assessor's FP/FN mIoU over all sources, or the main number of the task."""
+    """Run the task; returns the assessor's FP/FN mIoU over all sources, or the task's main number."""
     name = "benchmark" if config.get("benchmark") is not None else config.task
     if name != "assessor":
         task: float = import_module(f"segassess.cli.{name}").run(config)
@@ -45,7 +45,7 @@ def run(config: DictConfig) -> float:
     method = loaded.description.assessor["name"]
     seen = {*loaded.description.training.get("trained_on", ()), *loaded.description.training.get("selected_on", ())}
     if known := [tile.name for tile in data.test_tiles() if tile.key in seen]:
-        log.warning("%d tiles took part in the training of %s, %s for instance.", len(known), config.checkpoint, known[0])
+        log.warning("%d tiles took part in the training of %s, for example %s.", len(known), config.checkpoint, known[0])
     evaluator = build_training.evaluator(config, data)
     evaluation = evaluator.evaluate({method: Candidate.of(loaded)}, build.as_list(config.baselines))
     about = {
@@ -63,21 +63,17 @@ def run(config: DictConfig) -> float:
 
 
 def _baseline_sources(data: AssessmentData, trained: Sequence[str]) -> list[str] | None:
-    """Sources for baselines to learn from: the assessor's own, if all of them are there; else None, all but the held-out ones."""
+    """The assessor's own sources if all are present, else None: all but the held-out ones."""
     try:
         available = set(available_sources(data.training_tiles(), data.made)) - set(data.held_out)
     except RequestError:
-        # Without a train split baselines that learn are left out, each with this reason.
+        # Without a train split, baselines that learn are left out for this reason.
         return None
     return list(trained) if trained and set(trained) <= available else None
 
 
 def _note_missing_sources(data: AssessmentData) -> None:
-    """Evaluate those of the wanted sources that exist, and write down the others as `missing.json` in the run's folder.
-
-    Raises:
-        RequestError: if there are no tiles, or none of the sources.
-    """
+    """Evaluate the wanted sources that exist, and list the others in the run's `missing.json`."""
     available = data.test_source_names()
     wanted = available if data.test_sources is None else list(data.test_sources)
     missing = [source for source in wanted if source not in available]
@@ -99,12 +95,7 @@ def report(
 ) -> None:
     """Print the table, and write files and figures into the run's folder (rank 0 only).
 
-    Args:
-        evaluation: what is reported; its first method is the one under evaluation.
-        about: what was evaluated, for `metrics.json`.
-        data: likewise.
-        trained: sources that the method has learned from.
-        board: where figures are shown; None shows them in the folder only.
+    `about` goes into `metrics.json`; sources not in `trained` count as unseen. Without a `board` figures are only files.
     """
     if torch.distributed.is_initialized() and torch.distributed.get_rank() != 0:
         return

@@ -1,4 +1,4 @@
-"""`export.py`: an assessor as an ONNX graph, a folder for Hugging Face and a STAC item, checked against torch."""
+"""`export.py`: an assessor as an ONNX graph, a Hugging Face folder and a STAC item."""
 
 import logging
 from pathlib import Path
@@ -32,10 +32,10 @@ FILES = {
 
 
 def run(config: DictConfig) -> None:
-    """Write the formats that the config names, compare the graph with torch, and print what was written.
+    """Write the wanted formats and compare the graph with torch.
 
     Raises:
-        RequestError: if a value is not allowed, a file is in the way, or the graph differs from torch by more than the tolerance.
+        RequestError: if a file exists already, or the graph differs from torch by more than the tolerance.
     """
     output, formats = Path(config.output_dir), build.as_list(config.formats)
     if not formats or set(formats) - set(FORMATS):
@@ -46,10 +46,10 @@ def run(config: DictConfig) -> None:
         raise ConfigError("check.tolerance must be above 0 and check.speed_repeats at least 0.")
     there = [output / name for each in formats for name in FILES[each] if (output / name).exists()]
     if there and not config.overwrite:
-        raise RequestError(f"{there[0]} is there already; set overwrite=true to replace it, or give another output_dir.")
+        raise RequestError(f"{there[0]} exists already; set overwrite=true to replace it, or give another output_dir.")
     loaded = build.stored_assessor(config)
     if isinstance(loaded.assessor, OnnxAssessor):
-        raise ConfigError(f"checkpoint={config.checkpoint} is an exported graph; give the checkpoint that it was made from.")
+        raise ConfigError(f"checkpoint={config.checkpoint} is an exported graph; give its original checkpoint.")
     checkpoint = Path(config.checkpoint)
     name = config.name or checkpoint.resolve().stem
     card = card_of(checkpoint, loaded, name, config.licence)
@@ -62,7 +62,7 @@ def run(config: DictConfig) -> None:
 
 
 def _write_onnx(config: DictConfig, loaded: LoadedAssessor, output: Path) -> int | None:
-    """Write and check the graph; gives the one size that it takes, or None."""
+    """Write and check the graph; returns its one size in pixels, or None for any."""
     path = output / GRAPH_FILE
     metadata = write_onnx(path, loaded, size=config.onnx.size, opset=config.onnx.opset)
     graph = OnnxGraph(path, threads=torch.get_num_threads())
@@ -72,14 +72,14 @@ def _write_onnx(config: DictConfig, loaded: LoadedAssessor, output: Path) -> int
     _print_agreement(found, timed)
     for each in found:
         if not (each.max_error <= config.check.tolerance and each.widest_gap <= config.check.tolerance):
-            # What is wrong is not left behind as if it were an export.
+            # Leave no wrong export behind.
             path.unlink()
             raise RequestError(
                 f"The graph differs from torch by {each.max_error:.2g} at {each.shape}, more than check.tolerance="
                 f"{config.check.tolerance:g}, and was removed; this assessor cannot be exported by this version of torch."
             )
     if metadata.size is not None:
-        log.info("The encoder %s gives a graph for %d px only.", loaded.description.encoder["name"], metadata.size)
+        log.info("The encoder %s fixes the size of the graph at %d px.", loaded.description.encoder["name"], metadata.size)
     return metadata.size
 
 

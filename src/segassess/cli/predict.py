@@ -1,4 +1,4 @@
-"""`predict.py`: judge masks of images, no truth needed."""
+"""`predict.py`: judge masks of images without ground truth."""
 
 import logging
 import platform
@@ -42,15 +42,9 @@ SHOWN = 15
 
 @dataclass
 class Outcome:
-    """What came of the pairs that a process judged.
+    """Results of one process: rows of scores and failures (also of pairs judged in part) by index of the pair.
 
-    Attributes:
-        overwrite: whether pairs that are complete from an earlier run are judged again.
-        traceback: whether tracebacks of failures are printed.
-        rows: scores by number of the pair.
-        failures: by number of the pair, why it failed, or what is wrong with it although it was judged.
-        earlier: number of pairs that were complete from an earlier run.
-        stopped: why the process could not go on, or None.
+    `earlier` counts pairs that were complete; `stopped` says why the process could not go on.
     """
 
     overwrite: bool = False
@@ -62,7 +56,7 @@ class Outcome:
 
     @classmethod
     def joined(cls, outcomes: Sequence["Outcome"]) -> "Outcome":
-        """Of several processes, in the order of the pairs."""
+        """Join the outcomes of several processes, in the order of the pairs."""
         rows = {index: rows for each in outcomes for index, rows in each.rows.items()}
         failures = {index: failure for each in outcomes for index, failure in each.failures.items()}
         stopped = next((each.stopped for each in outcomes if each.stopped is not None), None)
@@ -74,7 +68,7 @@ class Outcome:
         judged = None if self.overwrite else job.earlier_result()
         if judged is None:
             if not self.overwrite and (job.folder / RECORD).is_file():
-                log.warning("%s was judged before with other inputs or settings and is judged again.", job.pair.name)
+                log.warning("%s was judged with other inputs or settings before, and is judged again.", job.pair.name)
             judged = job.run(shown)
         else:
             job.remove_work()
@@ -84,13 +78,13 @@ class Outcome:
             self.failures[index] = FailedInput(job.pair.name, judged.trouble)
 
     def judge_part(self, job: PairJob, bands: range, shown: SceneProgress) -> None:
-        """Judge a part of a pair, unless that is complete."""
+        """Judge bands of a pair, unless it is complete."""
         if self.overwrite or job.earlier_result() is None:
             job.judge_part(bands, shown)
 
     @contextmanager
     def of(self, index: int, job: PairJob) -> Iterator[None]:
-        """Whatever goes wrong with the pair in the block is its failure, and no other's, unless nothing can go on."""
+        """Turn an error in the block into a failure of this pair, unless nothing can go on."""
         image = job.pair.image
         try:
             yield
@@ -112,9 +106,9 @@ class Outcome:
 
 
 def run(config: DictConfig) -> None:
-    """Do the task that the config names: judge masks, or draw a segmenter's."""
+    """Judge masks, or draw a segmenter's."""
     if config.task == "segmenter":
-        # Lightning comes with it.
+        # Imports Lightning.
         from segassess.cli.segmenter import draw
 
         draw(config)
@@ -123,14 +117,14 @@ def run(config: DictConfig) -> None:
 
 
 def judge_masks(config: DictConfig) -> None:
-    """Judge all pairs; one folder each, a table of scores, a record of the run.
+    """Judge all pairs; writes a folder each, a table of scores and a record of the run.
 
     Raises:
         SomeInputsFailed: at the end, if some inputs failed; all others are done.
-        OutputError: if the disk is full; what was judged is kept.
+        OutputError: if the disk is full; all judged pairs are kept.
     """
     if not config.output_dir:
-        raise RequestError("output_dir is empty; give the folder that results go to.")
+        raise RequestError("output_dir is empty; give a folder for the results.")
     found = find_pairs(config.image, build.plain(config.mask))
     loaded, settings = build.stored_assessor(config), judge_settings(config)
     output = Path(config.output_dir)
@@ -141,7 +135,7 @@ def judge_masks(config: DictConfig) -> None:
                 remove_leftovers(output)
                 write_json(output / "run.json", _about(config, loaded))
             for path in found.unmatched:
-                log.warning("%s has no image of the same name and is left out.", path)
+                log.warning("%s has no image of the same name and is skipped.", path)
         jobs = [PairJob(pair, judge, output / pair.name) for pair in found.pairs]
         outcome = _judge_all(jobs, processes, Outcome(bool(config.overwrite), bool(config.traceback)))
         if processes.is_first:
@@ -150,11 +144,7 @@ def judge_masks(config: DictConfig) -> None:
 
 
 def judge_settings(config: DictConfig) -> dict[str, Any]:
-    """What a config says of how scenes are judged, as keywords of `SceneJudge.of`.
-
-    Raises:
-        RequestError: if a value is not allowed.
-    """
+    """Keywords of `SceneJudge.of` from a config."""
     options = build.plain(config)
     if options["output"]["parquet"]:
         require_parquet()
@@ -174,12 +164,12 @@ def judge_settings(config: DictConfig) -> dict[str, Any]:
 
 
 def _judge_all(jobs: Sequence[PairJob], processes: Processes, outcome: Outcome) -> Outcome:
-    """Judge all pairs, each process its part of them; gives what came of all of them.
+    """Judge all pairs in parts, one per process; returns the joined outcome.
 
-    Scenes that are cut between processes are judged by each of these first, and put together by the one that has their
-    beginning when all are done. It judges again what it does not find, so nothing is lost if another one failed.
+    Each process first judges its part of the scenes that are cut between processes; then the one with a scene's beginning puts
+    it together, and judges again any part that is missing because another process failed.
     """
-    # Only several processes need to know how much there is to do.
+    # Only several processes need to know the amount of work.
     work = [(1, 1)] * len(jobs) if processes.count == 1 else [_work(job) for job in jobs]
     parts = share(work, processes.count)[processes.rank]
     cut = [part.scene for part in parts if not part.whole]
@@ -212,7 +202,7 @@ def _judge_all(jobs: Sequence[PairJob], processes: Processes, outcome: Outcome) 
 
 
 def _work(job: PairJob) -> tuple[int, int]:
-    """Number of bands, and of windows in each; 1 and 1 where it cannot be opened: whoever judges it will say why it cannot."""
+    """Number of bands, and of windows in each; (1, 1) for a pair that cannot be opened, since judging it will say why."""
     try:
         return job.work()
     except Exception:
@@ -220,7 +210,7 @@ def _work(job: PairJob) -> tuple[int, int]:
 
 
 def _conclude(outcome: Outcome, not_found: Sequence[FailedInput], judge: SceneJudge, output: Path) -> None:
-    """Write the tables and the page of all, and say what failed; if nothing could be judged, those of an earlier run stay."""
+    """Write the tables and the page, and report failures; without any row, those of an earlier run stay."""
     rows = [dict(row) for rows in outcome.rows.values() for row in rows]
     failures, inputs = [*not_found, *outcome.failures.values()], len(outcome.rows.keys() | outcome.failures.keys())
     if rows:
@@ -231,13 +221,13 @@ def _conclude(outcome: Outcome, not_found: Sequence[FailedInput], judge: SceneJu
             f"{judge.decoding} decoding. Worst tiles first."
         )
         if failures:
-            about += f" Not judged, or not all of it: {'; '.join(f'{each.name}: {each.reason}' for each in failures[:5])}"
+            about += f" Not judged, or only in part: {'; '.join(f'{each.name}: {each.reason}' for each in failures[:5])}"
         masks = Counter(row["name"] for row in rows)
         places = [mask_folder(output / row["name"], row["source"], masks[row["name"]]) for row in rows]
         write_page(output, places, rows, about, judge.report_pictures)
     if outcome.earlier:
         log.info(
-            "%d of %d were complete from an earlier run and skipped; overwrite=true judges them anew.",
+            "%d of %d were complete from an earlier run and skipped; set overwrite=true to judge them again.",
             outcome.earlier,
             inputs,
         )

@@ -20,16 +20,15 @@ def run(config: DictConfig) -> None:
     """Prepare `config.dataset` from the folder `config.download`, and print a table of its splits.
 
     Raises:
-        RequestError: if the data set is not one that is prepared, or the download is not there.
         SomeInputsFailed: at the end, if some scenes failed; all others are done.
     """
     dataset: dict[str, Any] = OmegaConf.to_container(config.get("dataset") or OmegaConf.create(), resolve=True)  # type: ignore[assignment]
     name = dataset.get("name")
     if name not in SOURCES:
-        raise RequestError(f"dataset= must name one that is prepared from a download ({', '.join(SOURCES)}), not {name}.")
+        raise RequestError(f"dataset must be one of {', '.join(SOURCES)}, which are prepared from downloads, not {name}.")
     source = SOURCES[name](url=dataset["url"], **dataset["prepare"])
     if config.download is None:
-        raise RequestError(f"download is not set; give the folder of {source.title} (from {source.url}) as download=.")
+        raise RequestError(f"download is not set; give the folder of {source.title} (from {source.url}) as download=DIR.")
     root = Path(dataset["root"])
     report = prepare(
         source,
@@ -41,7 +40,7 @@ def run(config: DictConfig) -> None:
         track=track,
     )
     if report.resumed:
-        log.info("%d scenes were done by an earlier run; overwrite=true makes them anew.", report.resumed)
+        log.info("%d scenes were done by an earlier run; set overwrite=true to make them again.", report.resumed)
     for note in report.notes:
         log.info("%s", note)
     _print_splits(report, name, root)

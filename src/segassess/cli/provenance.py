@@ -1,4 +1,4 @@
-"""What a run was asked to do, and by which version of the code."""
+"""Record of a run: its config, and the version of the code."""
 
 import json
 import subprocess
@@ -17,11 +17,7 @@ from segassess.version import __version__
 
 
 def git_revision(file: Path = Path(__file__)) -> str | None:
-    """Commit of the code, with "-dirty" if tracked files differ from it; None where it does not lie in a clone.
-
-    Args:
-        file: of the code; a package that is merely installed below somebody else's clone is not part of it.
-    """
+    """Commit of the code, "-dirty" if tracked files differ; None outside a clone, or if `file` is not tracked by it."""
     try:
         _git(file.parent, "ls-files", "--error-unmatch", file.name)
         return _git(file.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
@@ -36,10 +32,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 @rank_zero_only
 def record_run(folder: Path, config: DictConfig, loggers: Iterable[Logger]) -> None:
-    """Give the resolved config, version and git revision to all loggers, and write them as `run.json`.
-
-    Nothing of this enters a checkpoint, whose description is free of folders.
-    """
+    """Log the resolved config, version and git revision, and write `run.json`; checkpoints stay free of folders."""
     record: dict[str, Any] = {"version": __version__, "git_revision": git_revision(), **build.plain(config)}
     for logger in loggers:
         logger.log_hyperparams(record)

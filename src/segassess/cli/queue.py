@@ -1,16 +1,14 @@
-"""Make a queue of the worst tiles for a labelling tool.
+"""Make a queue of the worst tiles for a labelling tool from the results of `segassess predict`.
 
 Usage: segassess queue input=DIR [to=label_studio|fiftyone] [key=value ...]
-
-Makes a queue of the worst tiles for a labelling tool, from what `segassess predict` left in a folder.
 
   input=DIR        output_dir of `segassess predict`
   to=TOOL          label_studio (default) or fiftyone
   output=DIR       folder of the queue (default: <input>/<tool>)
   image=PATH       image, folder or pattern, if the images have moved since they were judged
-  most=500         int >= 1: at most so many tiles
-  errors=100       int >= 1: at most so many errors in a tile
-  simplify=1.0     float >= 0: by how many pixels outlines may be simplified
+  most=500         int >= 1: maximum number of tiles
+  errors=100       int >= 1: maximum number of errors per tile
+  simplify=1.0     float >= 0: tolerance in pixels when outlines are simplified
   image_url=URL    where Label Studio finds the folder of the queue (default: local files)
 """
 
@@ -33,7 +31,7 @@ DEFAULTS = {
     "simplify": 1.0,
     "image_url": None,
 }
-# Keys with other values than any text: what is allowed, how it is read, and what holds then.
+# Keys that do not take any text: what is allowed, how it is read, and a test.
 _CHECKS: dict[str, tuple[str, Callable[[str], Any], Callable[[Any], bool]]] = {
     "to": (" or ".join(FORMATS), str, lambda value: value in FORMATS),
     "most": ("a whole number of 1 or more", int, lambda value: value >= 1),
@@ -43,16 +41,12 @@ _CHECKS: dict[str, tuple[str, Callable[[str], Any], Callable[[Any], bool]]] = {
 
 
 def read_keys(arguments: Sequence[str]) -> dict[str, Any]:
-    """The values of `key=value` arguments, each checked; what is not given has its default.
-
-    Raises:
-        ConfigError: if there is no such key, or a value is not allowed.
-    """
+    """Read and check `key=value` arguments; missing keys have their defaults."""
     values: dict[str, Any] = dict(DEFAULTS)
     for argument in arguments:
         key, given, value = argument.partition("=")
         if not given or key not in values:
-            raise ConfigError(f"{argument} is no key=value of queue, whose keys are {', '.join(values)}.")
+            raise ConfigError(f"{argument} is not an argument of queue; give key=value with one of the keys {', '.join(values)}.")
         if not value:
             raise ConfigError(f"{key}= has no value; leave the key out for its default.")
         allowed, read, holds = _CHECKS.get(key, ("", str, bool))
@@ -68,11 +62,7 @@ def read_keys(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The command line.
-
-    Raises:
-        SegAssessError: if a value is not allowed, or the folder holds nothing to make a queue of.
-    """
+    """Run the command."""
     keys = read_keys(arguments)
     # Slow to import.
     from segassess.outputs.review_queue.fiftyone import write_fiftyone

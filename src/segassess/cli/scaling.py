@@ -1,4 +1,4 @@
-"""`evaluate.py task=scaling`: what the size of a scene and the choice of windows cost `predict.py`."""
+"""`evaluate.py task=scaling`: the cost of scene size and window choice in `predict.py`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,12 +15,12 @@ from segassess.evaluation.scaling import Cost, Difference, compare_windows, meas
 from segassess.files import write_json
 
 RESULT = "scaling.json"
-# What this command says in place of the user.
+# Keys that this command sets itself.
 _OWN_KEYS = ("task", "image", "mask", "output_dir", "scaling", "overwrite", "hydra")
 
 
 def run(config: DictConfig) -> float:
-    """Judge mosaics and windows, print both tables; returns the megapixels per second of the largest mosaic."""
+    """Measure, and print both tables; returns the megapixels per second of the largest mosaic."""
     settings, output = build.plain(config.scaling), Path(config.output_dir)
     for key in ("sizes", "windows"):
         if any(not isinstance(pair, list) or len(pair) != 2 for pair in settings[key]):

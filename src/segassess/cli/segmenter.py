@@ -56,20 +56,17 @@ def train_segmenter(config: DictConfig) -> float:
 
 
 def crossfit(config: DictConfig) -> float:
-    """Train a network per fold and one on all training tiles, then draw the masks of all splits.
+    """Train a network per fold and one on all tiles, then draw all masks; returns the IoU of the out-of-fold masks.
 
-    Networks that are complete from an earlier run with the same settings are kept.
-
-    Returns:
-        The IoU of the out-of-fold masks of the training tiles.
+    Networks that are complete with the same settings are kept.
     """
     if config.resume is not None:
-        raise RequestError("task=crossfit resumes by itself: give the same command again, without resume=.")
+        raise RequestError("task=crossfit resumes by itself; repeat the same command without resume=.")
     tileset = _prepare(config)
     train, valid = tileset.learning_tiles("train"), tileset.learning_tiles("valid")
     splits = build.as_list(config.splits)
     for split in splits:
-        tileset.tiles(split)  # says what is missing before networks are trained
+        tileset.tiles(split)  # fails for a missing split before the training
     folds = divide(train, config.folds, config.seed)
     parts = {FULL: train}
     for fold, left_out in enumerate(folds):
@@ -77,12 +74,12 @@ def crossfit(config: DictConfig) -> float:
         parts[fold_file(fold)] = [tile for tile in train if tile.name not in names]
     networks = Path(config.networks)
     for extra in sorted({path.name for path in networks.glob("fold*.safetensors")} - parts.keys()):
-        raise RequestError(f"{networks / extra} is of a run with more folds; move the folder {networks} away first.")
+        raise RequestError(f"{networks / extra} belongs to a run with more folds; move the folder {networks} away first.")
     folder = Path(HydraConfig.get().runtime.output_dir)
     descriptions = {}
     for file, tiles in parts.items():
         if (kept := _complete(config, networks / file, tiles, valid)) is not None:
-            log.info("%s is complete from an earlier run and kept; overwrite=true trains it anew.", networks / file)
+            log.info("%s is complete from an earlier run and kept; set overwrite=true to train it again.", networks / file)
             descriptions[file] = kept
             continue
         log.info("%s: %d of %d training tiles.", file.removesuffix(".safetensors"), len(tiles), len(train))
@@ -94,7 +91,7 @@ def crossfit(config: DictConfig) -> float:
 
 
 def draw(config: DictConfig) -> float:
-    """Draw masks of the splits that the config names; returns the mask IoU in the first of them."""
+    """Draw masks of the configured splits; returns the mask IoU in the first of them."""
     splits = build.as_list(config.split)
     if not splits:
         raise ConfigError(f"split must name at least one split, not {config.split}.")
@@ -102,11 +99,7 @@ def draw(config: DictConfig) -> float:
 
 
 def _draw_splits(config: DictConfig, tileset: TileSet, splits: Sequence[str], device: torch.device) -> float:
-    """Draw masks with a progress bar and a table at the end.
-
-    Raises:
-        SomeInputsFailed: at the end, if some tiles could not be segmented; the others are.
-    """
+    """Draw masks; if some tiles fail, SomeInputsFailed comes after all the others are done."""
     threshold = config.get("threshold")
     if threshold is not None and not 0 < threshold < 1:
         raise ConfigError(f"threshold must lie in (0, 1), not {threshold}.")
@@ -147,7 +140,7 @@ def _prepare(config: DictConfig) -> TileSet:
 def _fit(
     config: DictConfig, train: Sequence[Tile], valid: Sequence[Tile], folder: Path, file: Path, resume: Path | None
 ) -> SegmenterDescription:
-    """Train a network in a folder of its own, and write it to `file`."""
+    """Train a network in its own folder, and write it to `file`."""
     with build_training.closing_loggers():
         return _fit_logged(config, train, valid, folder, file, resume)
 
@@ -156,7 +149,7 @@ def _fit_logged(
     config: DictConfig, train: Sequence[Tile], valid: Sequence[Tile], folder: Path, file: Path, resume: Path | None
 ) -> SegmenterDescription:
     config = OmegaConf.merge(config, {"paths": {"run": str(folder)}})  # type: ignore[assignment]
-    # For each network, so that those of a continued cross-fitting are the ones of an undisturbed one.
+    # Per network, so that a resumed cross-fitting gives the same networks as an uninterrupted one.
     L.seed_everything(config.seed, workers=True, verbose=False)
     data = SegmentationData(
         train, valid, sampling=build_training.sampling(config.sampling), num_workers=config.sampling.num_workers, seed=config.seed
@@ -167,7 +160,7 @@ def _fit_logged(
     about = {"segmenter": spec, "data": _data(train, valid)}
     if resume is not None and stored_description(resume) != about:
         raise RequestError(
-            f"{resume} is of another segmenter or has learned from other tiles; resume with the settings it was started with."
+            f"{resume} belongs to another segmenter or learned from other tiles; resume with its original settings."
         )
     module = SegmenterModule(build_segmenter(spec), loss, config.threshold, optimizer, schedule, about)
     trainer = build_training.trainer(
@@ -197,7 +190,7 @@ def _fit_logged(
             "valid": {name: float(scores.get(f"valid/{name}", math.nan)) for name in SCORES},
         },
     )
-    # A trial run must not take the place of a trained network.
+    # A trial run must not replace a trained network.
     if trainer.is_global_zero and not config.trainer.fast_dev_run:
         save_segmenter(file, module.segmenter, description)
         Board(folder, trainer.loggers).checkpoint(file)
@@ -205,7 +198,7 @@ def _fit_logged(
 
 
 def _settings(config: DictConfig, train: Sequence[Tile], valid: Sequence[Tile]) -> str:
-    """A fingerprint of the settings that a network depends on."""
+    """Fingerprint of the settings that a network depends on."""
     parts = {key: build.plain(config[key]) for key in ("segmenter", "sampling", "loss", "optimizer", "seed", "threshold")}
     limits = ("max_epochs", "max_steps", "max_time", "limit_train_batches", "precision", "gradient_clip_val", "fast_dev_run")
     parts["trainer"] = {key: config.trainer[key] for key in limits}
@@ -214,7 +207,7 @@ def _settings(config: DictConfig, train: Sequence[Tile], valid: Sequence[Tile]) 
 
 
 def _data(train: Sequence[Tile], valid: Sequence[Tile]) -> str:
-    """A fingerprint of tiles that tells data sets with the same names apart: keys, and sizes of files in bytes."""
+    """Fingerprint of keys and file sizes, which tells data sets of the same name apart."""
 
     def size(path: Path | None) -> int | None:
         return path.stat().st_size if path is not None and path.is_file() else None
@@ -227,19 +220,21 @@ def _fingerprint(content: Any) -> str:
 
 
 def _complete(config: DictConfig, file: Path, train: Sequence[Tile], valid: Sequence[Tile]) -> SegmenterDescription | None:
-    """What an earlier run made with the same settings; None if there is nothing, or it is to be overwritten.
+    """The network of an earlier run, or None if there is none or it is to be overwritten.
 
     Raises:
-        RequestError: if a file is there that was made with other settings or on other data.
+        RequestError: if it was made with other settings or from other data.
     """
     if config.overwrite or not file.is_file():
         return None
     description = read_description(file)
     if description.training.get("settings") != _settings(config, train, valid):
-        raise RequestError(f"{file} was trained with other settings; set overwrite=true to train it anew, or networks=DIR.")
+        raise RequestError(
+            f"{file} was trained with other settings; set overwrite=true to replace it, or choose another networks=DIR."
+        )
     data = _data(train, valid)
     if description.training.get("data", data) != data:
-        raise RequestError(f"{file} was trained on other data; give data sets their own names (dataset.name=), or networks=DIR.")
+        raise RequestError(f"{file} was trained on other data; give each data set its own dataset.name or networks=DIR.")
     return description
 
 

@@ -1,4 +1,4 @@
-"""`segassess predict IMAGE MASK [MASK ...] -o DIR [key=value ...]`, in the words of Hydra."""
+"""`segassess predict IMAGE MASK [MASK ...] -o DIR [key=value ...]`, translated for Hydra."""
 
 import re
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ USAGE = """Usage: segassess predict IMAGE MASK [MASK ...] -o DIR [key=value ...]
 IMAGE and MASK are files, folders or glob patterns in quotes; -o DIR is output_dir=DIR."""
 
 _KEY = re.compile(r"[+~]*[A-Za-z_][\w./@-]*=")
-# Hydra's options that take the next argument as their value.
+# Hydra's options that take a value.
 _WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
 
 
 def overrides(arguments: Sequence[str]) -> list[str]:
-    """The arguments with paths and `-o` as keys; options come last, since Hydra wants keys in one piece.
+    """Paths and `-o` as keys, options last, since Hydra wants all keys together.
 
     Raises:
-        RequestError: if there are too few paths, or a path or the folder is given twice.
+        RequestError: if a path is missing, or a path or the folder is given twice.
     """
     paths, others, options, outputs = [], [], [], []
     rest = iter(arguments)
@@ -36,13 +36,13 @@ def overrides(arguments: Sequence[str]) -> list[str]:
             paths.append(argument)
     keys = {each.partition("=")[0].lstrip("+~") for each in others}
     if outputs and (len(outputs) > 1 or not outputs[0] or _KEY.match(outputs[0]) or "output_dir" in keys):
-        raise RequestError("-o takes the one folder that results go to; give -o DIR or output_dir=DIR once.")
+        raise RequestError("-o takes exactly one folder; give -o DIR or output_dir=DIR once.")
     if paths and (both := sorted({"image", "mask"} & keys)):
         raise RequestError(f"{paths[0]} and {both[0]}= are both given; give the image and its masks as paths or as keys.")
     if len(paths) == 1 and not paths[0].lower().endswith(".csv"):
         raise RequestError(f"{paths[0]} has no mask; give an image and at least one mask: segassess predict IMAGE MASK -o DIR.")
     if paths and not outputs and "output_dir" not in keys:
-        raise RequestError("The folder that results go to is missing; add -o DIR.")
+        raise RequestError("The folder for the results is missing; add -o DIR.")
     found = [f"output_dir={_quoted(outputs[0])}"] if outputs else []
     if paths:
         image, *masks = map(_quoted, paths)
@@ -51,6 +51,6 @@ def overrides(arguments: Sequence[str]) -> list[str]:
 
 
 def _quoted(path: str) -> str:
-    """A path as Hydra takes it to the letter."""
+    """A path in quotes that Hydra takes literally."""
     inner = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + (r"\'" if found[2] else ""), path)
     return f"'{inner}'"

@@ -1,4 +1,4 @@
-"""`train.py`: train an assessor and compare it with the baselines on the test split, or train or cross-fit a segmenter."""
+"""`train.py`: train an assessor and compare it with the baselines, or train or cross-fit a segmenter."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig) -> float | None:
-    """Do the task that the config names; returns the objective of sweeps (higher is better)."""
+    """Run the task; returns the objective of sweeps (higher is better)."""
     tasks: dict[str, Callable[[DictConfig], float | None]] = {
         "assessor": train_assessor,
         "segmenter": train_segmenter,
@@ -109,17 +109,13 @@ def _settings(config: DictConfig) -> dict[str, Any]:
     settings = {
         key: build.plain(config[key]) for key in ("assessor", "encoder", "sampling", "loss", "optimizer", "decoding", "seed")
     }
-    # How fast batches come does not change them.
+    # These change only how fast batches come.
     settings["sampling"] = {key: value for key, value in settings["sampling"].items() if key not in ("num_workers", "cache")}
     return settings
 
 
 def _require_test_tiles(data: AssessmentData) -> None:
-    """Say before the training that there is nothing to evaluate on.
-
-    Raises:
-        RequestError: if so.
-    """
+    """Fail before the training if there is nothing to evaluate on."""
     try:
         data.test_tiles()
     except RequestError as error:
@@ -127,7 +123,7 @@ def _require_test_tiles(data: AssessmentData) -> None:
 
 
 def _last_score(trainer: L.Trainer, module: AssessorModule, data: AssessmentData) -> float | None:
-    """Score of the last weights of a training that went on after its last validation, as one that ends with its time does.
+    """Score of the last weights of a training that ended after its last validation, as one limited by time does.
 
     Without it the end of the schedule, where the learning rate goes to zero, would be lost.
     """
@@ -139,7 +135,7 @@ def _last_score(trainer: L.Trainer, module: AssessorModule, data: AssessmentData
 
 
 def _wanted_sources(config: DictConfig) -> list[str] | None:
-    """Training sources that the config names; segmenters that judge online are all that were fitted, but the held-out ones."""
+    """Configured training sources; online, by default all fitted segmenters but the held-out ones."""
     if config.sampling.online and "networks" not in config.sampling:
         raise ConfigError("sampling.online=true needs the folder sampling.networks; choose sampling=ams_online.")
     if config.sampling.sources is not None or not config.sampling.online:
@@ -148,7 +144,7 @@ def _wanted_sources(config: DictConfig) -> list[str] | None:
     names = [name for name in fitted if name not in build.as_list(config.held_out)]
     if not names:
         raise RequestError(
-            f"There is no fitted segmenter in {config.sampling.networks} that is not held out; train.py task=crossfit makes them."
+            f"{config.sampling.networks} has no fitted segmenter that is not held out; make one with train.py task=crossfit."
         )
     return names
 
@@ -162,20 +158,16 @@ def _online(config: DictConfig, data: AssessmentData, sources: list[str]) -> Onl
 
 
 def _all_sources(sources: list[str], before: Sequence[str], file: Path, held_out: Sequence[str]) -> list[str]:
-    """The sources of a training that starts from the weights in `file`, which have learned from those `before`.
-
-    Raises:
-        RequestError: if one of them is held out.
-    """
+    """Sources of a training that starts from `file`, which learned from those `before`; refuses held-out ones."""
     if both := sorted(set(before) & set(held_out)):
         raise RequestError(
-            f"{file} has learned from masks of {both[0]}, which is in held_out; start from other weights, or do not hold it out."
+            f"{file} learned from masks of {both[0]}, which is in held_out; start from other weights, or do not hold it out."
         )
     return [*sources, *(source for source in before if source not in sources)]
 
 
 def _calibration(config: DictConfig, data: AssessmentData, assessor: Assessor) -> Calibration:
-    """Fit the calibration of a trained assessor, and the cuts of its decisions, on the selection tiles."""
+    """Fit the calibration of a trained assessor and the cuts of its decisions, on the selection tiles."""
     if config.calibration.kind == "none" and not config.calibration.cuts:
         return Calibration()
     device = build.device(config.trainer, first=True)
@@ -186,7 +178,7 @@ def _calibration(config: DictConfig, data: AssessmentData, assessor: Assessor) -
         for index in track(range(len(dataset)), description="Calibrating", transient=True):
             batch = collate_tiles([dataset[TileKey(index)]]).to(device)
             if batch.truth is None:
-                raise RequestError(f"{batch.name[0]} has no truth to calibrate on.")
+                raise RequestError(f"{batch.name[0]} has no ground truth to calibrate on.")
             logits = assess_batch(assessor, batch).quality_logits.float()
             fit.update(quality.probabilities(logits, batch.mask, config.decoding), batch.mask, batch.truth, batch.valid)
     calibration = Calibration() if config.calibration.kind == "none" else fit.fit(config.calibration.kind)
@@ -194,12 +186,6 @@ def _calibration(config: DictConfig, data: AssessmentData, assessor: Assessor) -
 
 
 def _calibration_sources(config: DictConfig, data: AssessmentData) -> list[str]:
-    """Sources that calibrate.
-
-    Raises:
-        ConfigError: if there is no such kind of calibration.
-        RequestError: if a source is held out.
-    """
     kind = config.calibration.kind
     if kind not in ("none", *KINDS):
         raise ConfigError(f"calibration.kind must be one of none, {', '.join(KINDS)}, not {kind!r}.")
@@ -213,7 +199,7 @@ def _calibration_sources(config: DictConfig, data: AssessmentData) -> list[str]:
 
 
 def _without_places(node: Any) -> Any:
-    """A `dataset` node without the folders of this machine."""
+    """A `dataset` node without this machine's folders."""
     if not isinstance(node, dict):
         return node
     return {key: _without_places(value) for key, value in node.items() if key not in ("root", "masks_root")}
@@ -245,7 +231,7 @@ def _module(
             "dataset": _without_places(build.plain(config.dataset)),
             "sources": learned,
             "held_out": list(data.held_out),
-            # Keys of tiles: what must not be reported as unseen.
+            # Keys of tiles that must not be reported as unseen.
             "trained_on": [tile.key for tile in data.training_tiles()],
             "selected_on": [tile.key for tile in data.selection_tiles()],
             "calibration_sources": _calibration_sources(config, data),

@@ -1,8 +1,6 @@
-"""Check a command line without doing its work.
+"""Check a command line of train, evaluate, predict, export or prepare without doing its work.
 
 Usage: segassess validate SCRIPT [key=value ...]
-
-Checks a command line of a script (train, evaluate, predict, export or prepare) without doing its work.
 """
 
 import sys
@@ -20,11 +18,13 @@ SCRIPTS = ("train", "evaluate", "predict", "export", "prepare")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line; None takes that of the process."""
+    """Run the command; None takes the arguments of the process."""
     script, *overrides = (sys.argv[1:] if arguments is None else arguments) or [""]
     try:
         if script not in SCRIPTS:
-            raise ConfigError(f"Give one of {', '.join(SCRIPTS)} and its key=value arguments, not {script!r}.")
+            raise ConfigError(
+                f"The script must be one of {', '.join(SCRIPTS)}, not {script!r}; give key=value arguments after it."
+            )
         # Slow to import.
         from segassess.cli.validation import validate
 

@@ -1,4 +1,4 @@
-"""Checks a configuration without doing its work: keys, values, interpolations, and what can be set up before data are read."""
+"""Checks a config without doing its work: keys, values, interpolations, and all that can be set up before data are read."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
@@ -28,24 +28,13 @@ from segassess.models.segmenters.architectures import build_segmenter, resolved_
 
 
 def validate(script: str, overrides: Sequence[str], configs: Path) -> Path:
-    """Check all runs that a command line asks for.
+    """Check all runs of a command line; returns the file with the resolved config of the first.
 
-    Of a grid these are all combinations; of a search those of choices, with all intervals at their one and at their other end.
-    Paths of inputs, data and checkpoints are not looked at, nor whether a GPU is there, so that what will run elsewhere can be
-    checked here.
-
-    Args:
-        script: "train", "evaluate", "predict", "export" or "prepare".
-        overrides: `key=value` as on the command line.
-        configs: folder of the configs.
-
-    Returns:
-        The file with the resolved configuration (of a sweep, of its first run).
+    A grid is checked in every combination. A search is checked in every combination of its choices, with all intervals at their
+    low ends and with all at their high ends. Paths and devices are not checked, so that another machine's runs can be.
 
     Raises:
-        SegAssessError: for the first thing that is wrong.
-        HydraException: likewise; `exits.sentence` makes one line of it.
-        OmegaConfBaseException: likewise.
+        SegAssessError, HydraException, OmegaConfBaseException: for the first fault.
     """
     name = config_name(script, configs, overrides)
     first = None
@@ -61,16 +50,7 @@ def validate(script: str, overrides: Sequence[str], configs: Path) -> Path:
 
 
 def composed(name: str, overrides: Sequence[str], configs: Path) -> DictConfig:
-    """Compose the config of one run, and check its keys as a script does.
-
-    Args:
-        name: of the config, without its suffix.
-        overrides: one value each.
-        configs: folder of the configs.
-
-    Raises:
-        ConfigError: see `check_config`.
-    """
+    """Compose the config of one run from overrides of one value each, and check its keys; raises as `check_config` does."""
     with initialize_config_dir(str(configs.resolve()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         try:
@@ -85,24 +65,24 @@ def composed(name: str, overrides: Sequence[str], configs: Path) -> DictConfig:
 
 
 def _runs(name: str, overrides: Sequence[str], configs: Path) -> Iterator[list[str]]:
-    """The overrides of each run of a sweep; of a single run, the overrides themselves."""
+    """The overrides of each run of a sweep, or those of the one run."""
     parser = OverridesParser.create()
     given = parser.parse_overrides(list(overrides))
-    # What an experiment or a search varies, unless the command line says otherwise.
+    # Keys that an experiment or a search varies, unless the command line sets them.
     with initialize_config_dir(str(configs.resolve()), version_base="1.3"):
         single = [str(override.input_line) for override in given if not override.is_sweep_override()]
         sweeper = compose(name, single, return_hydra_config=True).hydra.sweeper
     params = parser.parse_overrides([f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()])
     said = {override.key_or_group for override in given}
     varied = [override for override in params if override.key_or_group not in said] + given
-    # All intervals at their beginning, then all at their end.
+    # All intervals at their low ends, then all at their high ends.
     for end in range(2 if any(override.is_interval_sweep() for override in varied) else 1):
         for values in product(*(_values(override, end) for override in varied)):
             yield list(values)
 
 
 def _values(override: Override, end: int) -> list[str]:
-    """`key=value` for each value that a sweep gives a key; of an interval, one of its two ends."""
+    """`key=value` for each value of a swept key; for an interval, one of its two ends."""
     if not override.is_sweep_override():
         return [str(override.input_line)]
     key, value = override.get_key_element(), override.value()
@@ -112,10 +92,10 @@ def _values(override: Override, end: int) -> list[str]:
 
 
 def check_values(config: DictConfig) -> None:
-    """Set up what needs neither data nor a GPU.
+    """Set up all that needs neither data nor a GPU.
 
     Raises:
-        SegAssessError: for the first value that is wrong; names the key.
+        SegAssessError: for the first wrong value; names the key.
     """
     for key, check in _CHECKS.items():
         if config.get(key) is not None:
@@ -126,7 +106,7 @@ def check_values(config: DictConfig) -> None:
         )
     assessor, encoder, _ = build.architecture(config)
     if assessor is not None and encoder is not None:
-        # Without memory for its weights, and without reading any.
+        # Neither allocates nor reads weights.
         without = {"pretrained": False} if "pretrained" in encoder else {}
         with torch.device("meta"):
             build_assessor(assessor, {**encoder, **without})
@@ -139,7 +119,7 @@ def _segmenter(node: DictConfig) -> None:
 
 
 def _trainer(node: DictConfig) -> None:
-    """Set a trainer up as one for a single CPU process; devices, which may be elsewhere, are only looked at by name."""
+    """Set a trainer up for one CPU process; devices may be elsewhere, so only their names are checked."""
     for key, names in (("accelerator", ACCELERATOR_REGISTRY), ("strategy", StrategyRegistry)):
         known = sorted({"auto", *names, *(["gpu"] if key == "accelerator" else [])})
         if isinstance(node[key], str) and node[key] not in known:

@@ -10,12 +10,10 @@ from segassess.options.option import option
 class Compact:
     """The improved composition."""
 
-    name: Literal["compact"] = option("The composition that this file is for; another one is assessor=NAME.")
+    name: Literal["compact"] = option("Fixed by this file; choose another composition with assessor=NAME.")
     depth: int = option("Layers of the two-way transformer.", low=1)
     edge_branch: bool = option("Predict the truth's boundary and let it gate the class logits.")
-    object_branch: bool = option(
-        "Estimate the truth from the image alone, and start the judgement from where the mask differs from it."
-    )
+    object_branch: bool = option("Estimate the truth from the image alone, and start from its differences to the mask.")
     input_scaling: Literal["encoder", "reference"] = option(
         "Scale images as the encoder's weights expect, or feed them in [0, 1]."
     )
@@ -32,16 +30,16 @@ class Twin:
 class SegAssess:
     """The paper's composition."""
 
-    name: Literal["segassess"] = option("The composition that this file is for; another one is assessor=NAME.")
-    prompt: Literal["reference", "antialiased"] = option("How the encoded mask comes down to the token grid.")
+    name: Literal["segassess"] = option("Fixed by this file; choose another composition with assessor=NAME.")
+    prompt: Literal["reference", "antialiased"] = option("How the encoded mask is reduced to the token grid.")
     input_scaling: Literal["reference", "encoder"] = option(
         "Feed images in [0, 1] as the reference does, or scale them as the encoder's weights expect."
     )
     padding: Literal["pad", "reference"] = option(
-        "At sizes that are no multiple of 16 pad and cut off again, or lose the rest and stretch as the reference does."
+        "At sizes that are not multiples of 16, pad and crop the result, or drop the rest and stretch as the reference does."
     )
     edge_branch: bool = option("The edge-guided branch (EGC).")
-    semantic_filter: bool = option("The aggregated semantic filter (ASF) in it.")
+    semantic_filter: bool = option("Its aggregated semantic filter (ASF).")
     hq_tokens: bool = option("HQ-SAM's tokens and features.")
 
 
@@ -49,7 +47,7 @@ class SegAssess:
 class ConcatUnet:
     """A baseline that is trained like an assessor: image and mask as four channels of a U-Net."""
 
-    name: Literal["concat_unet"] = option("The composition that this file is for; another one is assessor=NAME.")
+    name: Literal["concat_unet"] = option("Fixed by this file; choose another composition with assessor=NAME.")
     width: int = option("Channels of the decoder at stride 8; they halve with each doubling of the size.", multiple=8, low=8)
 
 
@@ -57,7 +55,7 @@ class ConcatUnet:
 class AqsNet:
     """A baseline that is trained like an assessor: AQSNet's two heads."""
 
-    name: Literal["aqsnet"] = option("The composition that this file is for; another one is assessor=NAME.")
+    name: Literal["aqsnet"] = option("Fixed by this file; choose another composition with assessor=NAME.")
     width: int = option("Channels of the fused features; each scale of the encoder has half as many.", multiple=2, low=2)
 
 

@@ -14,11 +14,11 @@ class ModelCheckpoint:
     _target_: Literal["lightning.pytorch.callbacks.ModelCheckpoint"] = option("The class.")
     dirpath: str = option("Where checkpoints are written.", path=True)
     filename: str = option("Name of the file, without suffix; resume= looks for `last`.")
-    monitor: str = option("Metric that says which is best.")
-    mode: Literal["max", "min"] = option("Whether more of it is better.")
+    monitor: str = option("Metric that selects the best.")
+    mode: Literal["max", "min"] = option("Whether a higher or a lower value is better.")
     save_top_k: int = option("How many of the best are kept.", low=-1)
-    auto_insert_metric_name: Literal[False] = option("Metrics have a slash in their names, which would become folders.")
-    enable_version_counter: bool = option("Number files instead of writing over them.")
+    auto_insert_metric_name: Literal[False] = option("Always false, because the slash in names of metrics would make folders.")
+    enable_version_counter: bool = option("Number files instead of overwriting them.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class EarlyStopping:
     """The end of a training that no longer gets better (Lightning's EarlyStopping)."""
 
     _target_: Literal["lightning.pytorch.callbacks.EarlyStopping"] = option("The class.")
-    monitor: str = option("Metric that says so.")
-    mode: Literal["max", "min"] = option("Whether more of it is better.")
+    monitor: str = option("Metric that must improve.")
+    mode: Literal["max", "min"] = option("Whether a higher or a lower value is better.")
     patience: int = option("Validations without improvement.", low=0)
 
 
@@ -36,7 +36,7 @@ class EpochSeed:
     """Random choices by seed and epoch, so that a resumed training is the same as one that was not stopped."""
 
     _target_: Literal["segassess.training.callbacks.EpochSeed"] = option("The class.")
-    seed: int = option("Of all random choices.", low=0, high=2**32 - 1)
+    seed: int = option("Seed of all random choices.", low=0, high=2**32 - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +60,8 @@ class ValidationTiles:
 
     _target_: Literal["segassess.experiments.dashboard.validation_tiles.ValidationTiles"] = option("The class.")
     folder: str = option("Where figures/ goes.", path=True)
-    monitor: str = option("Metric that says which validation is the best.")
-    count: int = option("How many, spread evenly over the validation tiles, each with the mask of another source.", low=1)
+    monitor: str = option("Metric that selects the best validation.")
+    count: int = option("Number of tiles, spread evenly over the validation split, with masks of different sources.", low=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class RichProgressBar:
     """Lightning's RichProgressBar."""
 
     _target_: Literal["lightning.pytorch.callbacks.RichProgressBar"] = option("The class.")
-    refresh_rate: int = option("Batches between two changes of the bar.", low=0)
+    refresh_rate: int = option("Batches between two updates of the bar.", low=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class EMAWeightAveraging:
     """Lightning's EMAWeightAveraging."""
 
     _target_: Literal["lightning.pytorch.callbacks.EMAWeightAveraging"] = option("The class.")
-    decay: float = option("Share of the average that stays at each step.", above=0, below=1)
+    decay: float = option("Share of the average that is kept at each step.", above=0, below=1)
 
 
 CallbackOptions: TypeAlias = (

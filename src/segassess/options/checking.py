@@ -1,4 +1,4 @@
-"""The one check of values: of a whole config, and of the settings that Python users make."""
+"""The one check of values, for configs and for the settings of Python users."""
 
 import inspect
 import pkgutil
@@ -15,13 +15,9 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of options that Python users make: checked when made, with the sentences that a config gets.
+    """Base of settings that Python users make; a wrong value is a ConfigError in a config's words.
 
-    Attributes:
-        KEY: where they stand in a config.
-
-    Raises:
-        ConfigError: if a value is not allowed.
+    `KEY` is the place of the settings in a config.
     """
 
     KEY: ClassVar[str]
@@ -37,13 +33,13 @@ class Settings:
             raise ConfigError(fault)
 
     def fault(self) -> str | None:
-        """What is wrong with values that are allowed one by one, in one sentence."""
+        """One sentence on values that are allowed one by one but not together, or None."""
         return None
 
 
 @dataclass(frozen=True)
 class Target:
-    """A node that is made into an object by its `_target_`; the signature of that says what it takes."""
+    """A node that becomes the object `_target_`, whose signature defines the other keys."""
 
     _target_: str = option("The class or function, as module.Name.")
 
@@ -57,12 +53,9 @@ def refusal(name: str, allowed: str, value: Any) -> str:
 
 
 def faults(node: Mapping[str, Any], schema: type, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """What is wrong with a group of keys: for each fault the key, from the root of the config, and one sentence.
+    """Faults of a group of plain values: the key from the root of the config, and one sentence.
 
-    Args:
-        node: plain values, interpolations resolved.
-        schema: the dataclass of its options.
-        prefix: of the names of its keys, with a dot at its end.
+    `prefix` comes before the names of its keys and ends with a dot.
     """
     found = list(_each_fault(node, schema, prefix))
     if not found and issubclass(schema, Settings) and set(options_of(schema)) <= set(node):  # type: ignore[arg-type]
@@ -110,7 +103,7 @@ def _group_faults(value: Mapping[str, Any], groups: Sequence[type], name: str) -
 
 
 def _chosen(value: Mapping[str, Any], groups: Sequence[type]) -> type | None:
-    """The first dataclass that a group of keys is meant for, by its `_target_` or its name."""
+    """The first dataclass that fits the `_target_` or name of a group."""
     for each in groups:
         key = _discriminator(each)
         if key is None or options_of(each)[key].allows(value.get(key)):
@@ -126,9 +119,9 @@ def _discriminator(schema: type) -> str | None:
 
 
 def _taken_by_target(key: str, node: Mapping[str, Any], schema: type) -> bool:
-    """Whether what a node is made into takes a key that is none of our options; only for such a key is it imported.
+    """Whether the target takes a key that is not an option here; imports it only to answer that.
 
-    Where its signature does not tell, a key that looks like a typo is refused.
+    If its signature does not tell, a key that looks like a typo is refused.
     """
     target = node.get("_target_")
     if not isinstance(target, str):
@@ -145,7 +138,7 @@ def _taken_by_target(key: str, node: Mapping[str, Any], schema: type) -> bool:
 
 
 def _unknown(key: str, known: Sequence[str], prefix: str, schema: type | None = None) -> str:
-    """The sentence that refuses a key, with a near match or with what there is."""
+    """The sentence that refuses a key, with a near match or the known keys."""
     near = [f"{prefix}{match}" for match in get_close_matches(key, known, n=1)]
     near += [path for path in (paths(schema, prefix) if schema else ()) if path.endswith(f".{key}")]
     if near:
@@ -155,7 +148,7 @@ def _unknown(key: str, known: Sequence[str], prefix: str, schema: type | None = 
 
 
 def paths(schema: type, prefix: str = "") -> Iterator[str]:
-    """All keys of a dataclass of options and of the groups in it, by their names from the root of a config."""
+    """All keys of a dataclass of options and of its groups, from the root of a config."""
     for name, each in options_of(schema).items():
         yield f"{prefix}{name}"
         for kind in each.groups:

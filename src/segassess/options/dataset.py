@@ -9,9 +9,9 @@ from segassess.options.option import Limits, option
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeOptions:
-    """What a training of the published size takes; the threshold is that of segmenters."""
+    """Settings of a training of the published size; the threshold is for segmenters."""
 
-    tile_size: int | None = option("Side of the tiles in pixels; null where they differ.", low=1)
+    tile_size: int | None = option("Side of the tiles in pixels; null if they differ.", low=1)
     images_per_batch: int = option("Images per batch, over all processes.", low=1)
     epochs: int = option("Epochs.", low=1)
     threshold: float = option("Probability above which a pixel belongs to a segmenter's mask.", above=0, below=1)
@@ -22,19 +22,17 @@ class PrepareOptions:
     """How an official download becomes tiles; each data set has some of these keys (docs/datasets.md says why)."""
 
     test: tuple[int, ...] | Annotated[float, Limits(above=0, below=1)] = option(
-        "Share, or scenes of each city (Inria), that are only reported on.", low=1
+        "Test split: a share, or scenes of each city (Inria).", low=1
     )
     valid: tuple[int, ...] | Annotated[float, Limits(above=0, below=1)] = option(
-        "Share, or scenes of each city (Inria), that select checkpoints.", low=1
+        "Validation split: a share, or scenes of each city (Inria).", low=1
     )
-    seed: int = option("Of the choice.", low=0)
-    annotations: str = option(
-        "Annotations that are read: annotation.json, or the organisers' smaller choice annotation-small.json."
-    )
+    seed: int = option("Seed of the choice.", low=0)
+    annotations: str = option("File of annotations: annotation.json, or the organisers' smaller annotation-small.json.")
     deduplicate: bool = option(
-        "Keep one of the images that look the same; false keeps all, also those of val that occur in train."
+        "Keep one of several images that look the same; false keeps all, even those of val that occur in train."
     )
-    max_distance: int = option("Bits in which the 64-bit perceptual hashes of such images may differ.", low=0, high=63)
+    max_distance: int = option("Bits in which the 64-bit perceptual hashes of equal images may differ.", low=0, high=63)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +40,15 @@ class Dataset:
     """What every data set says of itself, and a class of your own."""
 
     _target_: str = option("The class of its tiles.")
-    name: str = option("Of the data set, in the names of folders.")
+    name: str = option("Name of the data set, in the names of folders.")
     made: str | tuple[str, ...] = option(
-        "Sources that are made on the fly: recipes of perturbations, or `discriminant`, a classical segmenter."
+        "Sources made on the fly: recipes of perturbations, or `discriminant`, a classical segmenter."
     )
     held_out: str | tuple[str, ...] = option("Unseen sources.")
     object: Literal["building", "road", "water"] = option("The object that truth and masks show.")
-    recipe: RecipeOptions = option("What a training of the published size takes; the threshold is that of segmenters.")
+    recipe: RecipeOptions = option("Settings of a training of the published size; the threshold is for segmenters.")
     url: str = option("The official page.", path=True)
-    licence: str = option("What is known of the licence; the official page decides.", longest=1000)
+    licence: str = option("Known facts about the licence; the official page decides.", longest=1000)
     prepare: PrepareOptions = option("How the official download becomes tiles (docs/datasets.md says why).")
 
 
@@ -60,11 +58,11 @@ class FolderTiles(Dataset):
 
     _target_: Literal["segassess.data.tiles.FolderTiles"] = option("The class of its tiles.")
     root: str = option("The data set.", path=True)
-    splits: Mapping[str, str] = option("Folder of a split where it differs from the split's name, e.g. {valid: val}.")
+    splits: Mapping[str, str] = option("Folders of splits that are named differently, for example {valid: val}.")
     train_regions: str | tuple[str, ...] | None = option(
-        "Learn, and choose checkpoints, only on these regions (tiles.csv); null is all."
+        "Train and select checkpoints only on these regions (tiles.csv); null is all."
     )
-    advice: str = option("Said when the tiles are not there.", longest=1000)
+    advice: str = option("Advice that is shown when the tiles are missing.", longest=1000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +71,9 @@ class SharedTiles(Dataset):
 
     _target_: Literal["segassess.data.tiles.SharedTiles"] = option("The class of its tiles.")
     root: str = option("The folder of manifest.csv.", path=True)
-    masks_root: str = option("Masks of segmenters, because the folder of the manifest is only read.", path=True)
+    masks_root: str = option("Folder for masks of segmenters, since the folder of the manifest stays untouched.", path=True)
     regions: str | tuple[str, ...] | None = option("Keep only these regions (the manifest's `source` column); null is all.")
-    train_regions: str | tuple[str, ...] | None = option("Learn, and choose checkpoints, only on these regions; null is all.")
+    train_regions: str | tuple[str, ...] | None = option("Train and select checkpoints only on these regions; null is all.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +86,17 @@ class SyntheticTiles(Dataset):
     valid: int = option("Validation scenes", low=1)
     test: int = option("Test scenes", low=1)
     size: int = option("Side of a scene in pixels.", low=1)
-    seed: int = option("Of the scenes.", low=0)
+    seed: int = option("Seed of the scenes.", low=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtendedTiles(Dataset):
-    """A data set, and others that are only learned from."""
+    """A data set, and others for training only."""
 
     _target_: Literal["segassess.data.extended_tiles.ExtendedTiles"] = option("The class of its tiles.")
     base: FolderTiles | SharedTiles | SyntheticTiles | Dataset = option("The data set that is extended.")
     added: Mapping[str, FolderTiles | SharedTiles | SyntheticTiles | Dataset | None] = option(
-        "Data sets by a name; only their training scenes are used, everything else is that of `base`."
+        "Data sets by name; only their training scenes are used."
     )
 
 

@@ -27,18 +27,18 @@ class PartOptions:
 class BenchmarkOptions:
     """What a benchmark compares."""
 
-    folder: str = option("Trainings are kept here and taken from here.", path=True)
-    seeds: tuple[int, ...] = option("Of the trainings; the plots and panels show the first.")
+    folder: str = option("Folder that keeps the trainings.", path=True)
+    seeds: tuple[int, ...] = option("Seeds of the trainings; plots and panels show the first.")
     sources: tuple[str, ...] = option("Sources that all methods learn from, baselines included.")
     training: tuple[str, ...] = option("Overrides of train.py for all methods.", longest=4096)
     trained: Mapping[str, tuple[str, ...] | None] = option(
-        "Methods that are trained, each with its overrides of train.py; null leaves one out.", longest=4096
+        "Methods to train, each with its overrides of train.py; null leaves one out.", longest=4096
     )
-    stored: Mapping[str, str | None] = option("Assessors that are judged as they are; null leaves one out.", path=True)
-    jobs: int = option("Trainings side by side; they share the cores, so all get the same.", low=1)
+    stored: Mapping[str, str | None] = option("Stored assessors; null leaves one out.", path=True)
+    jobs: int = option("Trainings side by side, which share the cores equally.", low=1)
     main: str = option("The method whose panels are drawn.")
-    panels: int = option("Panels of the worst, and as many of the most typical masks of the first part.", low=0)
-    parts: Mapping[str, PartOptions | None] = option("What is reported; null leaves a part out.")
+    panels: int = option("Panels of the worst masks of the first part, and as many of the most typical.", low=0)
+    parts: Mapping[str, PartOptions | None] = option("Parts of the report; null leaves one out.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +46,14 @@ class Evaluate:
     """Compare an assessor and baselines with the ground truth."""
 
     task: Literal["assessor", "damage", "scaling"] = option(
-        "Compare with the truth of a data set, or with a known damage to a layer, or measure what large scenes cost; "
+        "Compare with the ground truth of a data set, find a known damage to a layer, or measure the cost of large scenes; "
         "chooses this file, conf/evaluate_damage.yaml or conf/evaluate_scaling.yaml.",
         "assessor",
     )
-    program: str = option("How the command line begins, for --help.", "evaluate.py")
+    program: str = option("Beginning of the command line, for --help.", "evaluate.py")
     task_name: str = option("First part of the folder of this run under paths.output_root.", "evaluate")
-    seed: int = option("Of made masks (perturbations, the classical segmenter).", 20, low=0, high=2**32 - 1)
-    source: str | tuple[str, ...] | None = option("Sources to evaluate; null is all that the data set has.", None)
+    seed: int = option("Seed of made masks (perturbations, the classical segmenter).", 20, low=0, high=2**32 - 1)
+    source: str | tuple[str, ...] | None = option("Sources to evaluate; null is all of the data set.", None)
     split: str | tuple[str, ...] = option("Split of the data set, or several that are evaluated together.", "test")
     checkpoint: str = option(
         "The assessor; .safetensors, .ckpt or .onnx of ours, or a checkpoint of the reference's authors with "
@@ -61,7 +61,7 @@ class Evaluate:
         "${paths.checkpoint}",
         path=True,
     )
-    decoding: Literal["consistent", "free"] | None = option("Null is what the checkpoint was trained with.", None)
+    decoding: Literal["consistent", "free"] | None = option("Null takes the decoding that the checkpoint was trained with.", None)
     baselines: str | tuple[str, ...] = option(
         "Baselines in the table: always_right, boundary_prior, disagreement_best, disagreement_ensemble, "
         "disagreement_fitted, confidence, entropy, sam_agreement, or your own as module.Class. They learn from the "
@@ -81,33 +81,33 @@ class Evaluate:
     )
     num_workers: int = option("Processes that read tiles; 0 reads in the main process.", 0, low=0)
     on_missing: Literal["error", "list"] = option(
-        "In a sweep, what becomes of a run whose data or checkpoint are not there: it fails, or is listed in missing.json.",
+        "In a sweep, a run whose data or checkpoint is missing fails, or is listed in missing.json.",
         "error",
     )
-    traceback: bool = option("Print tracebacks of user errors as well.", False)
+    traceback: bool = option("Also print tracebacks of user errors.", False)
     dataset: DatasetOptions = option("The data set, a group.")
     encoder: EncoderOptions | None = option(
-        "Image encoder, a group; only for checkpoints that do not say what they are (the reference's)."
+        "Image encoder, a group; only for checkpoints without a description (the reference's)."
     )
     assessor: AssessorOptions | None = option(
-        "Composition, a group; only for checkpoints that do not say what they are (the reference's)."
+        "Composition, a group; only for checkpoints without a description (the reference's)."
     )
     trainer: TrainerOptions = option("Lightning's trainer, a group.")
-    paths: PathOptions = option("Where things lie, a group.")
+    paths: PathOptions = option("Folders and files, a group.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DamageOptions:
     """The damage that is done."""
 
-    removed: int = option("Polygons that are removed, so that they are missing.", 200, low=0)
-    shifted: int = option("Polygons that are shifted.", 200, low=0)
-    invented: int = option("Copies of polygons that are turned and put where nothing is, so that they are invented.", 100, low=0)
+    removed: int = option("Number of polygons to remove.", 200, low=0)
+    shifted: int = option("Number of polygons to shift.", 200, low=0)
+    invented: int = option("Number of turned copies of polygons to put on empty ground.", 100, low=0)
     shift_px: tuple[float, float] = option(
-        "The least and the most pixels by which polygons are shifted, in any direction.", (8, 24), low=0, ascending=True
+        "Smallest and largest shift in pixels, in any direction.", (8, 24), low=0, ascending=True
     )
     emptied_px: float = option(
-        "Side in pixels of a square in the middle of the image that is emptied, as if it had never been mapped; 0 leaves it out.",
+        "Side in pixels of a square in the middle of the image to empty, as if it had never been mapped; 0 empties nothing.",
         0,
         low=0,
     )
@@ -120,30 +120,28 @@ class EvaluateDamage(Predict):
     task: Literal["assessor", "damage", "scaling"] = option(  # type: ignore[assignment]
         "Chooses this file, conf/evaluate.yaml or conf/evaluate_scaling.yaml.", "damage"
     )
-    program: str = option("How the command line begins, for --help.", "evaluate.py")
+    program: str = option("Beginning of the command line, for --help.", "evaluate.py")
     task_name: str = option("First part of the folder of this run's log under paths.output_root.", "evaluate")
-    mask: str = option(
-        "A layer of polygons (or, as for predict.py, one of its forms) that is taken for right.", REQUIRED, path=True
-    )
-    seed: int = option("Of the choice of polygons and of where they go.", 0, low=0, high=2**32 - 1)
+    mask: str = option("A layer of polygons that is taken to be right, in any form that predict.py takes.", REQUIRED, path=True)
+    seed: int = option("Seed of the choice and the placement of polygons.", 0, low=0, high=2**32 - 1)
     damage: DamageOptions = group(
         DamageOptions,
-        "The damage that is done. A layer of fewer than twice as many polygons as are removed and shifted is damaged "
-        "less, in the same proportions, and no more are invented than there is room for; the log says the numbers.",
+        "The damage to do. A layer of fewer than twice as many polygons as are removed and shifted gets less damage "
+        "in the same proportions, and no more are invented than fit; the log gives the numbers.",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScalingOptions:
-    """What is measured."""
+    """Measurements."""
 
     sizes: tuple[tuple[int, int], ...] = option(
-        "[rows, columns] in pixels of mosaics that repeat the scene; they are virtual files and take no room.",
+        "[rows, columns] in pixels of mosaics that repeat the scene; as virtual files they take no space.",
         ((5000, 5000), (10000, 10000)),
         low=1,
     )
     windows: tuple[tuple[int, int], ...] = option(
-        "[window, overlap] in pixels with which the scene is judged; the first is what the others are compared with.",
+        "[window, overlap] in pixels for judging the scene; the others are compared with the first.",
         ((640, 128), (768, 128), (640, 192), (1024, 256)),
         low=0,
         multiple=32,
@@ -157,7 +155,7 @@ class EvaluateScaling(Predict):
     task: Literal["assessor", "damage", "scaling"] = option(  # type: ignore[assignment]
         "Chooses this file, conf/evaluate.yaml or conf/evaluate_damage.yaml.", "scaling"
     )
-    program: str = option("How the command line begins, for --help.", "evaluate.py")
+    program: str = option("Beginning of the command line, for --help.", "evaluate.py")
     task_name: str = option("First part of the folder of this run's log under paths.output_root.", "evaluate")
     mask: str = option("A raster on the grid of the image.", REQUIRED, path=True)
-    scaling: ScalingOptions = group(ScalingOptions, "What is measured.")
+    scaling: ScalingOptions = group(ScalingOptions, "Measurements.")

@@ -16,7 +16,7 @@ class OnnxOptions:
 
     opset: int = option("Version of ONNX's operators.", 18, low=18, high=20)
     size: int | None = option(
-        "The one height and width that the graph takes, in pixels; null is any, or 640 where the encoder allows but one (SAM's).",
+        "The only height and width of the graph in pixels; null is any, or 640 if the encoder allows only one (SAM's).",
         None,
         low=1,
     )
@@ -27,20 +27,18 @@ class CheckOptions:
     """Compare the graph with torch on generated scenes."""
 
     tolerance: float = option(
-        "Largest difference of probabilities that is allowed, and below which a pixel may be of either of two classes.",
+        "Largest difference of probabilities; within it a pixel may have either of two classes.",
         0.0001,
         above=0,
     )
-    speed_repeats: int = option(
-        "Runs whose median gives the seconds per megapixel of torch and onnxruntime; 0 leaves that out.", 3, low=0
-    )
+    speed_repeats: int = option("Runs for the median seconds per megapixel of torch and onnxruntime; 0 skips them.", 3, low=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
     """Write an assessor in other formats."""
 
-    program: str = option("How the command line begins, for --help.", "export.py")
+    program: str = option("Beginning of the command line, for --help.", "export.py")
     task_name: str = option("First part of the folder of this run's log under paths.output_root.", "export")
     checkpoint: str = option(
         "The assessor; .safetensors or .ckpt of ours, a folder that an export left, or a checkpoint of the "
@@ -49,27 +47,28 @@ class Export:
         path=True,
     )
     decoding: Literal["consistent", "free"] | None = option(
-        "Null is what the checkpoint was trained with. It is part of the ONNX graph.", None
+        "Null takes the decoding that the checkpoint was trained with, which becomes part of the ONNX graph.", None
     )
-    output_dir: str = option("Where files go.", REQUIRED, path=True)
+    output_dir: str = option("Folder for the files.", REQUIRED, path=True)
     formats: tuple[Literal["onnx", "huggingface", "stac"], ...] = option(
-        "What is written: assessor.onnx, huggingface/, and stac_item.json about the other two.", ("onnx", "huggingface", "stac")
+        "Files to write: assessor.onnx, huggingface/, and stac_item.json, which describes the other two.",
+        ("onnx", "huggingface", "stac"),
     )
-    name: str | None = option("What the model is called; null is the name of the checkpoint's file without its suffix.", None)
+    name: str | None = option("Name of the model; null is the checkpoint's file name without its suffix.", None)
     licence: str | None = option(
-        "Licence of the weights, an SPDX identifier; null is what a README.md beside the checkpoint states, or not stated.", None
+        "Licence of the weights, an SPDX identifier; null takes it from a README.md beside the checkpoint, if there is one.", None
     )
     onnx: OnnxOptions = group(OnnxOptions, "The ONNX graph.")
     check: CheckOptions = group(CheckOptions, "Compare the graph with torch on generated scenes.")
-    overwrite: bool = option("False stops where a file of an earlier export is in the way.", False)
-    traceback: bool = option("Print tracebacks of user errors as well.", False)
+    overwrite: bool = option("Replace files of an earlier export; false refuses.", False)
+    traceback: bool = option("Also print tracebacks of user errors.", False)
     encoder: EncoderOptions | None = option(
-        "Image encoder, a group; only for checkpoints that do not say what they are (the reference's)."
+        "Image encoder, a group; only for checkpoints without a description (the reference's)."
     )
     assessor: AssessorOptions | None = option(
-        "Composition, a group; only for checkpoints that do not say what they are (the reference's)."
+        "Composition, a group; only for checkpoints without a description (the reference's)."
     )
-    paths: PathOptions = option("Where things lie, a group.")
+    paths: PathOptions = option("Folders and files, a group.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +77,9 @@ class Prepare:
 
     task_name: str = option("First part of the folder of this run's log under paths.output_root.", "prepare")
     download: str | None = option(
-        "The folder with the unpacked official download; it is only read. Tiles go to dataset.root.", None, path=True
+        "Folder with the unpacked official download, which stays untouched. Tiles go to dataset.root.", None, path=True
     )
-    overwrite: bool = option(
-        "False goes on where an earlier run with the same settings stopped; true makes all tiles anew.", False
-    )
-    traceback: bool = option("Print tracebacks of user errors as well.", False)
+    overwrite: bool = option("True makes all tiles again; false continues an earlier run with the same settings.", False)
+    traceback: bool = option("Also print tracebacks of user errors.", False)
     dataset: DatasetOptions | None = option("The data set, a group.")
-    paths: PathOptions = option("Where things lie, a group.")
+    paths: PathOptions = option("Folders and files, a group.")

@@ -15,7 +15,7 @@ class AssessorLossWeights:
     refinement: float = option("Squared errors of truth, complement and refined mask", low=0)
     dice: float = option("Dice of P(TP) + P(FN) against the truth (not in the paper)", low=0)
     error_dice: float = option("Dice of P(FP) and of P(FN) against the errors of the batch (not in the paper)", low=0)
-    object: float = option("Cross-entropy and Dice of the object branch, where there is one (not in the paper)", low=0)
+    object: float = option("Cross-entropy and Dice of the object branch, if any (not in the paper)", low=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class AssessorLoss:
         "Weights of the classes TP, FP, TN, FN; the reference's are 0.5, 5, 0.1, 5.", low=0
     )
     dice_over: Literal["sample", "batch"] = option(
-        "What the Dice of truth, objects and edges is taken over; per sample, the many crops without any of them decide."
+        "Range of the Dice of truth, objects and edges; per sample, the many crops without any of them dominate."
     )
 
 

@@ -1,4 +1,4 @@
-"""What an option is: a field of a dataclass with a type, a default, limits and a help text; see `checking` for their use."""
+"""An option: a field of a dataclass with a type, a default, limits and a help text; `checking` uses them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,10 @@ _LONGEST_PATH, _LONGEST_NAME = 4096, 255
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Which values of its type an option allows; they hold for each number, text or list within a value.
+    """Allowed values of an option, for each number, text or list within it.
 
-    Attributes:
-        low: least number.
-        high: greatest number.
-        above: every number is greater.
-        below: every number is smaller.
-        multiple: every number is a multiple of it.
-        lengths: allowed lengths of a list; empty is any.
-        ascending: whether the numbers of a list must rise.
-        path: whether texts are paths or URLs.
-        longest: characters of a text that is no path.
-        empty: whether a text may be empty.
+    `lengths` are those of a list (empty: any), whose numbers rise if `ascending`. A text is a `path` (or URL), or has at most
+    `longest` characters.
     """
 
     low: float | None = None
@@ -63,12 +54,12 @@ class Limits:
         return len(value) <= _LONGEST_PATH and "\0" not in value and all(len(name.encode()) <= _LONGEST_NAME for name in names)
 
     def allow_list(self, value: Sequence[Any]) -> bool:
-        """Whether a list, each of whose elements is allowed, is allowed."""
+        """Whether a list of allowed elements is allowed."""
         rises = not self.ascending or all(first < second for first, second in pairwise(value))
         return rises and (not self.lengths or len(value) in self.lengths)
 
     def in_words(self) -> str:
-        """Which numbers are allowed, to stand behind the word for them; "" for all."""
+        """The allowed numbers, to follow their noun; "" for all."""
         words = []
         if self.low is not None and self.high is not None:
             words.append(f" from {_number(self.low)} to {_number(self.high)}")
@@ -91,15 +82,7 @@ Share = Annotated[float, Limits(low=0, high=1)]
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a group.
-
-    Attributes:
-        name: of the key.
-        kind: its type, an annotation.
-        limits: which values of that type are allowed.
-        help: what it means.
-        default: MISSING where each file of a config group sets it.
-    """
+    """An option of a group; `kind` is its annotation, and `default` is MISSING if each file of a config group sets it."""
 
     name: str
     kind: Any
@@ -109,33 +92,30 @@ class Option:
 
     @property
     def groups(self) -> tuple[type, ...]:
-        """The dataclasses whose keys the value may have; empty for a plain value."""
+        """Dataclasses whose keys the value may have; empty for a plain value."""
         return tuple(each for each in _members(self.kind) if isinstance(each, type) and is_dataclass(each))
 
     @property
     def of_map(self) -> "Option | None":
-        """What each value of a map with free names is; None where it is no map."""
+        """The option of each value of a map with free names; None for other values."""
         maps = [get_args(each)[1] for each in _members(self.kind) if get_origin(each) is Mapping]
         return Option(self.name, maps[0], self.limits, self.help, MISSING) if maps else None
 
     @property
     def allowed(self) -> str:
-        """Which values are allowed, in words."""
+        """The allowed values in words."""
         words = [word for each in _members(self.kind) for word in _words(each, self.limits)]
         return listed(list(dict.fromkeys(words)))
 
     def allows(self, value: Any) -> bool:
-        """Whether a value that is no group of keys is allowed."""
+        """Whether a value other than a group of keys is allowed."""
         return _allows(self.kind, value, self.limits)
 
 
 def option(help: str, default: Any = MISSING, **limits: Any) -> Any:
-    """A field of a dataclass of options.
+    """A field of a dataclass of options; `limits` are those of `Limits`.
 
-    Args:
-        help: what it means; type and limits, which are shown with it, say what is allowed.
-        default: REQUIRED where users must set it; left out where each file of a config group does.
-        **limits: see `Limits`.
+    The default is REQUIRED if users must set it, and left out if each file of a config group does.
     """
     about = {"help": help, "limits": Limits(**limits)}
     if isinstance(default, dict):
@@ -144,7 +124,7 @@ def option(help: str, default: Any = MISSING, **limits: Any) -> Any:
 
 
 def group(schema: type, help: str) -> Any:
-    """A field whose value is a group of options that all have defaults."""
+    """A field for a group of options that all have defaults."""
     return field(default_factory=schema, metadata={"help": help, "limits": Limits()})
 
 
@@ -160,7 +140,7 @@ def options_of(schema: type) -> Mapping[str, Option]:
 
 
 def defaults(schema: type) -> dict[str, Any]:
-    """What a config has before a file or a user sets a key; groups of keys are dictionaries."""
+    """Defaults as in a config; groups of keys are dictionaries."""
     values = {name: each.default for name, each in options_of(schema).items() if each.default is not MISSING}
     return {
         name: defaults(type(value)) if is_dataclass(value) else list(value) if isinstance(value, tuple) else value
@@ -169,7 +149,7 @@ def defaults(schema: type) -> dict[str, Any]:
 
 
 def listed(words: Sequence[str]) -> str:
-    """Alternatives as a sentence has them: a, b or c."""
+    """Alternatives in a sentence: a, b or c."""
     last = ", or " if any(" or " in word for word in words) else " or "
     return last.join(filter(None, (", ".join(words[:-1]), words[-1])))
 

@@ -1,4 +1,4 @@
-"""What is written of a judged mask, and how finely."""
+"""Which results of a judged mask are written, and how finely."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,24 +9,24 @@ from segassess.options.option import option
 
 @dataclass(frozen=True)
 class OutputSettings(Settings):
-    """What is written of a judged mask, and how finely."""
+    """Which results of a judged mask are written, and how finely."""
 
     KEY: ClassVar = "output"
 
     review_tile: int = option("Side of the tiles of tiles.csv in pixels.", 512, low=16)
     min_area_m2: float | None = option(
-        "Smallest error and object in square metres; null, or where the size of a pixel is unknown, is 25 pixels.", None, low=0
+        "Smallest error and object in square metres; 25 pixels if null or if the size of a pixel is unknown.", None, low=0
     )
     rim_px: int = option(
-        "Error regions are taken apart into areas, which a disc of this radius in pixels fits into, and rims; 0: whole.",
+        "Split errors into areas, which a disc of this radius in pixels fits into, and rims; 0 does not split.",
         3,
         low=0,
         high=8,
     )
     simplify_px: float = option(
-        "By how many pixels outlines may be simplified; 0 follows the edges of pixels, so that areas agree with the maps.",
+        "Tolerance in pixels when outlines are simplified; 0 follows the edges of pixels, so areas agree with the maps.",
         0.0,
         low=0,
     )
-    geojson: bool = option("Write the layers as GeoJSON in WGS 84 as well.", False)
-    parquet: bool = option("Write the tables as Parquet as well (pip install 'segassess[parquet]').", False)
+    geojson: bool = option("Also write the layers as GeoJSON in WGS 84.", False)
+    parquet: bool = option("Also write the tables as Parquet (pip install 'segassess[parquet]').", False)

@@ -9,10 +9,10 @@ from segassess.options.option import option
 class PathOptions:
     """The config group `paths`."""
 
-    root: str = option("The repository; where the scripts lie.", "${oc.env:SEGASSESS_ROOT}", path=True)
+    root: str = option("Root of the repository, with the scripts.", "${oc.env:SEGASSESS_ROOT}", path=True)
     data_dir: str = option("Data sets.", "${paths.root}/data", path=True)
     shared_dir: str = option(
-        "The folder beside the repository with real tiles (dataset=shared_tiles).", "${paths.root}/../shared", path=True
+        "Folder beside the repository with real tiles (dataset=shared_tiles).", "${paths.root}/../shared", path=True
     )
     output_root: str = option("Folders of runs.", "outputs", path=True)
     run: str = option("The folder of this run.", "${hydra:runtime.output_dir}", path=True)

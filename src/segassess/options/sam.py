@@ -10,5 +10,5 @@ from segassess.options.option import option
 class SamOptions:
     """Segment Anything, for the baseline sam_agreement."""
 
-    checkpoint: str | None = option("A checkpoint as published.", None, path=True)
-    type: Literal["vit_b", "vit_l", "vit_h"] = option("Its size.", "vit_b")
+    checkpoint: str | None = option("A published checkpoint.", None, path=True)
+    type: Literal["vit_b", "vit_l", "vit_h"] = option("Size of the network.", "vit_b")

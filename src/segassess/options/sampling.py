@@ -15,12 +15,12 @@ class SamplingSettings(Settings):
 
     images_per_batch: int = option("Images per batch and process; a batch has images_per_batch x views masks.", 4, low=1)
     views: int | None = option(
-        "Views per image; null is one per source, fewer draws that many sources for every image, more goes round again.",
+        "Views per image; null is one per source, fewer draws as many sources per image, more repeats sources.",
         None,
         low=1,
     )
     crop: int | None = option("Side of the square views in pixels; null is whole tiles.", None, low=1)
-    object_crops: float = option("Share of the crops that are centred on an object; the rest lies anywhere.", 0.5, low=0, high=1)
+    object_crops: float = option("Share of the crops that are centred on an object; the others lie anywhere.", 0.5, low=0, high=1)
     photometric: float = option(
         "Probability of each photometric change (brightness, hue, gamma, blur, noise, compression); the reference has none.",
         0.0,
@@ -53,7 +53,9 @@ class SamplingOptions(SamplingSettings):
     """The config group `sampling`: how views are drawn, from which sources, and by how many processes."""
 
     sources: tuple[str, ...] | str | None = option(
-        "Training sources; null is all of the data set but the held-out ones, with `networks` all that are there.", None
+        "Training sources; null is all but the held-out ones, or with `networks` all that have one.", None
     )
     num_workers: int = option("Processes that read and augment; 0 works in the main process.", 0, low=0)
-    networks: str = option("Folder with the networks of each segmenter that draws masks online; `sources` names some.", path=True)
+    networks: str = option(
+        "Folder with the networks of the segmenters that draw masks online; `sources` selects some.", path=True
+    )

@@ -1,4 +1,4 @@
-"""The options of each script, by the name of its file in `conf/`, and what every file of a config group starts from."""
+"""The options of each script, by the name of its file in `conf/`, and of groups with defaults."""
 
 from segassess.options.evaluate import Evaluate, EvaluateDamage, EvaluateScaling
 from segassess.options.export import Export, Prepare

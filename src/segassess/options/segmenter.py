@@ -10,85 +10,75 @@ from segassess.options.option import option
 class DeepLabV3Plus:
     """DeepLabV3+."""
 
-    name: Literal["deeplabv3plus"] = option("The segmenter that this file is for; another one is segmenter=NAME.")
-    encoder: str | None = option(
-        "Encoder, a name of timm or efficientnet_lite0; null has the one of the size, as every null below."
-    )
+    name: Literal["deeplabv3plus"] = option("Fixed by this file; choose another segmenter with segmenter=NAME.")
+    encoder: str | None = option("Encoder, a name of timm or efficientnet_lite0; here and below null is the value of the size.")
     pretrained: bool | None = option("Start from ImageNet weights; all but those of efficientnet_lite0 need the internet.")
     width: int | None = option("Channels of the atrous pyramid and the decoder.", low=1)
     output_stride: Literal[8, 16] | None = option("Stride of the encoder's last features.")
-    size: Literal["full", "small"] = option("Another one is segmenter/size=NAME.")
+    size: Literal["full", "small"] = option("Fixed by this file; choose another size with segmenter/size=NAME.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class HRNet:
     """HRNetV2."""
 
-    name: Literal["hrnet"] = option("The segmenter that this file is for; another one is segmenter=NAME.")
-    encoder: str | None = option(
-        "Encoder, a name of timm or efficientnet_lite0; null has the one of the size, as every null below."
-    )
+    name: Literal["hrnet"] = option("Fixed by this file; choose another segmenter with segmenter=NAME.")
+    encoder: str | None = option("Encoder, a name of timm or efficientnet_lite0; here and below null is the value of the size.")
     pretrained: bool | None = option("Start from ImageNet weights; all but those of efficientnet_lite0 need the internet.")
     width: int | None = option("Channels of the joined features.", low=1)
-    size: Literal["full", "small"] = option("Another one is segmenter/size=NAME.")
+    size: Literal["full", "small"] = option("Fixed by this file; choose another size with segmenter/size=NAME.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class OCRNet:
     """OCRNet."""
 
-    name: Literal["ocrnet"] = option("The segmenter that this file is for; another one is segmenter=NAME.")
-    encoder: str | None = option(
-        "Encoder, a name of timm or efficientnet_lite0; null has the one of the size, as every null below."
-    )
+    name: Literal["ocrnet"] = option("Fixed by this file; choose another segmenter with segmenter=NAME.")
+    encoder: str | None = option("Encoder, a name of timm or efficientnet_lite0; here and below null is the value of the size.")
     pretrained: bool | None = option("Start from ImageNet weights; all but those of efficientnet_lite0 need the internet.")
     width: int | None = option("Channels of the pixel features.", low=1)
     coarse_width: int | None = option("Channels behind the coarse mask.", low=1)
-    size: Literal["full", "small"] = option("Another one is segmenter/size=NAME.")
+    size: Literal["full", "small"] = option("Fixed by this file; choose another size with segmenter/size=NAME.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransUNet:
     """TransUNet."""
 
-    name: Literal["transunet"] = option("The segmenter that this file is for; another one is segmenter=NAME.")
-    encoder: str | None = option(
-        "Encoder, a name of timm or efficientnet_lite0; null has the one of the size, as every null below."
-    )
+    name: Literal["transunet"] = option("Fixed by this file; choose another segmenter with segmenter=NAME.")
+    encoder: str | None = option("Encoder, a name of timm or efficientnet_lite0; here and below null is the value of the size.")
     pretrained: bool | None = option("Start from ImageNet weights; all but those of efficientnet_lite0 need the internet.")
     width: int | None = option("Channels of the decoder at stride 16.", low=1)
     token_width: int | None = option("Channels of the transformer's tokens, a multiple of heads.", low=1)
     depth: int | None = option("Layers of the transformer.", low=1)
     heads: int | None = option("Heads of its attention.", low=1)
-    size: Literal["full", "small"] = option("Another one is segmenter/size=NAME.")
+    size: Literal["full", "small"] = option("Fixed by this file; choose another size with segmenter/size=NAME.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class UNetFormer:
     """UNetFormer."""
 
-    name: Literal["unetformer"] = option("The segmenter that this file is for; another one is segmenter=NAME.")
-    encoder: str | None = option(
-        "Encoder, a name of timm or efficientnet_lite0; null has the one of the size, as every null below."
-    )
+    name: Literal["unetformer"] = option("Fixed by this file; choose another segmenter with segmenter=NAME.")
+    encoder: str | None = option("Encoder, a name of timm or efficientnet_lite0; here and below null is the value of the size.")
     pretrained: bool | None = option("Start from ImageNet weights; all but those of efficientnet_lite0 need the internet.")
     width: int | None = option("Channels of the decoder, a multiple of heads.", low=1)
     heads: int | None = option("Heads of the attention.", low=1)
     window: int | None = option("Side of an attention window, in positions of the feature map.", low=1)
-    size: Literal["full", "small"] = option("Another one is segmenter/size=NAME.")
+    size: Literal["full", "small"] = option("Fixed by this file; choose another size with segmenter/size=NAME.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Smp:
     """Any architecture of segmentation-models-pytorch."""
 
-    name: Literal["smp"] = option("The segmenter that this file is for; another one is segmenter=NAME.")
+    name: Literal["smp"] = option("Fixed by this file; choose another segmenter with segmenter=NAME.")
     arch: str | None = option(
         "Unet | UnetPlusPlus | MAnet | Linknet | FPN | PSPNet | DeepLabV3 | DeepLabV3Plus | PAN | UPerNet | Segformer | DPT."
     )
     encoder: str | None = option("Encoder of the library, tu- and a name of timm, or efficientnet_lite0.")
     pretrained: bool | None = option("Start from ImageNet weights; all but those of efficientnet_lite0 need the internet.")
-    size: Literal["full", "small"] = option("Another one is segmenter/size=NAME.")
+    size: Literal["full", "small"] = option("Fixed by this file; choose another size with segmenter/size=NAME.")
 
 
 SegmenterOptions: TypeAlias = DeepLabV3Plus | HRNet | OCRNet | TransUNet | UNetFormer | Smp

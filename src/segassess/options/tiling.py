@@ -1,4 +1,4 @@
-"""Windows that large images are judged by."""
+"""Windows for large images."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,13 +9,13 @@ from segassess.options.option import option
 
 @dataclass(frozen=True)
 class TilingOptions(Settings):
-    """Size and overlap of windows; `segassess.predict.tiling.Tiling` is what is made of them."""
+    """Size and overlap of windows; `segassess.predict.tiling.Tiling` is made from them."""
 
     KEY: ClassVar = "tiling"
 
     window: int = option("Side of the windows in pixels; images that fit are judged in one piece.", 640, low=64, multiple=32)
-    overlap: int = option("By which windows overlap, in pixels; at most half a window.", 128, low=0, multiple=32)
-    batch_size: int = option("Windows that are judged at once.", 1, low=1)
+    overlap: int = option("Overlap of windows in pixels; at most half a window.", 128, low=0, multiple=32)
+    batch_size: int = option("Windows per batch.", 1, low=1)
 
     def fault(self) -> str | None:
         """An overlap of more than half a window."""

@@ -24,10 +24,10 @@ class CalibrationOptions:
     """How probabilities are calibrated after training, on the tiles that selected the checkpoint (docs/method.md)."""
 
     kind: Literal["affine", "temperature", "none"] = option(
-        "Scale and shift of the log-odds of FP and of FN, the scale alone, or nothing.", "affine"
+        "Scale and shift the log-odds of FP and of FN, scale them only, or change nothing.", "affine"
     )
     cuts: bool = option(
-        "Call errors what lies above the log-odds with the best IoU of FP, and of FN, on those tiles; false takes "
+        "Call a pixel an error above the log-odds with the best IoU of FP, and of FN, on those tiles; false takes "
         "the likelier class.",
         True,
     )
@@ -39,16 +39,18 @@ class Train:
     """Train an assessor."""
 
     task: Literal["assessor", "segmenter", "crossfit"] = option(
-        "What is trained; chooses this file, conf/train_segmenter.yaml or conf/train_crossfit.yaml.", "assessor"
+        "What to train; chooses this file, conf/train_segmenter.yaml or conf/train_crossfit.yaml.", "assessor"
     )
-    program: str = option("How the command line begins, for --help.", "train.py")
+    program: str = option("Beginning of the command line, for --help.", "train.py")
     task_name: str = option("First part of the folder of this run under paths.output_root.", "train")
-    seed: int = option("Of all random choices; the same seed on the same machine gives the same run.", 20, low=0, high=2**32 - 1)
+    seed: int = option(
+        "Seed of all random choices; the same seed on the same machine gives the same run.", 20, low=0, high=2**32 - 1
+    )
     held_out: str | tuple[str, ...] = option(
         "Unseen sources; they never enter training or selection, only evaluation.", "${dataset.held_out}"
     )
     decoding: Literal["consistent", "free"] = option(
-        "Whether impossible classes (TP outside the mask, ...) are ruled out, in loss and evaluation.", "consistent"
+        "Whether loss and evaluation rule out impossible classes (TP outside the mask, ...).", "consistent"
     )
     checkpoint: str | None = option(
         "Weights of a whole assessor to start from (a fine-tuning); refused if they learned from a held-out source.",
@@ -80,13 +82,13 @@ class Train:
         'Pooled metrics; "reference" adds the published implementation\'s per-batch averages.', "ours"
     )
     on_missing: Literal["error", "list"] = option(
-        "In a sweep, what becomes of a run whose data or checkpoint are not there: it fails, or is listed in missing.json.",
+        "In a sweep, a run whose data or checkpoint is missing fails, or is listed in missing.json.",
         "error",
     )
     monitor: str = option(
         "Metric on the validation tiles of the TRAINING sources that selects the checkpoint and stops early.", "valid/fp_fn_miou"
     )
-    traceback: bool = option("Print tracebacks of user errors as well.", False)
+    traceback: bool = option("Also print tracebacks of user errors.", False)
     dataset: DatasetOptions = option("The data set, a group.")
     encoder: EncoderOptions = option("Image encoder, a group.")
     assessor: AssessorOptions = option("Composition, a group.")
@@ -96,7 +98,7 @@ class Train:
     trainer: TrainerOptions = option("Lightning's trainer, a group.")
     callbacks: Mapping[str, CallbackOptions | None] | None = option("Lightning's callbacks by a name, a group; null drops one.")
     logger: Mapping[str, LoggerOptions | None] | None = option("Loggers by a name, a group; null drops one.")
-    paths: PathOptions = option("Where things lie, a group.")
+    paths: PathOptions = option("Folders and files, a group.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +106,13 @@ class TrainSegmenter:
     """Train a segmenter."""
 
     task: Literal["assessor", "segmenter", "crossfit"] = option(
-        "What is trained; chooses this file, conf/train.yaml or conf/train_crossfit.yaml.", "segmenter"
+        "What to train; chooses this file, conf/train.yaml or conf/train_crossfit.yaml.", "segmenter"
     )
-    program: str = option("How the command line begins, for --help.", "train.py task=segmenter")
+    program: str = option("Beginning of the command line, for --help.", "train.py task=segmenter")
     task_name: str = option("First part of the folder of this run under paths.output_root.", "segmenter")
-    seed: int = option("Of all random choices; the same seed on the same machine gives the same run.", 20, low=0, high=2**32 - 1)
+    seed: int = option(
+        "Seed of all random choices; the same seed on the same machine gives the same run.", 20, low=0, high=2**32 - 1
+    )
     threshold: float = option(
         "Probability above which a pixel belongs to the mask.", "${dataset.recipe.threshold}", above=0, below=1
     )
@@ -121,7 +125,7 @@ class TrainSegmenter:
     monitor: str = option(
         "Metric on the validation tiles that selects the checkpoint and stops early: IoU of the object.", "valid/iou"
     )
-    traceback: bool = option("Print tracebacks of user errors as well.", False)
+    traceback: bool = option("Also print tracebacks of user errors.", False)
     dataset: DatasetOptions = option("The data set, a group.")
     segmenter: SegmenterOptions = option("The segmenter, a group.")
     sampling: SamplingOptions = option("How views are drawn, a group.")
@@ -130,19 +134,19 @@ class TrainSegmenter:
     trainer: TrainerOptions = option("Lightning's trainer, a group.")
     callbacks: Mapping[str, CallbackOptions | None] | None = option("Lightning's callbacks by a name, a group; null drops one.")
     logger: Mapping[str, LoggerOptions | None] | None = option("Loggers by a name, a group; null drops one.")
-    paths: PathOptions = option("Where things lie, a group.")
+    paths: PathOptions = option("Folders and files, a group.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainCrossfit(TrainSegmenter):
     """Cross-fit a segmenter."""
 
-    task: Literal["assessor", "segmenter", "crossfit"] = option("What is trained.", "crossfit")
-    program: str = option("How the command line begins, for --help.", "train.py task=crossfit")
+    task: Literal["assessor", "segmenter", "crossfit"] = option("What to train.", "crossfit")
+    program: str = option("Beginning of the command line, for --help.", "train.py task=crossfit")
     task_name: str = option("First part of the folder of this run under paths.output_root.", "crossfit")
     folds: int = option("Folds; whole groups of tiles, spread evenly over the regions.", 2, low=2)
     splits: str | tuple[str, ...] = option(
         "Splits whose masks are drawn; training tiles by the network that left them out.", ("train", "valid", "test")
     )
-    probabilities: bool = option("Write the probabilities beside the masks as well.", False)
-    overwrite: bool = option("Train networks and draw masks anew that are complete from an earlier run.", False)
+    probabilities: bool = option("Also write the probabilities beside the masks.", False)
+    overwrite: bool = option("Replace networks and masks of an earlier run.", False)

@@ -1,8 +1,6 @@
-"""Synthetic aerial scenes with exact truth, deterministic by seed: the data set that is always there.
+"""Synthetic aerial scenes with exact truth, deterministic by seed.
 
-`make_scene(seed)` lays out streets and parcels (`layout`, `styles`), paints ground, water, roads, houses, plants and clutter on
-a canvas that knows heights (`canvas`, `terrain`, `roads`, `buildings`, `vegetation`, `clutter`), lights it (`light`) and
-photographs it (`sensor`). Truth lies under trees: a roof is a roof even where a crown covers it.
+Truth lies under trees: a roof is a roof even where a crown covers it.
 """
 
 from dataclasses import dataclass
@@ -21,13 +19,9 @@ __all__ = ["OBJECTS", "Scene", "make_scene"]
 
 @dataclass(frozen=True)
 class Scene:
-    """A synthetic aerial image and its truth.
+    """An image, uint8 (H, W, 3) RGB, and its truth, bool (H, W) per object of `OBJECTS`; `kind` is a landscape of `styles`.
 
-    Attributes:
-        image: uint8 (H, W, 3), RGB.
-        truth: bool (H, W) for "building", "road" and "water".
-        kind: landscape: "farmland", "village", "suburb", "town" or "industry".
-        gsd: metres per pixel.
+    `gsd` is in metres per pixel.
     """
 
     image: NDArray[np.uint8]
@@ -37,18 +31,10 @@ class Scene:
 
 
 def make_scene(seed: int, size: int | tuple[int, int] = 256, gsd: float = 0.3) -> Scene:
-    """Make a scene; the same arguments give the same scene.
-
-    Args:
-        seed: 0 or more; every seed is another place.
-        size: (height, width) in pixels, or one number for a square.
-        gsd: ground sampling distance, metres per pixel, 0.05 to 2.
-
-    Returns:
-        The scene.
+    """Make a scene of `size` (height, width) pixels and `gsd` (0.05 to 2) metres per pixel; each `seed` >= 0 is another place.
 
     Raises:
-        ConfigError: where seed, size or gsd is out of range.
+        ConfigError: if an argument is out of range.
     """
     height, width = size if isinstance(size, tuple) else (size, size)
     if height < 1 or width < 1:

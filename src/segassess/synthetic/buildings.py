@@ -23,18 +23,10 @@ class Wing:
 
 @dataclass(frozen=True)
 class Building:
-    """A building to be put on the canvas.
+    """A building at ground point (x, y) in metres, its p axis at `angle` radians.
 
-    Attributes:
-        x: ground position of its frame's origin, metres.
-        y: the same.
-        angle: direction of its p axis, radians.
-        wings: its footprint.
-        eaves: height of the eaves, metres.
-        material: key of `styles.ROOF_COLOURS`.
-        colour: base colour of the roof.
-        roof: "gable", "hip", "shed" or "flat".
-        pitch: slope of pitched roofs (height per metre).
+    `eaves` is their height in metres, `material` a key of `styles.ROOF_COLOURS`, `roof` "gable", "hip", "shed" or "flat", and
+    `pitch` the height that a pitched roof gains per metre.
     """
 
     x: float
@@ -54,7 +46,7 @@ class Building:
 
 
 def draw_wings(length: float, width: float, rng: np.random.Generator) -> tuple[Wing, ...]:
-    """A footprint that fills about length x width metres: a rectangle, or an L, T or U where there is room for wings."""
+    """A footprint of about length x width metres: a rectangle or, where there is room for wings, an L, T, U or step."""
     hl, hw = length / 2, width / 2
     shape = str(rng.choice(("box", "l", "t", "u", "step"), p=(0.48, 0.22, 0.10, 0.08, 0.12)))
     if min(length, width) < 6.5 or shape == "box":
@@ -106,16 +98,7 @@ def _roof_heights(building: Building, p: FloatMap, q: FloatMap) -> tuple[BoolMap
 
 
 def place(canvas: Canvas, building: Building, clearance: float = 0.0) -> bool:
-    """Put a building on the canvas unless something else is there already.
-
-    Args:
-        canvas: painted in place; its building truth grows by the footprint.
-        building: what to build.
-        clearance: least distance to what is there, metres.
-
-    Returns:
-        Whether it was built.
-    """
+    """Put a building on the canvas, or return False if something lies within `clearance` metres of its footprint."""
     window = canvas.window(building.x, building.y, building.radius + clearance + 0.5)
     p, q = canvas.local(window, building.x, building.y, building.angle)
     if p.size == 0:
@@ -138,7 +121,6 @@ def place(canvas: Canvas, building: Building, clearance: float = 0.0) -> bool:
 
 
 def _blocked(canvas: Canvas, window: Window, building: Building, p: FloatMap, q: FloatMap, clearance: float) -> bool:
-    """Whether the footprint, grown by the clearance, meets a road, water or another building."""
     c = np.float32(clearance)
     needed = np.zeros(np.broadcast_shapes(p.shape, q.shape), dtype=bool)
     for wing in building.wings:
@@ -149,7 +131,7 @@ def _blocked(canvas: Canvas, window: Window, building: Building, p: FloatMap, q:
 
 
 def _surface(canvas: Canvas, window: Window, building: Building, ridge: FloatMap, across: FloatMap, top: FloatMap) -> FloatMap:
-    """Colours of the roof: courses of tiles, sheets of metal with rust, stained concrete: float32 (3, h, w)."""
+    """Colours of the roof, float32 (3, h, w): courses of tiles, sheets of metal with rust, or stained concrete."""
     rng = canvas.rng
     grain, mottle = canvas.grain[window], canvas.mottle[window]
     stain = np.float32(rng.uniform(0.01, 0.05)) * mottle
@@ -180,7 +162,7 @@ def _surface(canvas: Canvas, window: Window, building: Building, ridge: FloatMap
 
 
 def _furnish(canvas: Canvas, window: Window, building: Building, footprint: BoolMap, p: FloatMap, q: FloatMap) -> None:
-    """Give a flat roof its parapet, stairheads, tanks and machines; all of them belong to the building."""
+    """Add a parapet, stairheads, tanks and machines to a flat roof; they belong to the building."""
     rng = canvas.rng
     wing = building.wings[0]
     if rng.random() < 0.8:

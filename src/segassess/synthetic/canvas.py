@@ -1,8 +1,6 @@
-"""The canvas of a synthetic scene: what lies on the ground, how high it is and which way it slopes, before any light.
+"""The unlit canvas of a scene: colour, height and slope of all that lies on the ground.
 
-Painters (terrain, roads, buildings, vegetation) write colour, height and slope; `light.illuminate` turns them into radiance with
-shading and shadows that agree with each other. The canvas is `SUPERSAMPLING` times finer than the image, so that edges come
-out anti-aliased and the truth is exact to a quarter of a pixel's area.
+It is `SUPERSAMPLING` times finer than the image, so edges are anti-aliased and truth is exact to a quarter of a pixel.
 """
 
 from dataclasses import dataclass, field
@@ -24,21 +22,11 @@ OBJECTS = ("building", "road", "water")
 
 @dataclass
 class Canvas:
-    """Buffers of one scene, all with the same height and width in canvas pixels.
+    """Buffers (H, W) of one scene in canvas pixels, `per_metre` of them to a metre; planes of colour come first, for speed.
 
-    Attributes:
-        albedo: float32 (3, H, W), RGB reflectance in [0, 1]; planes come first, because numpy is several times faster so.
-        height: float32 (H, W), metres above the ground.
-        slope: float32 (2, H, W), height gained per metre along x and y; set by whoever knows the surface.
-        crown: float32 (H, W), height of the vegetation's surface, 0 where there is none.
-        crown_albedo: float32 (3, H, W), its colour.
-        truth: bool (H, W) per object of `OBJECTS`.
-        taken: bool (H, W), where no building may stand.
-        sealed: bool (H, W), paved ground on which nothing grows.
-        per_metre: canvas pixels per metre.
-        rng: the scene's source of randomness.
-        grain: float32 (H, W), fine texture of unit variance, reused by all painters because fresh noise is dear.
-        mottle: float32 (H, W), the same for texture of a few metres.
+    `albedo` is RGB reflectance in [0, 1], `slope` (2, H, W) the height gained per metre along x and y. `height` and `crown`
+    (the surface of the vegetation, 0 where there is none) are metres above the ground. No building may stand where `taken`;
+    nothing grows where `sealed`. `grain` and `mottle` are fine and metre-sized noise of unit variance that all painters share.
     """
 
     albedo: NDArray[np.float32]
@@ -55,7 +43,6 @@ class Canvas:
     mottle: FloatMap = field(init=False)
 
     def __post_init__(self) -> None:
-        """Allocate the buffers that start empty and draw the shared textures."""
         shape = self.shape
         self.height = np.zeros(shape, np.float32)
         self.slope = np.zeros((2, *shape), np.float32)
@@ -89,21 +76,21 @@ class Canvas:
         )
 
     def coordinates(self, window: Window) -> tuple[FloatMap, FloatMap]:
-        """Ground coordinates of a window's pixel centres in metres: x as float32 (1, w), y as float32 (h, 1)."""
+        """Ground coordinates of a window's pixel centres in metres: x float32 (1, w), y float32 (h, 1)."""
         rows, columns = window
         x = (np.arange(columns.start, columns.stop, dtype=np.float32) + np.float32(0.5)) / np.float32(self.per_metre)
         y = (np.arange(rows.start, rows.stop, dtype=np.float32) + np.float32(0.5)) / np.float32(self.per_metre)
         return x[None, :], y[:, None]
 
     def blend(self, window: Window, alpha: FloatMap | BoolMap, colour: Colour | NDArray[np.float32]) -> None:
-        """Mix a colour, or colours float32 (3, h, w), into the albedo of a window with weight `alpha` (h, w) in [0, 1]."""
+        """Mix one colour, or colours (3, h, w), into a window's albedo with weight `alpha` (h, w) in [0, 1]."""
         weight = alpha.astype(np.float32, copy=False)
         for plane, channel in zip(self.albedo, np.asarray(colour, np.float32), strict=True):
             below = plane[window]
             below += weight * (channel - below)
 
     def local(self, window: Window, x: float, y: float, angle: float) -> tuple[FloatMap, FloatMap]:
-        """Coordinates of a window's pixels in a frame centred on (x, y) and turned by `angle` radians: p along, q across."""
+        """Coordinates (p along, q across) of a window's pixels in a frame at (x, y) metres, turned by `angle` radians."""
         grid_x, grid_y = self.coordinates(window)
         cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         dx, dy = grid_x - np.float32(x), grid_y - np.float32(y)
@@ -111,18 +98,18 @@ class Canvas:
 
 
 def tinted(colour: Colour, shade: FloatMap) -> NDArray[np.float32]:
-    """One colour in varying brightness: shade float32 (h, w) -> float32 (3, h, w)."""
+    """A colour in varying brightness: shade float32 (h, w) -> float32 (3, h, w)."""
     return np.asarray(colour, np.float32)[:, None, None] * shade
 
 
 def jitter(colour: Colour, amount: float, rng: np.random.Generator) -> Colour:
-    """The colour with its brightness (mostly) and hue (a fifth as much) varied by about `amount`."""
+    """Vary brightness by about `amount`, and hue by a fifth of it."""
     varied = np.asarray(colour) * (1 + amount * rng.standard_normal()) * (1 + amount / 5 * rng.standard_normal(3))
     red, green, blue = np.clip(varied, 0.02, 0.98)
     return float(red), float(green), float(blue)
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """The colour that is `share` of the way from the first to the second."""
+    """The colour `share` of the way from the first to the second."""
     red, green, blue = (a + share * (b - a) for a, b in zip(first, second, strict=True))
     return red, green, blue

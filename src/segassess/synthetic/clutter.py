@@ -1,4 +1,4 @@
-"""Small things that make a place look lived in and a mask hard to get right: cars, fences, pools, parking lots, rubble."""
+"""Small things that make a mask hard to get right: cars, fences, pools, parking lots, rubble."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def put_box(
     colour: Colour,
     opacity: float = 1.0,
 ) -> None:
-    """A box of the given half sides (along, across), in metres, on the ground."""
+    """Put a box of the given half sides (along, across), in metres, on the ground."""
     window = canvas.window(x, y, float(np.hypot(*half)) + 0.3)
     p, q = canvas.local(window, x, y, angle)
     if p.size == 0:
@@ -38,7 +38,7 @@ def put_box(
 
 
 def put_car(canvas: Canvas, x: float, y: float, angle: float) -> None:
-    """A parked or driving car, van or truck; never on a building."""
+    """Put a car, van or truck, but not on a building or water."""
     rng = canvas.rng
     row, column = int(y * canvas.per_metre), int(x * canvas.per_metre)
     if not (0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1]) or (
@@ -57,7 +57,7 @@ def put_car(canvas: Canvas, x: float, y: float, angle: float) -> None:
 
 
 def put_traffic(canvas: Canvas, frame: Frame, strips: list[Strip], per_100_m: float) -> None:
-    """Cars along the roads, on the right-hand lane or parked at the kerb."""
+    """Put cars on the right-hand lanes and at the kerbs."""
     rng = canvas.rng
     for strip in strips:
         if strip.width < 3.2:
@@ -70,7 +70,7 @@ def put_traffic(canvas: Canvas, frame: Frame, strips: list[Strip], per_100_m: fl
 
 
 def put_border(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) -> None:
-    """A wall, fence or hedge around a parcel, with a gap, never across what is built or paved."""
+    """Put a wall, fence or hedge with a gap around a parcel, but not over buildings or roads."""
     rng = canvas.rng
     if rng.random() < 0.45:
         _put_hedge(canvas, frame, parcel, palette)
@@ -91,7 +91,6 @@ def put_border(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) -
 
 
 def _put_hedge(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) -> None:
-    """A row of bushes along some sides of a parcel."""
     rng = canvas.rng
     sides = (
         ((parcel.u0, parcel.v0), (parcel.u1, parcel.v0)), ((parcel.u1, parcel.v0), (parcel.u1, parcel.v1)),
@@ -111,7 +110,7 @@ def _put_hedge(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) -
 
 
 def put_pool(canvas: Canvas, frame: Frame, parcel: Parcel) -> None:
-    """A swimming pool with a paved rim; it is no water object."""
+    """Put a swimming pool with a paved rim; it does not count as water."""
     rng = canvas.rng
     u, v = parcel.shrunk(4).any_point(rng)
     (x, y), angle = frame.ground(u, v), frame.heading(u, v)
@@ -125,7 +124,7 @@ def put_pool(canvas: Canvas, frame: Frame, parcel: Parcel) -> None:
 
 
 def put_parking(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) -> None:
-    """A parking lot: asphalt, bays, rows of cars. It is no road, but looks like one."""
+    """Put a parking lot with bays and rows of cars; it looks like a road but does not count as one."""
     rng = canvas.rng
     window, weight, u, v = parcel_pixels(canvas, frame, parcel, 0.05)
     if weight.size == 0:
@@ -148,7 +147,7 @@ def put_parking(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) 
 
 
 def put_debris(canvas: Canvas, frame: Frame, parcel: Parcel, number: int) -> None:
-    """Crates, rubble, containers, tarpaulins: small things of any colour on open ground."""
+    """Put crates, rubble and tarpaulins on open ground."""
     rng = canvas.rng
     for _ in range(number):
         x, y = frame.ground(*parcel.any_point(rng))

@@ -1,7 +1,6 @@
-"""Where things go: a slightly bent street grid, cut recursively into blocks and parcels.
+"""The plan of a scene: a street grid, cut recursively into blocks and parcels.
 
-All plans are made in street coordinates (u, v) in metres, in which roads and parcel borders are straight. `Frame` bends and turns
-them onto the ground, so roads curve, and fields, fences and houses follow them.
+Plans are straight in street coordinates (u, v), in metres; `Frame` bends and turns them onto the ground.
 """
 
 from dataclasses import dataclass
@@ -16,12 +15,8 @@ from segassess.synthetic.canvas import Canvas, FloatMap, Window
 class Frame:
     """Map between ground (x, y) and street coordinates (u, v), all in metres.
 
-    Attributes:
-        centre: ground point (x, y) of the street origin.
-        angle: direction of the u axis, radians.
-        bend: amplitude of the bending of u lines and v lines, metres.
-        wavelength: its wavelengths, metres.
-        phase: its phases, radians.
+    `centre` is the ground point of the street origin, `angle` the direction of the u axis in radians; u and v lines are bent by
+    a sine of amplitude `bend`, `wavelength` (metres) and `phase` (radians).
     """
 
     centre: tuple[float, float]
@@ -41,7 +36,7 @@ class Frame:
         return cls(centre, float(rng.uniform(0, np.pi)), bend, wavelength, phase)
 
     def street(self, x: FloatMap, y: FloatMap) -> tuple[FloatMap, FloatMap]:
-        """Street coordinates of ground points; arrays of any shapes that broadcast."""
+        """Street coordinates of ground points; the arrays broadcast."""
         cosine, sine = np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
         dx, dy = x - np.float32(self.centre[0]), y - np.float32(self.centre[1])
         along, across = cosine * dx + sine * dy, cosine * dy - sine * dx
@@ -51,7 +46,7 @@ class Frame:
         return u, v
 
     def ground(self, u: float, v: float) -> tuple[float, float]:
-        """Ground point of street coordinates, by fixed-point iteration (slopes are far below 1, so it converges)."""
+        """Ground point of street coordinates, by fixed-point iteration, which converges because slopes are far below 1."""
         along, across = u, v
         for _ in range(6):
             along, across = (
@@ -62,14 +57,14 @@ class Frame:
         return float(self.centre[0] + cosine * along - sine * across), float(self.centre[1] + sine * along + cosine * across)
 
     def heading(self, u: float, v: float) -> float:
-        """Direction on the ground of the u axis at a street point, radians."""
+        """Direction of the u axis on the ground at a street point, radians."""
         (x0, y0), (x1, y1) = self.ground(u - 1, v), self.ground(u + 1, v)
         return float(np.arctan2(y1 - y0, x1 - x0))
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """A piece of land between u0..u1 and v0..v1, in street metres."""
+    """Land between u0..u1 and v0..v1, in street metres."""
 
     u0: float
     v0: float
@@ -87,7 +82,7 @@ class Parcel:
         return (self.u0 + self.u1) / 2, (self.v0 + self.v1) / 2
 
     def shrunk(self, margin: float) -> "Parcel":
-        """The parcel without a margin all around; one narrower than two margins shrinks to its middle line."""
+        """The parcel without a margin; one narrower than two margins shrinks to its middle line."""
         margin_u, margin_v = (min(margin, side / 2) for side in self.sides)
         return Parcel(self.u0 + margin_u, self.v0 + margin_v, self.u1 - margin_u, self.v1 - margin_v)
 
@@ -98,7 +93,7 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Strip:
-    """A road in street coordinates: the line u = at (axis 0) or v = at (axis 1) from lo to hi; level 0 was cut first."""
+    """A road along u = at (axis 0) or v = at (axis 1) from lo to hi; level 0 was cut first."""
 
     axis: int
     at: float
@@ -111,18 +106,10 @@ class Strip:
 def divide(
     land: Parcel, smallest: float, largest: float, widths: tuple[float, ...], verge: float, rng: np.random.Generator
 ) -> tuple[list[Parcel], list[Strip]]:
-    """Cut land recursively across its longer side, with a road (or nothing) along each cut.
+    """Cut land recursively across its longer side, with a road along each cut; returns the pieces, and the roads by level.
 
-    Args:
-        land: what is cut.
-        smallest: no piece gets shorter than this, metres.
-        largest: pieces longer than this are always cut, metres.
-        widths: width of the road along the cuts of level 0, 1, ...; the last one holds for all deeper levels; metres.
-        verge: land kept free on both sides of a road, metres.
-        rng: source of randomness.
-
-    Returns:
-        The pieces and the roads, those of the first cuts first.
+    Pieces longer than `largest` are always cut, and none gets shorter than `smallest`. `widths` are those of roads by
+    level (the last one also for deeper levels), `verge` the land kept free on both sides. All are in metres.
     """
     pieces: list[Parcel] = []
     strips: list[Strip] = []
@@ -156,16 +143,9 @@ def divide(
 
 
 def parcel_pixels(canvas: Canvas, frame: Frame, parcel: Parcel, ragged: float) -> tuple[Window, FloatMap, FloatMap, FloatMap]:
-    """Where a parcel lies on the canvas.
+    """Window of a parcel, its weight in [0, 1] and its street coordinates u and v there, all float32 (h, w).
 
-    Args:
-        canvas: the scene's canvas.
-        frame: street coordinates of the scene.
-        parcel: the land.
-        ragged: how far its border wanders, metres.
-
-    Returns:
-        The window, the parcel's weight float32 (h, w) in [0, 1] with a soft border, and the street coordinates u and v there.
+    The border is soft and wanders by `ragged` metres.
     """
     corners = [frame.ground(u, v) for u in (parcel.u0, parcel.u1) for v in (parcel.v0, parcel.v1)]
     xs, ys = zip(*corners, strict=True)
@@ -185,5 +165,5 @@ def side_of(window: Window) -> tuple[int, int]:
 
 
 def as_float(array: NDArray[np.bool_]) -> FloatMap:
-    """Bool as float32, 0 or 1."""
+    """Bool to float32, 0 or 1."""
     return array.astype(np.float32)

@@ -13,12 +13,9 @@ MAX_HEIGHT_M = 16.0
 
 @dataclass(frozen=True)
 class Sun:
-    """Direction to the sun and the balance of light.
+    """Direction to the sun in radians: azimuth from +x towards +y (down), and elevation above the horizon.
 
-    Attributes:
-        azimuth: direction on the image towards the sun, radians from +x towards +y (down).
-        elevation: above the horizon, radians.
-        sky: skylight per colour channel as a share of full light.
+    `sky` is skylight per channel, as a share of full light.
     """
 
     azimuth: float
@@ -33,10 +30,10 @@ class Sun:
 
 
 def cast_shadow(height: FloatMap, sun: Sun, per_metre: float) -> FloatMap:
-    """Height up to which each place lies in shadow, in metres (at least its own height): float32 (H, W).
+    """Height in metres up to which each pixel lies in shadow, at least its own: float32 (H, W).
 
-    The shadow of one pixel falls off linearly away from the sun, so the shadow height is a maximum over steps along one
-    direction; doubling the step computes it in logarithmically many passes.
+    Shadow height falls linearly away from the sun: it is a maximum over steps, which doubling takes logarithmically many
+    passes.
     """
     shadow = height
     step = 1.0
@@ -52,10 +49,7 @@ def cast_shadow(height: FloatMap, sun: Sun, per_metre: float) -> FloatMap:
 
 
 def illuminate(canvas: Canvas, sun: Sun) -> NDArray[np.float32]:
-    """Radiance of the scene: float32 (3, H, W), 1 for white ground in full light.
-
-    Crowns are merged first: where vegetation stands higher than what is below it, its colour and surface show.
-    """
+    """Radiance of the scene: float32 (3, H, W), 1 for white ground in full light; the higher of crown and ground shows."""
     leafy = canvas.crown > np.maximum(canvas.height, 0)
     height = np.where(leafy, canvas.crown, canvas.height)
     albedo = np.where(leafy, canvas.crown_albedo, canvas.albedo)

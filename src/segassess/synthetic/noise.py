@@ -1,4 +1,4 @@
-"""Smooth random fields: the texture of synthetic scenes and the wobble of perturbed outlines."""
+"""Smooth random fields, for the texture of scenes and the wobble of perturbed outlines."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ _CUBIC_SPREAD = 0.84
 
 
 def smooth_noise(shape: tuple[int, int], scale_px: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Smooth random field with features of about `scale_px` pixels, mean 0 and about unit variance: float32 (H, W)."""
+    """Smooth field with features of about `scale_px` pixels, mean 0 and about unit variance: float32 (H, W)."""
     height, width = shape
     if scale_px <= 1:
         return rng.standard_normal(shape, dtype=np.float32)
@@ -34,7 +34,7 @@ def smooth_noise(shape: tuple[int, int], scale_px: float, rng: np.random.Generat
 def octaves(
     shape: tuple[int, int], scales_px: Sequence[float], weights: Sequence[float], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Weighted sum of smooth fields, scaled to about unit variance: float32 (H, W)."""
+    """Weighted sum of smooth fields, of about unit variance: float32 (H, W)."""
     total = np.zeros(shape, np.float32)
     for scale, weight in zip(scales_px, weights, strict=True):
         total += np.float32(weight) * smooth_noise(shape, scale, rng)

@@ -1,4 +1,4 @@
-"""Roads: asphalt with markings and sidewalks, dirt with ragged edges and wheel tracks, footpaths that are not roads."""
+"""Roads: asphalt with markings and sidewalks, dirt with ragged edges and wheel tracks, and footpaths, which do not count."""
 
 import cv2
 import numpy as np
@@ -12,15 +12,9 @@ MARKED_FROM_M = 5.6
 
 
 def paint_roads(canvas: Canvas, frame: Frame, strips: list[Strip], palette: Palette, paved_levels: int, verge: float) -> None:
-    """Paint all roads, side roads first, so that the main road runs through its junctions; fills the road truth.
+    """Paint the roads and their truth, the main road last so that it runs through its junctions.
 
-    Args:
-        canvas: painted in place.
-        frame: street coordinates.
-        strips: the roads.
-        palette: colours of the scene.
-        paved_levels: roads of a level below this are asphalt.
-        verge: width of sidewalk or shoulder, metres.
+    Levels below `paved_levels` are asphalt; `verge` is the width of sidewalk or shoulder in metres.
     """
     if not strips:
         return
@@ -62,7 +56,7 @@ def _paint_asphalt(
     palette: Palette,
     verge: float,
 ) -> BoolMap:
-    """An asphalt carriageway with sidewalks or shoulders; returns its pixels."""
+    """Paint a carriageway with sidewalks or shoulders; returns its pixels."""
     rng = canvas.rng
     inside = (along > np.float32(strip.lo)) & (along < np.float32(strip.hi))
     side = np.abs(across)
@@ -99,7 +93,7 @@ def _paint_asphalt(
 def _paint_dirt(
     canvas: Canvas, window: tuple[slice, slice], across: FloatMap, along: FloatMap, strip: Strip, palette: Palette
 ) -> BoolMap:
-    """A dirt road with a ragged edge, two wheel tracks and sometimes grass between them; returns its pixels."""
+    """Paint a ragged road with two wheel tracks and sometimes grass between them; returns its pixels."""
     rng = canvas.rng
     inside = (along > np.float32(strip.lo)) & (along < np.float32(strip.hi))
     grain, mottle = canvas.grain[window], canvas.mottle[window]
@@ -121,7 +115,7 @@ def _paint_dirt(
 
 
 def paint_footpath(canvas: Canvas, start: tuple[float, float], end: tuple[float, float], palette: Palette) -> None:
-    """A trodden path about one metre wide between two ground points (metres); too narrow to count as a road."""
+    """Paint a path about one metre wide between two ground points in metres; too narrow to count as a road."""
     rng = canvas.rng
     steps = np.linspace(0, 1, 24)[:, None]
     line = np.asarray(start) + steps * (np.asarray(end) - np.asarray(start))

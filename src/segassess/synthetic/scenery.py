@@ -1,4 +1,4 @@
-"""Composition of a scene: which parcel gets which use, and the order in which things are painted."""
+"""Which parcel gets which use, and the order of painting."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ SCRUB = {"farmland": 0.35, "village": 0.65, "suburb": 0.25, "town": 0.4, "indust
 
 
 def compose(canvas: Canvas, style: Style, palette: Palette) -> None:
-    """Paint a whole landscape onto an empty canvas and fill its truth."""
+    """Paint a landscape and its truth onto an empty canvas."""
     rng = canvas.rng
     frame = Frame.draw(canvas.extent, style.bending, rng)
     reach = float(np.hypot(*canvas.extent)) * 0.75 + 20
@@ -55,7 +55,6 @@ def _visible(canvas: Canvas, frame: Frame, parcel: Parcel) -> bool:
 
 
 def _footpaths(canvas: Canvas, palette: Palette) -> None:
-    """Trodden paths across the countryside."""
     height, width = canvas.extent
     for _ in range(int(canvas.rng.poisson(1.2))):
         start, end = canvas.rng.uniform(-0.1, 1.1, 2), canvas.rng.uniform(-0.1, 1.1, 2)
@@ -65,7 +64,6 @@ def _footpaths(canvas: Canvas, palette: Palette) -> None:
 
 
 def _cover(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style, palette: Palette) -> None:
-    """What the ground of a parcel is covered with."""
     rng = canvas.rng
     if use == "field":
         terrain.paint_field(canvas, frame, parcel.shrunk(float(rng.uniform(0.2, 1.2))), palette)
@@ -87,7 +85,7 @@ def _cover(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style,
 
 
 class _Habits:
-    """What the builders of one place have in common: a few roof colours, pitch, one or two materials."""
+    """What the buildings of one place share: a few roof colours, pitch, one or two materials."""
 
     def __init__(self, style: Style, rng: np.random.Generator) -> None:
         names, weights = list(style.roofs), np.array(list(style.roofs.values()), float)
@@ -110,7 +108,7 @@ class _Habits:
         *,
         shed: bool = False,
     ) -> Building:
-        """A building of about the given length and width in metres; a shed is low and often of another material."""
+        """A building of about `length` x `width` metres; a shed is low and often of another material."""
         material = self.names[int(rng.choice(len(self.names), p=self.weights))]
         choices = self.colours[material]
         colour: Colour = jitter(choices[int(rng.integers(len(choices)))], 0.05, rng)
@@ -134,7 +132,6 @@ class _Habits:
 
 
 def _build(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style, palette: Palette, habits: _Habits) -> None:
-    """Buildings and clutter of one parcel."""
     rng = canvas.rng
     if use in ("house", "hall"):
         _build_main(canvas, frame, parcel, use, style, palette, habits)
@@ -155,7 +152,7 @@ def _build(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style,
 
 
 def _build_main(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style, palette: Palette, habits: _Habits) -> None:
-    """The main building of a parcel, its lean-tos, the trodden ground around it and its drive."""
+    """The main building of a parcel, with lean-tos, trodden ground and drive."""
     rng = canvas.rng
     largest = {"house": 18.0 if style.kind != "town" else 22.0, "hall": 62.0}[use]
     margin = rng.uniform(*style.setback, 2)
@@ -189,7 +186,7 @@ def _build_main(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: S
 
 
 def _drive(canvas: Canvas, frame: Frame, parcel: Parcel, house: tuple[float, float], colour: Colour) -> None:
-    """A paved drive from a house to the side of its parcel that lies at a road, and often a paved terrace."""
+    """A paved drive from a house to the road side of its parcel, and often a paved terrace."""
     rng = canvas.rng
     u, v = house
     half = float(rng.uniform(1.3, 2.6))
@@ -214,7 +211,6 @@ def _drive(canvas: Canvas, frame: Frame, parcel: Parcel, house: tuple[float, flo
 
 
 def _vegetate(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style, palette: Palette, palms: float) -> None:
-    """Trees and bushes of one parcel, some in groups."""
     rng = canvas.rng
     area = parcel.sides[0] * parcel.sides[1]
     density = style.trees * {"house": 1.0, "meadow": 1.2, "wood": 0.0, "field": 0.05, "yard": 0.3}.get(use, 0.3)

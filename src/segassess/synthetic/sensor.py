@@ -1,4 +1,4 @@
-"""From radiance to the image a camera delivers: sampling, haze, colour cast, blur, noise, sharpening, compression."""
+"""From radiance to a camera's image: sampling, haze, colour cast, blur, noise, sharpening, compression."""
 
 import cv2
 import numpy as np
@@ -8,28 +8,13 @@ from segassess.synthetic.canvas import SUPERSAMPLING, BoolMap
 
 
 def downsample_truth(truth: BoolMap) -> BoolMap:
-    """Truth at image resolution: a pixel belongs to the object where at least half of its area does.
-
-    Args:
-        truth: bool (H * SUPERSAMPLING, W * SUPERSAMPLING).
-
-    Returns:
-        bool (H, W).
-    """
+    """Truth at image resolution, bool (H, W): a pixel belongs to the object if at least half of its area does."""
     size = (truth.shape[1] // SUPERSAMPLING, truth.shape[0] // SUPERSAMPLING)
     return np.asarray(cv2.resize(truth.astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5)
 
 
 def expose(radiance: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The image of one exposure.
-
-    Args:
-        radiance: float32 (3, H * SUPERSAMPLING, W * SUPERSAMPLING).
-        rng: source of randomness; camera and weather are drawn from it.
-
-    Returns:
-        uint8 (H, W, 3).
-    """
+    """Image, uint8 (H, W, 3), of radiance, float32 (3, H * SUPERSAMPLING, W * SUPERSAMPLING); camera and weather are random."""
     size = (radiance.shape[2] // SUPERSAMPLING, radiance.shape[1] // SUPERSAMPLING)
     image = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in radiance], axis=-1)
     blur = float(rng.uniform(0.0, 0.75))

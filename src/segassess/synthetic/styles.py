@@ -1,4 +1,4 @@
-"""Kinds of landscape and their palettes: what differs between a scene of farmland and one of a dense town."""
+"""Kinds of landscape and their palettes."""
 
 from dataclasses import dataclass, replace
 
@@ -36,45 +36,25 @@ ROOF_COLOURS: dict[str, tuple[Colour, ...]] = {
 
 @dataclass(frozen=True)
 class Style:
-    """How a kind of landscape is laid out. Lengths in metres, probabilities and shares in [0, 1].
-
-    Attributes:
-        kind: name of the landscape.
-        block: (smallest, largest) length of a block between roads.
-        parcel: (smallest, largest) length of a parcel in a block.
-        road_widths: width of roads by level of the street grid, main road first.
-        verge: sidewalk or shoulder beside a road.
-        paved_levels: roads of a level below this are asphalt, the others dirt.
-        bending: largest slope of a bent road to its axis.
-        uses: share of parcels by use: house, hall, field, meadow, wood, yard, parking.
-        setback: (smallest, largest) distance of a building from its parcel's border.
-        roofs: weight of each material of `ROOF_COLOURS`.
-        pitched: probability that a roof is pitched where its material allows both.
-        storeys: (fewest, most) storeys.
-        turn: standard deviation of a building's rotation against the street, radians.
-        trees: trees per 100 square metres of open parcel.
-        fenced: probability that a parcel is fenced or hedged.
-        greenness: share of grass against soil on open land.
-        water: probability of a river or pond.
-    """
+    """How a kind of landscape is laid out; lengths in metres, probabilities and shares in [0, 1]."""
 
     kind: str
-    block: tuple[float, float]
-    parcel: tuple[float, float]
-    road_widths: tuple[float, ...]
-    verge: float
-    paved_levels: int
-    bending: float
-    uses: dict[str, float]
-    setback: tuple[float, float]
-    roofs: dict[str, float]
-    pitched: float
-    storeys: tuple[int, int]
-    turn: float
-    trees: float
-    fenced: float
-    greenness: float
-    water: float
+    block: tuple[float, float]  # (smallest, largest) length between roads
+    parcel: tuple[float, float]  # (smallest, largest) length within a block
+    road_widths: tuple[float, ...]  # by level of the street grid, main road first
+    verge: float  # sidewalk or shoulder beside a road
+    paved_levels: int  # roads of a level below this are asphalt, the others dirt
+    bending: float  # largest slope of a bent road to its axis
+    uses: dict[str, float]  # share of parcels: house, hall, field, meadow, wood, yard, parking
+    setback: tuple[float, float]  # (smallest, largest) distance of a building from its parcel's border
+    roofs: dict[str, float]  # weight of each material of `ROOF_COLOURS`
+    pitched: float  # probability, where the material allows both
+    storeys: tuple[int, int]  # (fewest, most)
+    turn: float  # standard deviation of a building's rotation against the street, radians
+    trees: float  # per 100 square metres of open parcel
+    fenced: float  # probability that a parcel is fenced or hedged
+    greenness: float  # share of grass against soil on open land
+    water: float  # probability of a river or pond
 
 
 STYLES: tuple[tuple[float, Style], ...] = (
@@ -193,7 +173,7 @@ STYLES: tuple[tuple[float, Style], ...] = (
 
 @dataclass(frozen=True)
 class Palette:
-    """The few colours that one scene's ground, roads and plants are variations of."""
+    """Base colours of one scene's ground, roads and plants."""
 
     grass: Colour
     dry_grass: Colour
@@ -218,7 +198,7 @@ def draw_style(rng: np.random.Generator) -> Style:
 
 
 def draw_palette(rng: np.random.Generator) -> Palette:
-    """The colours of one scene: one climate, one kind of soil."""
+    """The colours of one climate and one kind of soil."""
 
     def one(colours: tuple[Colour, ...], amount: float = 0.06) -> Colour:
         return jitter(colours[int(rng.integers(len(colours)))], amount, rng)

@@ -9,18 +9,11 @@ from segassess.synthetic.styles import Palette
 
 
 def _step(values: FloatMap, edge: float, softness: float) -> FloatMap:
-    """Smooth step from 0 to 1 around `edge`."""
     return np.asarray(np.clip((values - np.float32(edge)) / np.float32(softness) + np.float32(0.5), 0, 1), np.float32)
 
 
 def paint_ground(canvas: Canvas, palette: Palette, greenness: float) -> None:
-    """Cover everything with a patchwork of green grass, dry grass and bare soil.
-
-    Args:
-        canvas: painted in place.
-        palette: colours of the scene.
-        greenness: share of grass against soil, 0 to 1.
-    """
+    """Cover everything with patches of green grass, dry grass and bare soil; `greenness` in [0, 1] is the share of grass."""
     metre = canvas.per_metre
     cover = octaves(canvas.shape, (40 * metre, 14 * metre, 5 * metre), (1.0, 0.9, 0.6), canvas.rng) + 0.35 * canvas.grain
     dryness = smooth_noise(canvas.shape, 22 * metre, canvas.rng) + 0.5 * canvas.mottle
@@ -34,13 +27,7 @@ def paint_ground(canvas: Canvas, palette: Palette, greenness: float) -> None:
 
 
 def grow_scrub(canvas: Canvas, palette: Palette, amount: float) -> None:
-    """Tufts, weeds and low scrub on whatever is neither built nor paved: dark specks that stand a little above the ground.
-
-    Args:
-        canvas: its crowns change.
-        palette: colours of the scene.
-        amount: share of the land that is overgrown, 0 to 1.
-    """
+    """Add dark tufts and weeds to a share `amount` of the land that is neither built nor paved."""
     metre = canvas.per_metre
     tufts = octaves(canvas.shape, (0.8 * metre, 1.7 * metre), (0.7, 1.0), canvas.rng) + np.float32(0.35) * canvas.grain
     # Scrub grows in patches, denser where the ground is green already.
@@ -57,7 +44,7 @@ def grow_scrub(canvas: Canvas, palette: Palette, amount: float) -> None:
 
 
 def wear_ground(canvas: Canvas, x: float, y: float, radius: float, colour: Colour, strength: float) -> None:
-    """Bare, trodden ground around a place where people live, fading out at `radius` metres."""
+    """Paint bare, trodden ground that fades out at `radius` metres."""
     window = canvas.window(x, y, 1.3 * radius)
     grid_x, grid_y = canvas.coordinates(window)
     if grid_x.size == 0 or grid_y.size == 0:
@@ -79,16 +66,9 @@ def paint_cover(
     ragged: float = 0.4,
     sealed: bool = False,
 ) -> None:
-    """Cover a parcel with one material (lawn, soil, paving), its texture kept.
+    """Cover a parcel with one material whose border wanders by `ragged` metres; the texture shows through.
 
-    Args:
-        canvas: painted in place.
-        frame: street coordinates.
-        parcel: what is covered.
-        colour: of the material.
-        opacity: 1 hides what was there.
-        ragged: how far the border wanders, metres.
-        sealed: a pavement: nothing grows on it, and it leaves roads, water and buildings as they are.
+    Nothing grows on a `sealed` cover, and it leaves roads, water and buildings untouched.
     """
     window, weight, _, _ = parcel_pixels(canvas, frame, parcel, ragged)
     if weight.size == 0:
@@ -102,7 +82,7 @@ def paint_cover(
 
 
 def paint_field(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) -> None:
-    """A field: crop or ploughed soil in furrows along one side, patchy growth, tractor tracks, a headland around it."""
+    """Paint a field: crop or soil in furrows, patchy growth, tractor tracks, a headland."""
     rng = canvas.rng
     window, weight, u, v = parcel_pixels(canvas, frame, parcel, 0.5)
     if weight.size == 0:
@@ -133,7 +113,7 @@ def paint_field(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) 
 
 
 def _water_surface(canvas: Canvas, inward: FloatMap, palette: Palette) -> None:
-    """Paint water where `inward` (metres to the shore, positive in the water) is positive, with a bank around it."""
+    """Paint water where `inward`, the distance to the shore in metres, is positive, and a bank around it."""
     whole = (slice(0, canvas.shape[0]), slice(0, canvas.shape[1]))
     wet = inward > 0
     bank = np.clip(1 + inward / np.float32(2.2), 0, 1) * ~wet
@@ -151,7 +131,7 @@ def _water_surface(canvas: Canvas, inward: FloatMap, palette: Palette) -> None:
 
 
 def paint_river(canvas: Canvas, palette: Palette) -> None:
-    """A winding river across the scene."""
+    """Paint a winding river across the scene."""
     rng = canvas.rng
     height, width = canvas.extent
     x, y = canvas.coordinates((slice(0, canvas.shape[0]), slice(0, canvas.shape[1])))
@@ -168,7 +148,7 @@ def paint_river(canvas: Canvas, palette: Palette) -> None:
 
 
 def paint_pond(canvas: Canvas, palette: Palette) -> None:
-    """A pond with an irregular shore."""
+    """Paint a pond with an irregular shore."""
     rng = canvas.rng
     height, width = canvas.extent
     x, y = canvas.coordinates((slice(0, canvas.shape[0]), slice(0, canvas.shape[1])))

@@ -1,4 +1,4 @@
-"""Trees, palms, bushes and hedges as individual crowns with a surface of their own, which light and shadow then follow."""
+"""Trees, palms, bushes and hedges as crowns whose surface light and shadow follow."""
 
 from functools import lru_cache
 
@@ -14,13 +14,13 @@ PALM_PATCHES = 6
 
 @lru_cache(maxsize=1)
 def crown_patches() -> tuple[tuple[FloatMap, ...], tuple[FloatMap, ...]]:
-    """Broadleaf and palm crowns as height fields in [0, 1], float32 (72, 72), 0 outside; the same ones in every process."""
+    """Broadleaf and palm crowns as heights in [0, 1], float32 (72, 72), 0 outside; the same in every process."""
     rng = np.random.default_rng(20_240_501)
     return tuple(_crown(rng) for _ in range(PATCHES)), tuple(_palm(rng) for _ in range(PALM_PATCHES))
 
 
 def _crown(rng: np.random.Generator) -> FloatMap:
-    """A crown made of overlapping clumps of leaves on a dome."""
+    """Overlapping clumps of leaves on a dome."""
     axis = np.linspace(-1.05, 1.05, PATCH_PX, dtype=np.float32)
     x, y = axis[None, :], axis[:, None]
     surface = np.zeros((PATCH_PX, PATCH_PX), np.float32)
@@ -39,7 +39,7 @@ def _crown(rng: np.random.Generator) -> FloatMap:
 
 
 def _palm(rng: np.random.Generator) -> FloatMap:
-    """A palm seen from above: fronds that fall outwards."""
+    """Fronds that fall outwards, from above."""
     axis = np.linspace(-1.05, 1.05, PATCH_PX, dtype=np.float32)
     x, y = axis[None, :], axis[:, None]
     surface = np.zeros((PATCH_PX, PATCH_PX), np.float32)
@@ -59,17 +59,7 @@ def _palm(rng: np.random.Generator) -> FloatMap:
 
 
 def plant(canvas: Canvas, x: float, y: float, radius: float, height: float, colour: Colour, *, palm: bool = False) -> None:
-    """Put one crown on the canvas; where crowns overlap the higher one shows.
-
-    Args:
-        canvas: its crown surface and crown colours are changed.
-        x: ground position of the trunk, metres.
-        y: the same.
-        radius: of the crown, metres.
-        height: of its top, metres.
-        colour: of its leaves.
-        palm: fronds instead of clumps.
-    """
+    """Put a crown of `radius` and `height` at (x, y), all in metres; of overlapping crowns the higher one shows."""
     rng = canvas.rng
     patches = crown_patches()[int(palm)]
     patch = patches[int(rng.integers(len(patches)))]
@@ -94,19 +84,7 @@ def plant(canvas: Canvas, x: float, y: float, radius: float, height: float, colo
 
 
 def plant_tree(canvas: Canvas, x: float, y: float, leaves: tuple[Colour, ...], *, palms: float = 0.0, size: float = 1.0) -> bool:
-    """Plant a tree or bush of random size unless its trunk would stand on a road, in water or in a house.
-
-    Args:
-        canvas: the scene's canvas.
-        x: ground position, metres.
-        y: the same.
-        leaves: colours to choose from.
-        palms: probability of a palm.
-        size: factor on the size.
-
-    Returns:
-        Whether it was planted.
-    """
+    """Plant a tree or bush of random size times `size`, a palm with probability `palms`; False if (x, y) is taken."""
     rng = canvas.rng
     row, column = int(y * canvas.per_metre), int(x * canvas.per_metre)
     if 0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1] and canvas.taken[row, column]:

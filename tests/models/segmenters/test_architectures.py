@@ -36,7 +36,6 @@ def test_a_resolved_specification_does_not_depend_on_the_sizes(monkeypatch):
         ({"name": "unet"}, r"segmenter\.name must be one of deeplabv3plus, .*, smp, not 'unet'\."),
         ({}, r"segmenter\.name must be one of .*, not None\."),
         ({"name": "hrnet", "size": "huge"}, r"segmenter\.size must be one of full, small, not 'huge'\."),
-        ({"name": "smp", "size": "small"}, r"segmenter\.size must be one of full, not 'small'\."),
         ({"name": "hrnet", "widht": 8}, r"segmenter\.widht is not an option of hrnet; it has encoder, pretrained, width\."),
         ({"name": "hrnet", "width": 0}, r"segmenter\.width must be a whole number of 1 or more, not 0\."),
         ({"name": "hrnet", "width": True}, r"segmenter\.width must be a whole number of 1 or more, not True\."),

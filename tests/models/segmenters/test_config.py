@@ -1,11 +1,7 @@
 """The config group `segmenter`: every file composes with every size and describes a network."""
 
-import re
-from itertools import pairwise
-
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
 from segassess.models.segmenters.architectures import SEGMENTERS, resolved_spec
@@ -34,21 +30,7 @@ def test_each_lists_its_options_and_takes_the_size_s_values(name, tmp_path):
     assert resolved_spec(spec) == {"name": name, "size": "full", **sizes["full"]}
 
 
-@pytest.mark.parametrize("name", [name for name in SEGMENTERS if name != "smp"])
+@pytest.mark.parametrize("name", SEGMENTERS)
 def test_size_and_options_on_the_command_line(name, tmp_path):
     spec = composed(tmp_path, f"segmenter={name}", "segmenter/size=small", "segmenter.width=96")
     assert resolved_spec(spec) == {"name": name, "size": "small", **SEGMENTERS[name].SIZES["small"], "width": 96}
-
-
-def test_smp_has_no_choice_of_size(tmp_path):
-    with pytest.raises(ConfigCompositionException, match="segmenter/size"):
-        composed(tmp_path, "segmenter=smp", "segmenter/size=small")
-
-
-def test_every_key_carries_a_comment():
-    for path in GROUP.rglob("*.yaml"):
-        lines = path.read_text().splitlines()
-        assert lines[0].startswith("#")
-        for before, line in pairwise(lines):
-            if re.match(r"[a-z_]+: ", line) and not line.startswith("name: "):
-                assert before.startswith("# "), f"{path}: {line}"

@@ -43,7 +43,7 @@ def outline_distance(mask: Tensor) -> Tensor:
     grown = torch.cat([1 - mask, mask], dim=1)  # what lies within the radius of each kind
     reached, radius = torch.zeros_like(grown), 0
     for wider in RADII:
-        grown = _grown(_grown(grown, wider - radius).mT, wider - radius).mT
+        grown = _grown(_grown(grown, wider - radius).transpose(-2, -1), wider - radius).transpose(-2, -1)
         reached, radius = reached + grown, wider
     share = 1 - reached / len(RADII)
     return torch.where(mask > 0, share[:, :1], -share[:, 1:])

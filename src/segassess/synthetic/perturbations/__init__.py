@@ -1,8 +1,4 @@
-"""Perturbed truths as mask sources: errors of known kind and strength, without any segmenter.
-
-`perturb(truth, image, rng, RECIPES["perturbed"])` gives a mask with mixed errors. `objects` holds the errors of whole objects,
-`outlines` those of outlines, `recipes` their mixtures.
-"""
+"""Perturbed truths as mask sources: errors of known kind and strength, without a segmenter."""
 
 import numpy as np
 
@@ -18,7 +14,7 @@ MAX_INVENTED = 24
 
 
 class _Dice:
-    """Draws the strengths of one image: a severity for all kinds of error, then a coin and a factor for each."""
+    """Strengths for one image: a severity for all kinds of error, then a coin and a factor for each."""
 
     def __init__(self, recipe: Recipe, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -26,29 +22,20 @@ class _Dice:
         self.severity = float(rng.uniform(*recipe.severity))
 
     def strength(self, limit: float) -> float:
-        """Strength of one kind of error in this image: 0 where the coin says no, else 0.3 to 1 of limit times severity."""
+        """0 where the coin says no, else 0.3 to 1 of limit times severity."""
         used, factor = self.rng.random() < self.chance, self.rng.uniform(0.3, 1.0)
         return float(limit * self.severity * factor) if used else 0.0
 
     def number(self, mean: float) -> int:
-        """How many errors of a kind: Poisson, bounded."""
+        """Number of errors of a kind: Poisson, bounded."""
         return min(int(self.rng.poisson(mean)), MAX_INVENTED)
 
 
 def perturb(truth: BoolMap, image: ByteMap, rng: np.random.Generator, recipe: Recipe) -> BoolMap:
-    """Mask with the errors of a recipe.
-
-    Args:
-        truth: bool (H, W).
-        image: uint8 (H, W, 3), the RGB image of the truth; image-driven errors follow its colours.
-        rng: source of randomness; the same state gives the same mask.
-        recipe: which errors, how likely and how strong.
-
-    Returns:
-        bool (H, W), a new array.
+    """A new mask, bool (H, W): the truth, bool (H, W), with the errors of a recipe; some follow the image, uint8 (H, W, 3).
 
     Raises:
-        InputError: where the shapes or types of truth and image do not fit.
+        InputError: if shapes or types do not fit.
     """
     if truth.ndim != 2 or truth.dtype != np.bool_ or truth.size == 0:
         raise InputError(f"Truth of shape {truth.shape} and type {truth.dtype}: give a non-empty bool array (H, W).")
@@ -68,7 +55,7 @@ def perturb(truth: BoolMap, image: ByteMap, rng: np.random.Generator, recipe: Re
 
 
 def _lose(mask: BoolMap, image: ByteMap, dice: _Dice, recipe: Recipe) -> BoolMap:
-    """Errors that take away: dropped objects, missed roofs, cuts and bites."""
+    """Errors that remove: dropped objects, missed roofs, cuts and bites."""
     rng = dice.rng
     count = objects.label_objects(mask)[0]
     if (share := dice.strength(recipe.drop_share)) > 0:
@@ -83,7 +70,7 @@ def _lose(mask: BoolMap, image: ByteMap, dice: _Dice, recipe: Recipe) -> BoolMap
 
 
 def _invent(mask: BoolMap, image: ByteMap, dice: _Dice, recipe: Recipe, count: int) -> BoolMap:
-    """Errors that add: copies of objects and regions that only look like one; `count` is the number of true objects."""
+    """Errors that add: copies of objects, and regions that only look like one; `count` is the number of true objects."""
     copies = dice.strength(recipe.copy_share) * count
     regions = dice.strength(recipe.region_share) * count
     if count == 0:

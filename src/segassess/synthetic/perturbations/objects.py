@@ -1,7 +1,6 @@
-"""Errors of whole objects: dropped, invented, moved, merged, split, bitten, holes filled.
+"""Errors of whole objects (8-connected): dropped, invented, moved, merged, split, bitten, holes filled.
 
-Every function takes a bool (H, W) mask, returns a new bool (H, W) mask and never writes into its input. An object is an
-8-connected component. Nothing loops over pixels; loops run over the objects that an operation picks.
+All take a bool (H, W) mask and return a new one. Loops run over the chosen objects, not over pixels.
 """
 
 from typing import Any, TypeAlias
@@ -22,19 +21,19 @@ MIN_INVENTED_PX = 6
 
 
 def label_objects(mask: BoolMap) -> tuple[int, NDArray[np.int32], NDArray[np.int32]]:
-    """Connected components: number of objects N, labels int32 (H, W) in 0..N, and boxes int32 (N + 1, 5): x, y, w, h, area."""
+    """Number of components N, labels int32 (H, W) in 0..N, and boxes int32 (N + 1, 5): x, y, w, h, area."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     return count - 1, np.asarray(labels, np.int32), np.asarray(stats, np.int32)
 
 
 def _pick(count: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Labels (1-based) of a random share of `count` objects, at most `MAX_PICKED`."""
+    """Labels (from 1) of a random share of `count` objects, at most `MAX_PICKED`."""
     picked = np.flatnonzero(rng.random(count) < share) + 1
     return picked if picked.size <= MAX_PICKED else rng.choice(picked, MAX_PICKED, replace=False)
 
 
 def drop_objects(mask: BoolMap, share: float, rng: np.random.Generator) -> BoolMap:
-    """Remove each object with probability `share` in [0, 1]; nothing is added."""
+    """Remove each object with probability `share`."""
     count, labels, _ = label_objects(mask)
     keep = np.zeros(count + 1, dtype=bool)
     keep[1:] = rng.random(count) >= share
@@ -44,17 +43,9 @@ def drop_objects(mask: BoolMap, share: float, rng: np.random.Generator) -> BoolM
 def grow_region(
     image: ByteMap, seed: tuple[int, int], reach: int, tolerance: float, blocked: BoolMap
 ) -> tuple[slice, slice, BoolMap]:
-    """Region of similar colour around a seed, as a network sees an object in it.
+    """Window (rows, columns) and region, bool of its size, of similar colour around the unblocked pixel `seed` (row, column).
 
-    Args:
-        image: uint8 (H, W, 3).
-        seed: (row, column), not blocked.
-        reach: half side of the window that the region must stay in, pixels.
-        tolerance: largest difference from the seed's colour per channel, grey levels.
-        blocked: bool (H, W), pixels that the region must not enter.
-
-    Returns:
-        The rows and columns of the window and the region as a bool array of the window's size.
+    The region stays within `reach` pixels of the seed and within `tolerance` grey levels of its colour, per channel.
     """
     height, width = blocked.shape
     row, column = seed
@@ -73,7 +64,7 @@ def grow_region(
 
 
 def _blob(shape: tuple[int, int], centre: tuple[int, int], reach: int, rng: np.random.Generator) -> BoolMap:
-    """Rotated ellipse or box around `centre` (row, column): hides the straight cut of the window of a grown region."""
+    """Rotated ellipse or box around `centre` (row, column), which hides the straight cut of a grown region's window."""
     canvas = np.zeros(shape, np.uint8)
     axes = (reach * rng.uniform(0.5, 1.0), reach * rng.uniform(0.35, 1.0))
     angle = float(rng.uniform(0, 180))
@@ -89,7 +80,7 @@ def _blob(shape: tuple[int, int], centre: tuple[int, int], reach: int, rng: np.r
 def _similar_region(
     image: ByteMap, allowed: BoolMap, size_px: tuple[float, float], rng: np.random.Generator
 ) -> tuple[slice, slice, BoolMap] | None:
-    """A region of similar colour inside `allowed`, seeded at a random allowed pixel, or None where it stayed a speck."""
+    """A region of similar colour grown from a random allowed pixel, or None if it stayed a speck."""
     candidates = np.flatnonzero(allowed)
     if candidates.size == 0:
         return None
@@ -101,18 +92,7 @@ def _similar_region(
 
 
 def miss_regions(mask: BoolMap, image: ByteMap, number: int, size_px: tuple[float, float], rng: np.random.Generator) -> BoolMap:
-    """Remove `number` regions of similar colour (a roof or half of it) from inside the mask; nothing is added.
-
-    Args:
-        mask: bool (H, W).
-        image: uint8 (H, W, 3).
-        number: how many regions to try.
-        size_px: smallest and largest length of a region, pixels.
-        rng: source of randomness.
-
-    Returns:
-        bool (H, W), a subset of the mask.
-    """
+    """Remove up to `number` regions of similar colour (a roof or half of it), `size_px` (smallest, largest) pixels long."""
     result = mask.copy()
     for _ in range(number):
         if (found := _similar_region(image, result, size_px, rng)) is not None:
@@ -122,10 +102,7 @@ def miss_regions(mask: BoolMap, image: ByteMap, number: int, size_px: tuple[floa
 
 
 def invent_regions(mask: BoolMap, image: ByteMap, number: int, size_px: tuple[float, float], rng: np.random.Generator) -> BoolMap:
-    """Add `number` regions of similar colour on the background: trees, yards, roads taken for objects; nothing is removed.
-
-    Arguments and result as in `miss_regions`; the result is a superset of the mask.
-    """
+    """Add up to `number` regions of similar colour, as networks take trees, yards and roads for objects."""
     result = mask.copy()
     for _ in range(number):
         if (found := _similar_region(image, ~result, size_px, rng)) is not None:
@@ -135,7 +112,7 @@ def invent_regions(mask: BoolMap, image: ByteMap, number: int, size_px: tuple[fl
 
 
 def _made_up_shape(size_px: tuple[float, float], rng: np.random.Generator) -> BoolMap:
-    """A filled box, sometimes with a corner missing, for images that have no object to copy."""
+    """A filled box, sometimes without a corner, for images that have no object to copy."""
     height, width = (max(MIN_INVENTED_PX, round(float(length))) for length in rng.uniform(*size_px, 2))
     shape = np.ones((height, width), dtype=bool)
     if rng.random() < 0.4:
@@ -144,7 +121,6 @@ def _made_up_shape(size_px: tuple[float, float], rng: np.random.Generator) -> Bo
 
 
 def _turned(shape: BoolMap, rng: np.random.Generator) -> BoolMap:
-    """The shape rotated by any angle and scaled by 0.7 to 1.3."""
     height, width = shape.shape
     side = int(np.ceil(1.3 * np.hypot(height, width))) + 2
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), float(rng.uniform(0, 360)), float(rng.uniform(0.7, 1.3)))
@@ -157,16 +133,9 @@ def _turned(shape: BoolMap, rng: np.random.Generator) -> BoolMap:
 
 
 def invent_copies(mask: BoolMap, number: int, size_px: tuple[float, float], rng: np.random.Generator) -> BoolMap:
-    """Add `number` rotated copies of the mask's own objects on free background; nothing is removed.
+    """Add up to `number` rotated copies of the mask's objects on free background.
 
-    Args:
-        mask: bool (H, W).
-        number: how many copies to try; one that finds no free place is left out.
-        size_px: smallest and largest side of made-up shapes, used where the mask has no object to copy, pixels.
-        rng: source of randomness.
-
-    Returns:
-        bool (H, W), a superset of the mask.
+    Where the mask has none, boxes of `size_px` (smallest, largest) pixels stand in.
     """
     height, width = mask.shape
     count, labels, boxes = label_objects(mask)
@@ -191,7 +160,6 @@ def invent_copies(mask: BoolMap, number: int, size_px: tuple[float, float], rng:
 
 
 def _translated(mask: BoolMap, dy: int, dx: int) -> BoolMap:
-    """The mask moved by whole pixels; what leaves the image is lost, what comes in is background."""
     height, width = mask.shape
     moved = np.zeros_like(mask)
     if abs(dy) < height and abs(dx) < width:
@@ -202,7 +170,7 @@ def _translated(mask: BoolMap, dy: int, dx: int) -> BoolMap:
 
 
 def shift_objects(mask: BoolMap, pixels: float, rng: np.random.Generator) -> BoolMap:
-    """Move the objects: one displacement of length `pixels` for all (a misaligned layer), plus a third of it per object."""
+    """Move all objects by one displacement of `pixels` (a misaligned layer), plus up to a third of it per object and axis."""
     direction = rng.uniform(0, 2 * np.pi)
     common = pixels * np.array([np.sin(direction), np.cos(direction)])
     own = rng.uniform(-pixels / 3, pixels / 3, (SHIFT_GROUPS, 2))
@@ -219,7 +187,7 @@ def shift_objects(mask: BoolMap, pixels: float, rng: np.random.Generator) -> Boo
 
 
 def merge_neighbours(mask: BoolMap, radius: int) -> BoolMap:
-    """Close gaps up to 2 * `radius` pixels wide between objects; nothing is removed."""
+    """Close gaps of up to 2 * `radius` pixels between objects."""
     if radius < 1:
         return mask.copy()
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
@@ -230,7 +198,7 @@ def merge_neighbours(mask: BoolMap, radius: int) -> BoolMap:
 def _window_of(
     labels: NDArray[np.int32], boxes: NDArray[np.int32], label: int
 ) -> tuple[slice, slice, BoolMap, NDArray[Any], NDArray[Any]]:
-    """Rows, columns, pixels of one object in its box, and the coordinates of its pixels there."""
+    """Rows, columns and pixels of an object in its box, and the coordinates of those pixels."""
     x, y, w, h = (int(value) for value in boxes[label, :4])
     rows, columns = slice(y, y + h), slice(x, x + w)
     inside = labels[rows, columns] == label
@@ -239,7 +207,7 @@ def _window_of(
 
 
 def split_objects(mask: BoolMap, share: float, width_px: float, rng: np.random.Generator) -> BoolMap:
-    """Cut a straight strip of `width_px` pixels across a `share` of the objects; nothing is added."""
+    """Cut a straight strip of `width_px` pixels across a `share` of the objects."""
     count, labels, boxes = label_objects(mask)
     result = mask.copy()
     for label in _pick(count, share, rng):
@@ -254,17 +222,7 @@ def split_objects(mask: BoolMap, share: float, width_px: float, rng: np.random.G
 
 
 def bite_objects(mask: BoolMap, share: float, depth: float, rng: np.random.Generator) -> BoolMap:
-    """Take a round bite off the outline of a `share` of the objects; nothing is added.
-
-    Args:
-        mask: bool (H, W).
-        share: probability per object, in [0, 1].
-        depth: radius of the bite as a share of the square root of the object's area.
-        rng: source of randomness.
-
-    Returns:
-        bool (H, W), a subset of the mask.
-    """
+    """Take a round bite off a `share` of the objects, of radius `depth` times the square root of the object's area."""
     count, labels, boxes = label_objects(mask)
     result = mask.copy()
     for label in _pick(count, share, rng):
@@ -279,7 +237,7 @@ def bite_objects(mask: BoolMap, share: float, depth: float, rng: np.random.Gener
 
 
 def fill_holes(mask: BoolMap) -> BoolMap:
-    """Fill background that does not reach the image border; nothing is removed."""
+    """Fill background that does not reach the image border."""
     padded = np.pad(mask.astype(np.uint8), 1)
     cv2.floodFill(padded, None, (0, 0), 2)
     return np.asarray(padded[1:-1, 1:-1] != 2)

@@ -1,6 +1,6 @@
 """Errors of outlines: wrong offset, wobbly, simplified, rounded, coarse, or following a shadow.
 
-Every function takes a bool (H, W) mask, returns a new bool (H, W) mask and never writes into its input.
+All take a bool (H, W) mask and return a new one.
 """
 
 import cv2
@@ -12,7 +12,7 @@ from segassess.synthetic.perturbations.objects import BoolMap, ByteMap
 
 
 def signed_distance(mask: BoolMap) -> NDArray[np.float32]:
-    """Distance to the outline in pixels, positive inside: float32 (H, W). The mask needs both values in it."""
+    """Distance to the outline in pixels, positive inside: float32 (H, W); the mask must hold both values."""
     inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
     outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
     # Half a pixel off, so that the zero line runs between the last inner and the first outer pixel.
@@ -20,7 +20,7 @@ def signed_distance(mask: BoolMap) -> NDArray[np.float32]:
 
 
 def _uniform(mask: BoolMap) -> bool:
-    """True where there is no outline to change."""
+    """Whether there is no outline to change."""
     return not mask.any() or bool(mask.all())
 
 
@@ -32,17 +32,7 @@ def offset_outlines(mask: BoolMap, pixels: float) -> BoolMap:
 
 
 def wobble_outlines(mask: BoolMap, amplitude_px: float, scale_px: float, rng: np.random.Generator) -> BoolMap:
-    """Displace the outline in and out by smooth noise, as the outlines of a network are.
-
-    Args:
-        mask: bool (H, W).
-        amplitude_px: standard deviation of the displacement, pixels.
-        scale_px: length of one wobble along the outline, pixels; a finer octave of a third of it is added.
-        rng: source of randomness.
-
-    Returns:
-        bool (H, W).
-    """
+    """Displace the outline by smooth noise of standard deviation `amplitude_px`, its wobbles `scale_px` long."""
     if _uniform(mask) or amplitude_px <= 0:
         return mask.copy()
     noise = 0.85 * smooth_noise(mask.shape, scale_px, rng) + 0.5 * smooth_noise(mask.shape, max(2.0, scale_px / 3), rng)
@@ -50,7 +40,7 @@ def wobble_outlines(mask: BoolMap, amplitude_px: float, scale_px: float, rng: np
 
 
 def round_corners(mask: BoolMap, pixels: float) -> BoolMap:
-    """Round corners and drop spikes thinner than about `pixels` (Gaussian blur, threshold at one half)."""
+    """Round corners and drop spikes thinner than about `pixels`, by a Gaussian blur and a threshold of one half."""
     if _uniform(mask) or pixels <= 0:
         return mask.copy()
     soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), pixels, borderType=cv2.BORDER_REPLICATE)
@@ -81,17 +71,9 @@ def simplify_outlines(mask: BoolMap, pixels: float) -> BoolMap:
 
 
 def coarsen(mask: BoolMap, factor: float, threshold: float, noise: float, rng: np.random.Generator) -> BoolMap:
-    """Outline of a network that works at low resolution: shrink, disturb, enlarge smoothly, threshold.
+    """Imitate a network of low resolution: shrink by `factor` >= 1, add noise, enlarge smoothly, cut at `threshold`.
 
-    Args:
-        mask: bool (H, W).
-        factor: reduction of the resolution, 1 leaves the mask as it is.
-        threshold: in (0, 1), on the enlarged share of foreground; low gives fat objects, high loses thin ones.
-        noise: standard deviation of the noise added at low resolution, in shares of foreground.
-        rng: source of randomness.
-
-    Returns:
-        bool (H, W).
+    Noise and threshold are shares of foreground; a low threshold gives fat objects, a high one loses thin ones.
     """
     if factor <= 1:
         return mask.copy()
@@ -106,16 +88,7 @@ def coarsen(mask: BoolMap, factor: float, threshold: float, noise: float, rng: n
 
 
 def include_shadows(mask: BoolMap, image: ByteMap, reach_px: int) -> BoolMap:
-    """Add dark pixels within `reach_px` of an object, as if its shadow were part of it; nothing is removed.
-
-    Args:
-        mask: bool (H, W).
-        image: uint8 (H, W, 3).
-        reach_px: how far from the outline shadow is taken in, pixels.
-
-    Returns:
-        bool (H, W), a superset of the mask.
-    """
+    """Add dark pixels within `reach_px` of an object, as if its shadow were part of it."""
     if _uniform(mask) or reach_px < 1:
         return mask.copy()
     grey = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)

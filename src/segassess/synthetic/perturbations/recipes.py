@@ -10,67 +10,37 @@ _RANGES = ("severity", "invented_px", "coarse_factor")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Probabilities and strengths of the errors that `perturb` mixes.
+    """Errors that `perturb` mixes: shares and probabilities in [0, 1], lengths in pixels; strengths hold at severity 1.
 
-    Strengths hold at severity 1. Per image a severity is drawn from `severity`; each kind of error is used with probability
-    `chance`, at its strength times the severity times a number drawn from 0.3 to 1. A strength of 0 switches a kind off.
-
-    Attributes:
-        severity: (lowest, highest) severity drawn per image, in [0, 1].
-        chance: probability per image that a kind of error is used at all, in [0, 1].
-        drop_share: share of objects removed, in [0, 1].
-        miss_share: image-driven losses (a roof, half a roof) per object, >= 0.
-        copy_share: invented copies of objects per object, >= 0.
-        region_share: invented image-driven regions per object, >= 0.
-        invented_if_empty: mean number of objects invented where the truth has none, >= 0.
-        invented_px: (smallest, largest) length of invented or missed regions, pixels.
-        shift_px: length of the objects' displacement, pixels.
-        merge_px: gaps up to this width between objects are closed, pixels.
-        split_share: share of objects cut in two, in [0, 1].
-        split_px: width of the cut, pixels.
-        bite_share: share of objects that lose a bite of their outline, in [0, 1].
-        bite_depth: radius of a bite over the square root of the object's area.
-        offset_px: largest dilation or erosion, pixels.
-        simplify_px: tolerance of polygon simplification, pixels.
-        round_px: radius at which corners are rounded, pixels.
-        wobble_px: standard deviation of the outline's random displacement, pixels.
-        wobble_scale_px: length of one wobble along the outline, pixels, > 0.
-        shadow_px: reach within which dark pixels beside an object are taken in, pixels.
-        fill_probability: probability that holes are filled, in [0, 1].
-        coarse_factor: (lowest, highest) reduction of resolution, >= 1; (1, 1) is none.
-        coarse_noise: noise at low resolution, as a share of foreground.
+    Each image draws a severity. A kind of error is used with probability `chance`, at its strength times the severity times a
+    number from 0.3 to 1; a strength of 0 switches it off.
     """
 
-    severity: tuple[float, float] = (0.1, 1.0)
-    chance: float = 1.0
-    drop_share: float = 0.0
-    miss_share: float = 0.0
-    copy_share: float = 0.0
-    region_share: float = 0.0
-    invented_if_empty: float = 0.0
-    invented_px: tuple[float, float] = (14.0, 70.0)
-    shift_px: float = 0.0
-    merge_px: float = 0.0
-    split_share: float = 0.0
-    split_px: float = 4.0
-    bite_share: float = 0.0
-    bite_depth: float = 0.35
-    offset_px: float = 0.0
-    simplify_px: float = 0.0
-    round_px: float = 0.0
-    wobble_px: float = 0.0
-    wobble_scale_px: float = 14.0
-    shadow_px: float = 0.0
-    fill_probability: float = 0.0
-    coarse_factor: tuple[float, float] = (1.0, 1.0)
-    coarse_noise: float = 0.0
+    severity: tuple[float, float] = (0.1, 1.0)  # (lowest, highest)
+    chance: float = 1.0  # per image and kind of error
+    drop_share: float = 0.0  # objects removed
+    miss_share: float = 0.0  # image-driven losses (a roof, half a roof) per object
+    copy_share: float = 0.0  # invented copies of objects per object
+    region_share: float = 0.0  # invented image-driven regions per object
+    invented_if_empty: float = 0.0  # mean number of objects invented where the truth has none
+    invented_px: tuple[float, float] = (14.0, 70.0)  # (smallest, largest) length of invented or missed regions
+    shift_px: float = 0.0  # length of the objects' displacement
+    merge_px: float = 0.0  # gaps up to this width are closed
+    split_share: float = 0.0  # objects cut in two
+    split_px: float = 4.0  # width of the cut
+    bite_share: float = 0.0  # objects that lose a bite of their outline
+    bite_depth: float = 0.35  # radius of the bite over the square root of the object's area
+    offset_px: float = 0.0  # largest dilation or erosion
+    simplify_px: float = 0.0  # tolerance of polygon simplification
+    round_px: float = 0.0  # radius at which corners are rounded
+    wobble_px: float = 0.0  # standard deviation of the outline's random displacement
+    wobble_scale_px: float = 14.0  # length of one wobble along the outline, > 0
+    shadow_px: float = 0.0  # reach within which dark pixels beside an object are added
+    fill_probability: float = 0.0  # of holes
+    coarse_factor: tuple[float, float] = (1.0, 1.0)  # (lowest, highest) reduction of resolution, >= 1; (1, 1) is none
+    coarse_noise: float = 0.0  # at low resolution, as a share of foreground
 
     def __post_init__(self) -> None:
-        """Refuse values outside their documented range.
-
-        Raises:
-            ConfigError: naming the field, its value and what is allowed.
-        """
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in _RANGES:
