@@ -11,6 +11,7 @@ import rasterio.features
 import shapely
 from scipy import ndimage
 
+from segassess.errors import InputError
 from segassess.findings.bands import JudgedRows
 from segassess.findings.findings import gather_findings
 from segassess.quality import FN, FP, TN, TP
@@ -126,8 +127,9 @@ def test_touching_polygons_are_one_object_of_two_rows(tmp_path):
     ]
 
 
-def test_a_layer_that_lies_elsewhere(tmp_path):
-    layer = layer_of(tmp_path / "a.gpkg", [shapely.box(100, 100, 110, 110)])
+def test_a_layer_that_lies_elsewhere_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"a\.gpkg .*\(100, 100\)"):
+        layer_of(tmp_path / "a.gpkg", [shapely.box(100, 100, 110, 110)])
     nothing = np.zeros((48, 60))
     rows = JudgedRows(np.full(nothing.shape, TN, np.uint8), nothing > 0, nothing, nothing, nothing)
-    assert found(layer, rows).polygons == [] and found(None, rows).polygons == []
+    assert found(None, rows).polygons == []
