@@ -42,8 +42,12 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
     # Makes Hydra raise its errors instead of printing them and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
+    with_traceback = False
+
     @hydra.main(version_base="1.3", config_path=str(configs), config_name=name)
     def main(config: DictConfig) -> float | None:
+        nonlocal with_traceback
+        with_traceback = bool(config.traceback)
         # GDAL reports bad files too; our message follows.
         logging.getLogger("rasterio").setLevel(logging.CRITICAL)
         logging.getLogger("pyogrio").setLevel(logging.WARNING)
@@ -59,7 +63,7 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
             return run(config)
         except (SegAssessError, OmegaConfBaseException) as error:
             # `segassess.experiments.sweep` handles failed runs.
-            if config.traceback or HydraConfig.get().mode == RunMode.MULTIRUN:
+            if with_traceback or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             stop(error)
 
@@ -72,8 +76,12 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
             raise
         sys.exit(EXIT_UNREAD)
     except (HydraException, OmegaConfBaseException) as error:
+        if with_traceback:
+            raise
         stop(_explained(error, name, configs))
     except (RequestError, InputError) as error:
+        if with_traceback:
+            raise
         stop(error)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
@@ -82,6 +90,8 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
     except SomeInputsFailed as error:
         # A search without a result.
         _end_sweep_early(interrupted=False)
+        if with_traceback:
+            raise
         stop(error)
     finally:
         _nobody_reads()
