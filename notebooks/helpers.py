@@ -98,13 +98,13 @@ def write_tiles(root: Path, counts: Mapping[str, int], recipes: tuple[str, ...],
 
 
 def run(command: str, last: int = 12) -> None:
-    """Run `python <script> ...` and print the last lines of what it says.
+    """Run `python <script> ...` or `segassess <command> ...` and print the last lines of what it says.
 
     Raises:
         RuntimeError: if it fails.
     """
     program, *arguments = shlex.split(command)
-    assert program == "python"
+    arguments = {"python": [], "segassess": ["-m", "segassess"]}[program] + arguments
     # A kernel asks its children for colours, which would be written as control characters.
     environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "CLICOLOR_FORCE")}
     result = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment | {"COLUMNS": "110"})
