@@ -76,6 +76,7 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
         pyogrio.raw.write(here / "c.gpkg", roof, [], [], geometry_type="Polygon", crs=None)
     for script in ("train", "evaluate", "predict", "export"):
         (here / f"{script}.py").symlink_to(ROOT / f"{script}.py")
+    (here / "checkpoints").symlink_to(ROOT / "checkpoints")
     stand_ins = {"root=DIR": data, "checkpoint=FILE": checkpoint, "networks=FILE": network, "resume=RUN": trained}
     stand_ins["segmenters DIR"] = network.parent
     graph = here / "assessor.onnx"

