@@ -36,9 +36,9 @@ COMPOSED_ONLY = {
     r"experiment=(benchmark|ablation)": "takes hours: trains up to 15 assessors; tests/cli/test_benchmark.py runs a small one",
     r"experiment=twin_lite0": "needs masks of a segmenter that was fitted in five folds for hours",
     r"experiment=shared_tiles_segmenters|shared_tiles_in_sample": "takes hours: fits five segmenters in five folds",
-    r"experiment=(ams_comparison|transfer|shared_tiles_ams|compact_lite0)": "needs masks of fitted segmenters, or trains for long",
+    r"experiment=(ams_comparison|transfer|shared_tiles_ams|compact_lite0)": "needs masks of fitted segmenters, or long trainings",
     r"output_dir=outputs/(damage|scaling)": "judges a town; tests/cli/test_damage.py and test_scaling.py run small ones",
-    r"hparams_search=|experiment=quick|debug=": "trains several times; test_search.py, test_evaluate_sweeps.py and test_debug.py do",
+    r"hparams_search=|experiment=quick|debug=": "trains several times, as test_search.py and test_debug.py do",
 }
 # Where commands stand, and how a line begins that is none for these tests (tests/test_makefile.py has those of make).
 BLOCKS, OTHERS = r"```(?:bash|sh|shell|console)\n(.*?)```", ("make ", "#")
