@@ -1,6 +1,6 @@
 """Make a queue of the worst tiles for a labelling tool from the results of `segassess predict`.
 
-Usage: segassess queue input=DIR [to=label_studio|fiftyone] [key=value ...]
+Usage: segassess queue input=DIR [key=value ...]
 
   input=DIR        output_dir of `segassess predict`
   to=TOOL          label_studio (default) or fiftyone
