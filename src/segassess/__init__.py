@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from segassess.version import __version__
 
 if TYPE_CHECKING:
-    from segassess.api import Judge, QualityMap, assess, load
+    from segassess.api import FitSettings, Judge, QualityMap, assess, fit, load
 
-__all__ = ["Judge", "QualityMap", "__version__", "assess", "load"]
+__all__ = ["FitSettings", "Judge", "QualityMap", "__version__", "assess", "fit", "load"]
 
 # Not seen by type checkers, for which any name of the package would exist otherwise.
 if not TYPE_CHECKING:

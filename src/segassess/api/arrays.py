@@ -1,5 +1,7 @@
 """Images and masks given as arrays, read as GeoTIFFs in memory, so that an array means the same as in a file."""
 
+import hashlib
+import secrets
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,11 +79,12 @@ def _array(given: SupportsArray | Image.Image, what: str) -> NDArray[Any]:
 
 @contextmanager
 def in_memory(bands: NDArray[Any], georeference: Georeference | None) -> Iterator[str]:
-    """Bands (B, H, W) as a raster; yields a path that GDAL reads within the block."""
+    """Bands (B, H, W) as a raster, named after its content; yields a path that GDAL reads within the block."""
+    name = f"{hashlib.sha256(np.ascontiguousarray(bands).tobytes()).hexdigest()[:16]}.tif"
     count, height, width = bands.shape
     place = {} if georeference is None else {"crs": georeference.crs, "transform": georeference.transform}
     layout = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": bands.dtype, "bigtiff": "if_safer"}
-    with warnings.catch_warnings(), MemoryFile(ext=".tif") as memory:
+    with warnings.catch_warnings(), MemoryFile(dirname=secrets.token_hex(8), filename=name) as memory:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with memory.open(**layout, **place) as dataset:
             if count > 1:

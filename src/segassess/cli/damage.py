@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segassess.cli import build
-from segassess.cli.predict import judge_settings
+from segassess.cli.predict import judge_settings, with_fit
 from segassess.errors import RequestError
 from segassess.evaluation.damage_found import damage_found, errors_right
 from segassess.evaluation.layer_damage import EMPTIED, KINDS, REMOVED, damage_layer
@@ -39,7 +39,8 @@ def run(config: DictConfig) -> float:
     """Damage a layer, judge it and compare; returns the mean recall over all kinds of damage."""
     if not config.output_dir:
         raise RequestError("output_dir is empty; give a folder for the results.")
-    judge = SceneJudge.of(build.stored_assessor(config), build.device(config.trainer), **judge_settings(config))
+    device = build.device(config.trainer)
+    judge = SceneJudge.of(build.stored_assessor(config), device, **judge_settings(config))
     output, settings = Path(config.output_dir), build.plain(config.damage)
     with open_image(str(config.image), judge.rendering) as image:
         grid = image.grid
@@ -71,7 +72,8 @@ def run(config: DictConfig) -> float:
     made = FindingsTable({name: values[there] for name, values in columns.items()}, pieces[there])
     write_layer(output / DAMAGE, made, grid.georeference)
     pair = Pair("judged", str(config.image), {DEFAULT_SOURCE: str(output / DAMAGED)})
-    (scores,) = PairJob(pair, judge, output / pair.name).run().rows
+    (job,) = with_fit(config, [PairJob(pair, judge, output / pair.name)], output, device)
+    (scores,) = job.run().rows
     found, right = {}, {}
     for code, shapes in classes.items():
         errors, forms = _polygons(output / pair.name / "errors.gpkg", grid, ("error", "form"), f"quality = '{CLASS_NAMES[code]}'")

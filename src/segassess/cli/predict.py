@@ -6,7 +6,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ from segassess.errors import InputError, RequestError, SegAssessError, SomeInput
 from segassess.files import only_one, remove_leftovers, write_json
 from segassess.interrupts import raise_if_interrupted
 from segassess.models.assessor.trained_assessor import LoadedAssessor
+from segassess.options.fit import FitSettings
 from segassess.outputs.review_record import write_page
 from segassess.outputs.tables import number, require_parquet, write_scores
 from segassess.predict.pair_job import RECORD, PairJob, mask_folder
 from segassess.predict.processes import Processes
-from segassess.predict.progress import SceneProgress, ScenesBar, scenes_progress
+from segassess.predict.progress import SceneProgress, ScenesBar, fit_progress, scenes_progress
 from segassess.predict.scene import OutputSettings
 from segassess.predict.scene_job import SceneJudge
 from segassess.predict.sharing import share
@@ -38,6 +39,8 @@ from segassess.version import __version__
 log = logging.getLogger(__name__)
 
 SHOWN = 15
+# Folder of the networks that learned from the layers.
+FIT = "fit"
 
 
 @dataclass
@@ -137,10 +140,27 @@ def judge_masks(config: DictConfig) -> None:
             for path in found.unmatched:
                 log.warning("%s has no image of the same name and is skipped.", path)
         jobs = [PairJob(pair, judge, output / pair.name) for pair in found.pairs]
+        jobs = with_fit(config, jobs, output, processes.device)
         outcome = _judge_all(jobs, processes, Outcome(bool(config.overwrite), bool(config.traceback)))
         if processes.is_first:
             with only_one(output, wait=True):
                 _conclude(outcome, found.failures, judge, output)
+
+
+def with_fit(config: DictConfig, jobs: list[PairJob], output: Path, device: torch.device) -> list[PairJob]:
+    """The jobs, with what is learned from their layers if `fit` says so."""
+    options = build.plain(config.fit)
+    if options["name"] == "none":
+        return jobs
+    # Most requests need neither these networks nor their imports.
+    from segassess.predict.fit.fitting import fit_layers
+
+    kept = options["name"] == "kept"
+    settings, folder = (None, Path(options["folder"])) if kept else (FitSettings(**options), output / FIT)
+    scenes = [(job.pair.image, job.sources) for job in jobs]
+    with fit_progress() as progress:
+        fits = fit_layers(scenes, jobs[0].judge, settings, folder, device, progress)
+    return [replace(job, fits=each) for job, each in zip(jobs, fits, strict=True)]
 
 
 def judge_settings(config: DictConfig) -> dict[str, Any]:

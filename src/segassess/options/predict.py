@@ -6,6 +6,7 @@ from typing import Literal
 from segassess.options.assessor import AssessorOptions
 from segassess.options.dataset import DatasetOptions
 from segassess.options.encoder import EncoderOptions
+from segassess.options.fit import FitOptions
 from segassess.options.option import REQUIRED, group, option
 from segassess.options.output import OutputSettings
 from segassess.options.paths import PathOptions
@@ -48,6 +49,7 @@ class Predict:
         "Look for missing objects where the mask is nearly empty, by adding squares to it there (docs/method.md).",
         True,
     )
+    fit: FitOptions = option("Learning from the layer under test, a group.")
     output: OutputSettings = group(OutputSettings, "Which results to write, and how finely.")
     report: bool = option("Write report.html, a page to review tiles with, worst first.", True)
     report_pictures: int = option(

@@ -2,6 +2,7 @@
 
 from segassess.options.evaluate import Evaluate, EvaluateDamage, EvaluateScaling
 from segassess.options.export import Export, Prepare
+from segassess.options.fit import FitSettings
 from segassess.options.paths import PathOptions
 from segassess.options.predict import Predict, PredictSegmenter
 from segassess.options.sampling import SamplingOptions
@@ -21,4 +22,9 @@ SCRIPTS: dict[str, type] = {
     "prepare": Prepare,
 }
 # Groups whose options have defaults; files of the group say only what they change.
-GROUPS: dict[str, type] = {"trainer": TrainerOptions, "sampling": SamplingOptions, "paths": PathOptions}
+GROUPS: dict[str, type] = {
+    "trainer": TrainerOptions,
+    "sampling": SamplingOptions,
+    "paths": PathOptions,
+    "fit_layer": FitSettings,
+}

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from segassess.predict.bands import BandStore
 from segassess.predict.progress import SceneProgress
 from segassess.predict.scene import Source, open_scene
 from segassess.predict.scene_job import SceneJob, SceneJudge
+from segassess.predict.windows import JoinsFit
 from segassess.raster import is_remote
 from segassess.raster.pairs import Pair, safe_name
 from segassess.raster.vectors import LAYER
@@ -53,6 +54,7 @@ class PairJob:
     pair: Pair
     judge: SceneJudge
     folder: Path
+    fits: Mapping[str, JoinsFit] = field(default_factory=dict)  # of the masks' layers, by source
 
     @cached_property
     def sources(self) -> dict[str, Source]:
@@ -78,6 +80,7 @@ class PairJob:
             judge.classes,
             sorted(self.pair.masks),
         ]
+        parts += [(source, fit.identity) for source, fit in sorted(self.fits.items())]
         parts += [_identity(path) for path in (self.pair.image, *self.pair.masks.values())]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -90,7 +93,7 @@ class PairJob:
     def open(self) -> Iterator[SceneJob]:
         """Open image and masks; raises InputError if one of them cannot be used."""
         with open_scene(self.pair.image, self.sources, self.judge.rendering) as scene:
-            yield SceneJob(scene, self.judge, self.store)
+            yield SceneJob(scene, self.judge, self.store, self.fits)
 
     def run(self, progress: SceneProgress | None = None) -> JudgedPair:
         """Judge all masks and write their files.

@@ -1,9 +1,9 @@
 """A progress bar over scenes of very different sizes: megapixels done, and time left."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from segassess.predict.tiling import Tiling
 
@@ -66,3 +66,17 @@ def scenes_progress(*, shown: bool = True) -> Progress:
     """Rich's progress display with the columns that the bars need."""
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[shown]}"), TimeRemainingColumn()
     return Progress(*columns, disable=not shown)
+
+
+@contextmanager
+def fit_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A display for trainings on layers; yields a function of source, steps done and number of steps, 0 if unknown."""
+    with scenes_progress() as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def shown(source: str, done: int, steps: int) -> None:
+            if source not in tasks:
+                tasks[source] = progress.add_task(f"Learning from the layer {source}", total=None, shown="")
+            progress.update(tasks[source], completed=done, total=steps or None, shown=f"step {done}/{steps or '?'}")
+
+        yield shown

@@ -26,7 +26,7 @@ from segassess.outputs.tables import write_table
 from segassess.predict.bands import KeepsBands
 from segassess.predict.scene import OutputSettings, Scene
 from segassess.predict.tiling import Tiling, predict_bands
-from segassess.predict.windows import MaskRows, WindowNetwork, assess_windows
+from segassess.predict.windows import JoinsFit, MaskRows, WindowNetwork, assess_windows
 from segassess.quality import Decoding
 from segassess.raster import Rendering
 from segassess.version import __version__
@@ -92,6 +92,7 @@ class SceneJob:
     scene: Scene
     judge: SceneJudge
     store: KeepsBands
+    fits: Mapping[str, JoinsFit] = field(default_factory=dict)  # of the masks' layers, by source
 
     @property
     def review(self) -> ReviewGrid:
@@ -112,7 +113,9 @@ class SceneJob:
         """
         image = self.scene.image
         masks = [MaskRows(mask.read) for mask in self.scene.masks.values()]
-        predict = assess_windows(self.judge.network, image.read, masks, probe_squares=self.judge.probe_squares)
+        fits = [self.fits.get(source) for source in self.scene.masks]
+        calibrations = [self.judge.calibration if fit is None else fit.calibration for fit in fits]
+        predict = assess_windows(self.judge.network, image.read, masks, fits, probe_squares=self.judge.probe_squares)
         asked = [index for index in range(len(self.spans)) if wanted(index)]
         missing = {index for index in asked if not self.store.has(index)}
         if 0 < len(missing) < len(asked):
@@ -122,8 +125,8 @@ class SceneJob:
             rows = slice(band.top, band.bottom)
             unreadable = image.unreadable_pixels(rows)
             judged = [
-                replace(judge_band(each, mask(rows)[0], self.judge.calibration, self.review, band.top), unreadable=unreadable)
-                for mask, each in zip(masks, band.answers, strict=True)
+                replace(judge_band(each, mask(rows)[0], calibration, self.review, band.top), unreadable=unreadable)
+                for mask, each, calibration in zip(masks, band.answers, calibrations, strict=True)
             ]
             band.answers.clear()
             self.store.save(band.index, judged)

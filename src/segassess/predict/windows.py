@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from segassess.models.calibration import Calibration
 from segassess.predict.probe_squares import judge_with_probe_squares
 from segassess.predict.tiling import Area, Predict
 from segassess.quality import NUM_CLASSES
@@ -35,6 +36,21 @@ class ReadsMask(Protocol):
         """Read a window."""
 
 
+class JoinsFit(Protocol):
+    """Joins what the fit to a mask's layer says with an assessor's answer; see `predict.fit.scene_fit`."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """Decides on joined probabilities."""
+
+    @property
+    def identity(self) -> str:
+        """Text that changes with all that a result depends on."""
+
+    def join(self, area: Area, pixels: NDArray[np.float32], probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Joined quality probabilities (4, h, w) in a window with `pixels` (h, w, 3)."""
+
+
 class MaskRows:
     """Reads windows of a mask from top to bottom, each row once; keeps the rows that were asked for last."""
 
@@ -57,11 +73,18 @@ class MaskRows:
         return foreground, known
 
 
-def assess_windows(network: WindowNetwork, image: ReadsImage, masks: Sequence[ReadsMask], *, probe_squares: bool) -> Predict:
+def assess_windows(
+    network: WindowNetwork,
+    image: ReadsImage,
+    masks: Sequence[ReadsMask],
+    fits: Sequence[JoinsFit | None],
+    *,
+    probe_squares: bool,
+) -> Predict:
     """Make a `Predict` for masks of one image, each window of which is encoded once for all of them.
 
-    It gives, for each mask, float32 (4, h, w) that sum to 1 over the classes; NaN where image or mask has no data. See
-    `predict.probe_squares` for the flag.
+    It gives, for each mask, float32 (4, h, w) that sum to 1 over the classes; NaN where image or mask has no data. `fits` are
+    those of the masks' layers; see `predict.probe_squares` for the flag.
     """
 
     def predict(areas: Sequence[Area]) -> list[list[NDArray[np.float32]]]:
@@ -77,12 +100,13 @@ def assess_windows(network: WindowNetwork, image: ReadsImage, masks: Sequence[Re
         def judge(foregrounds: NDArray[np.bool_]) -> NDArray[np.float32]:
             return network.probabilities(features, foregrounds[:, None].astype(np.float32))
 
-        for number, mask in enumerate(masks):
+        for number, (mask, fit) in enumerate(zip(masks, fits, strict=True)):
             pixels = [mask(*areas[index]) for index in filled]
             foregrounds = np.stack([foreground for foreground, _ in pixels])
             probabilities = judge_with_probe_squares(judge, foregrounds) if probe_squares else judge(foregrounds)
             for index, one, (_, known) in zip(filled, probabilities, pixels, strict=True):
-                answers[index][number] = np.where(images[index][1] & known, one, np.float32(np.nan))
+                joined = one if fit is None else fit.join(areas[index], images[index][0], one)
+                answers[index][number] = np.where(images[index][1] & known, joined, np.float32(np.nan))
         return answers
 
     return predict

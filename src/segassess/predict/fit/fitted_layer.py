@@ -1,0 +1,118 @@
+"""The networks fitted to a layer, and their reference map: P(object) of each pixel from a network that did not see its label."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segassess.errors import InputError
+from segassess.files import file_digest, write_json
+from segassess.models.assessor.checkpoint import load_weights, read_tensors
+from segassess.models.safetensors_file import write_artifact
+from segassess.options.fit import FitSettings
+from segassess.predict.fit.blocks import Blocks
+from segassess.predict.fit.layer import Layer
+from segassess.predict.fit.network import FitNetwork
+from segassess.predict.fit.training import FoldTraining, default_minutes
+from segassess.predict.tiling import Area
+from segassess.raster import is_remote
+
+RECORD = "fit.json"
+IN_MEMORY = "/vsimem/"
+
+
+@dataclass(frozen=True)
+class FittedLayer:
+    """The network of each fold, in evaluation mode on `device`, and the settings that they were trained with."""
+
+    networks: Sequence[FitNetwork]
+    settings: FitSettings
+    device: torch.device
+    groups: Mapping[str, int]  # number of the group by image, of the ground that they learned from
+    digest: str  # of the files of the networks
+
+    def blocks(self, image: str) -> Blocks | None:
+        """The blocks of an image that the networks learned from; None for other ground."""
+        group = self.groups.get(_key(image))
+        return None if group is None else Blocks(self.settings.block_px, self.settings.folds, group % self.settings.folds)
+
+    def reference(self, blocks: Blocks | None, area: Area, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """P(object) float32 (h, w) in a window with `pixels` (h, w, 3); without `blocks`, on new ground, the folds' mean."""
+        height, width = pixels.shape[:2]
+        scale = self.settings.scale
+        size = max(32, round(width * scale)), max(32, round(height * scale))
+        scaled = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        image = torch.from_numpy(scaled.transpose(2, 0, 1)[None].copy()).to(self.device)
+        folds = None if blocks is None else blocks.fold_of(*area)
+        result = np.zeros((height, width), np.float32)
+        for fold, network in enumerate(self.networks):
+            if folds is not None and not (folds == fold).any():
+                continue
+            probability = cv2.resize(self._probability(network, image), (width, height), interpolation=cv2.INTER_LINEAR)
+            if folds is None:
+                result += probability / len(self.networks)
+            else:
+                np.copyto(result, probability, where=folds == fold)
+        return result
+
+    @torch.inference_mode()
+    def _probability(self, network: FitNetwork, image: torch.Tensor) -> NDArray[np.float32]:
+        """P(object) of an image (1, 3, h, w), the mean of it and its mirror image."""
+        mirrored = network.probability(image.flip(-1)).flip(-1)
+        return np.asarray(((network.probability(image) + mirrored) / 2)[0, 0].float().cpu().numpy())
+
+
+def fit_layer(
+    layer: Layer,
+    settings: FitSettings,
+    folder: Path,
+    device: torch.device,
+    on_step: Callable[[int, int, int], None] = lambda fold, done, steps: None,
+) -> FittedLayer:
+    """Train a network for each fold of a layer, and keep them in a folder; folds that are there already are loaded.
+
+    `on_step` gets the fold, the steps done and their number. An interrupted fold goes on where its state was kept.
+    """
+    pixels = sum(height * width for height, width in layer.sizes)
+    minutes = settings.minutes or default_minutes(pixels)
+    seconds = 60 * minutes / settings.folds
+    for fold in range(settings.folds):
+        path, state = folder / f"fold_{fold}.safetensors", folder / f"fold_{fold}.state"
+        if not path.is_file():
+            training = FoldTraining(layer, fold, settings, state, device)
+            trained = training.run(seconds, lambda done, steps, fold=fold: on_step(fold, done, steps))  # type: ignore[misc]
+            write_artifact(path, trained.state_dict(), {"fit": asdict(settings), "fold": fold}, half=True)
+            state.unlink(missing_ok=True)
+    groups = {_key(scene.image): scene.group for scene in layer.scenes}
+    write_json(folder / RECORD, {"settings": asdict(settings), "groups": groups})
+    return load_fitted(folder, device)
+
+
+def load_fitted(folder: Path, device: torch.device) -> FittedLayer:
+    """Load the networks of an earlier fit; raises InputError if the folder holds none."""
+    try:
+        content: Mapping[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        settings, groups = FitSettings(**content["settings"]), content["groups"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{folder} holds no complete fit; give the folder `fit` of an earlier result.") from error
+    networks, digests = [], []
+    for fold in range(settings.folds):
+        path = folder / f"fold_{fold}.safetensors"
+        network = FitNetwork(pretrained=False)
+        load_weights(network, read_tensors(path), "own", file=path)
+        networks.append(network.to(device).eval().requires_grad_(False))
+        digests.append(file_digest(path))
+    return FittedLayer(networks, settings, device, groups, " ".join(digests))
+
+
+def _key(image: str) -> str:
+    """What tells an image from others; arrays in memory are named after their content."""
+    if image.startswith(IN_MEMORY):
+        return Path(image).name
+    return image if is_remote(image) else str(Path(image).resolve())

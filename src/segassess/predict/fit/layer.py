@@ -1,0 +1,158 @@
+"""A layer under test: the scenes of one mask source, and random crops of them to learn from."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segassess.options.fit import FitSettings
+from segassess.predict.fit.blocks import Blocks
+from segassess.predict.scene import Scene, Source, open_scene
+from segassess.raster import Rendering
+
+# Scenes kept open at once.
+_OPEN = 32
+# A crop is drawn again, at most so often, where less than this share of it can be learned from, or where it is all background.
+_TRIES, _LEAST = 20, 0.25
+# Factor by which the size of objects varies, and range of changes of brightness, contrast and colour.
+_SIZES, _CONTRAST, _SHIFT, _COLOUR = 1.25, 0.2, 0.1, 0.05
+
+
+@dataclass(frozen=True)
+class LayerScene:
+    """One scene of a layer: an image, its mask, and the number of its group, whose scenes show the same ground."""
+
+    image: str
+    mask: Source
+    group: int
+
+
+@dataclass(frozen=True)
+class Crops:
+    """A batch of crops: images (B, 3, c, c) in [0, 1], masks (B, 1, c, c) in [0, 1], weights (B, 1, c, c) in {0, 1}; float32."""
+
+    images: NDArray[np.float32]
+    masks: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+
+class Layer:
+    """The scenes of a layer, opened when they are needed; a context manager that closes them."""
+
+    name = "mask"
+
+    def __init__(self, scenes: Sequence[LayerScene], rendering: Rendering) -> None:
+        self.scenes, self.rendering = list(scenes), rendering
+        self._open: OrderedDict[int, tuple[ExitStack, Scene]] = OrderedDict()
+        self._sizes: dict[int, tuple[int, int]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        while self._open:
+            self._open.popitem()[1][0].close()
+
+    def scene(self, index: int) -> Scene:
+        """An open scene; raises InputError if it cannot be used."""
+        if index not in self._open:
+            if len(self._open) >= _OPEN:
+                self._open.popitem(last=False)[1][0].close()
+            stack, about = ExitStack(), self.scenes[index]
+            scene = stack.enter_context(open_scene(about.image, {self.name: about.mask}, self.rendering))
+            self._open[index] = stack, scene
+            self._sizes[index] = scene.size
+        self._open.move_to_end(index)
+        return self._open[index][1]
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Rows and columns of each scene."""
+        for index in range(len(self.scenes)):
+            if index not in self._sizes:
+                self.scene(index)
+        return [self._sizes[index] for index in range(len(self.scenes))]
+
+    def blocks(self, index: int, settings: FitSettings) -> Blocks:
+        """The blocks of a scene."""
+        return Blocks(settings.block_px, settings.folds, self.scenes[index].group % settings.folds)
+
+    def window(self, index: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Pixels (h, w, 3), foreground and validity (h, w) of a window."""
+        scene = self.scene(index)
+        pixels, valid = scene.image.read(rows, columns)
+        foreground, known = scene.masks[self.name].read(rows, columns)
+        return pixels, foreground, valid & known
+
+    def crops(self, fold: int, step: int, settings: FitSettings, scale: float) -> Crops:
+        """Crops for a step of the training of a fold, the same for the same step, and as large as `settings` says.
+
+        `scale` is the size of a pixel of the scene in pixels of the crop. Half of the crops hold foreground where it can be had.
+        """
+        rng = np.random.default_rng((settings.seed, fold, step))
+        drawn = [self._crop(fold, rng, settings, scale, wanted=number % 2 == 0) for number in range(settings.batch_size)]
+        return Crops(*(np.stack(planes) for planes in zip(*drawn, strict=True)))
+
+    def _crop(
+        self, fold: int, rng: np.random.Generator, settings: FitSettings, scale: float, *, wanted: bool
+    ) -> tuple[NDArray[np.float32], ...]:
+        areas = np.array([height * width for height, width in self.sizes], float)
+        best, most = None, -1.0
+        for _ in range(_TRIES):
+            index = int(rng.choice(len(areas), p=areas / areas.sum()))
+            factor = scale * _SIZES ** rng.uniform(-1, 1)
+            height, width = self._sizes[index]
+            rows, columns = (_span(length, round(settings.crop / factor), rng) for length in (height, width))
+            learnable = self.blocks(index, settings).learnable(fold, rows, columns, settings.guard_px)
+            if learnable.mean() < _LEAST and best is not None:
+                continue
+            pixels, foreground, valid = self.window(index, rows, columns)
+            weight = learnable & valid
+            worth = weight.mean() * (1 + (foreground & weight).any() * wanted)
+            if worth > most:
+                best, most = (pixels, foreground, weight, factor), worth
+            if weight.mean() >= _LEAST and (not wanted or (foreground & weight).any()):
+                break
+        assert best is not None
+        return _augmented(*best, settings.crop, rng)
+
+
+def _span(length: int, side: int, rng: np.random.Generator) -> slice:
+    """A random span of `side` in [0, length), or all of it."""
+    start = int(rng.integers(0, max(length - side, 0) + 1))
+    return slice(start, min(start + side, length))
+
+
+def _augmented(
+    pixels: NDArray[np.float32],
+    foreground: NDArray[np.bool_],
+    weight: NDArray[np.bool_],
+    factor: float,
+    side: int,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], ...]:
+    """Resized by a factor to at most `side`, turned, mirrored and recoloured; what a small scene does not fill has weight 0."""
+    height, width = foreground.shape
+    width, height = (min(max(1, round(length * factor)), side) for length in (width, height))
+    size, smooth = (width, height), cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    image = cv2.resize(pixels, size, interpolation=smooth)
+    mask = cv2.resize(foreground.astype(np.float32), size, interpolation=smooth)
+    learned = cv2.resize(weight.astype(np.float32), size, interpolation=cv2.INTER_NEAREST)
+    missing = ((0, side - height), (0, side - width))
+    image = np.pad(image, (*missing, (0, 0)), mode="edge")
+    mask, learned = np.pad(mask, missing), np.pad(learned, missing)
+    planes = np.dstack([image, mask, learned])
+    planes = np.rot90(planes, int(rng.integers(4)))
+    if rng.integers(2):
+        planes = planes[:, ::-1]
+    image = (planes[..., :3] - 0.5) * rng.uniform(1 - _CONTRAST, 1 + _CONTRAST) + 0.5
+    image = np.clip(image + rng.uniform(-_SHIFT, _SHIFT) + rng.uniform(-_COLOUR, _COLOUR, 3), 0, 1)
+    return tuple(
+        np.ascontiguousarray(each, np.float32) for each in (image.transpose(2, 0, 1), planes[None, ..., 3], planes[None, ..., 4])
+    )

@@ -1,0 +1,81 @@
+"""From a reference map to errors: what the layer says of itself, and the join with an assessor."""
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from segassess.models.calibration import Calibration
+from segassess.predict.fit.fusion import Fusion
+from segassess.predict.fit.self_confidence import LabelCounts, SelfConfidence, best_cut
+from segassess.quality import FN, FP, TN, TP
+
+
+def simulated(omitted, invented, size=400_000, scale=1.0):
+    """Reference P(object), labels and truth of pixels, of which the labels omit and invent some at random."""
+    rng = np.random.default_rng(0)
+    truth = rng.random(size) < 0.3
+    labels = np.where(truth, rng.random(size) >= omitted, rng.random(size) < invented)
+    odds = rng.normal(np.where(truth, 3.0, -3.0), 1.5)
+    # What a network learns: P(label), from what it sees.
+    exact = expit(np.log(0.3 / 0.7) + odds * 6 / 1.5**2)
+    learned = exact * (1 - omitted) + (1 - exact) * invented
+    return expit(scale * logit(learned)).astype(np.float32), labels, truth
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.4])
+@pytest.mark.parametrize(("omitted", "invented"), [(0.1, 0.02), (0.02, 0.1), (0.3, 0.05)])
+def test_rates_of_errors_are_found(omitted, invented, scale):
+    reference, labels, truth = simulated(omitted, invented, scale=scale)
+    counts = LabelCounts()
+    counts.update(reference, labels, np.ones_like(labels))
+    found = counts.self_confidence()
+    assert found.omitted == pytest.approx(omitted, rel=0.25, abs=0.02)
+    assert found.invented == pytest.approx(invented, rel=0.25, abs=0.02)
+    false, missing = found.log_odds(reference)
+    for odds, side, wrong in ((false, labels, ~truth), (missing, ~labels, truth)):
+        # Mean P(error), and among the pixels that are called errors.
+        assert expit(odds[side]).mean() == pytest.approx(wrong[side].mean(), abs=0.03)
+        called = side & (odds > 0)
+        assert wrong[called].mean() > 0.7
+
+
+def test_invalid_pixels_do_not_count():
+    counts = LabelCounts()
+    counts.update(np.array([[0.2, 0.9]], np.float32), np.array([[False, True]]), np.array([[True, False]]))
+    assert counts.counts.sum() == 1
+
+
+def test_a_layer_of_one_class_keeps_finite_odds():
+    counts = LabelCounts()
+    counts.update(np.full((9, 9), 0.1, np.float32), np.zeros((9, 9), bool), np.ones((9, 9), bool))
+    assert all(np.isfinite(odds).all() for odds in counts.self_confidence().log_odds(np.array([0.0, 0.5, 1.0], np.float32)))
+
+
+def test_the_best_cut_has_the_best_expected_iou():
+    odds = np.random.default_rng(0).normal(-2, 2, 300).astype(np.float32)
+    wrong = expit(odds.astype(float))
+
+    def expected_iou(cut):
+        called = odds >= cut
+        return wrong[called].sum() / (wrong.sum() + (1 - wrong[called]).sum())
+
+    assert expected_iou(best_cut(odds)) == pytest.approx(max(map(expected_iou, odds)))
+    assert best_cut(odds[:0]) == 0
+
+
+def test_a_join_keeps_pairs_and_unknown_pixels():
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(4), (5, 6)).transpose(2, 0, 1).astype(np.float32)
+    probabilities[:, 0, 0] = np.nan
+    probabilities[:, 1, 1] = [0.6, 0.4, 0, 0]
+    reference = rng.random((5, 6)).astype(np.float32)
+    fusion = Fusion(SelfConfidence(1.2, 0.1, 0.05, 0.02), Calibration((0.8, 0.2), (1.1, -0.1)))
+    joined = fusion(probabilities, reference)
+    assert np.isnan(joined[:, 0, 0]).all() and np.isfinite(joined).sum() == 4 * 29
+    for right, wrong in ((TP, FP), (TN, FN)):
+        np.testing.assert_allclose(joined[right] + joined[wrong], probabilities[right] + probabilities[wrong], atol=1e-6)
+    assert (joined[[TN, FN], 1, 1] == 0).all()
+    # The surer the fit is of an object, the less the mask is wrong inside and the more outside.
+    surer = fusion(probabilities, np.minimum(reference + 0.2, 1))
+    known = ~np.isnan(joined[0])
+    assert (surer[FP] <= joined[FP])[known].all() and (surer[FN] >= joined[FN])[known].all()

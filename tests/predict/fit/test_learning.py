@@ -1,0 +1,128 @@
+"""From a layer to networks: folds, crops, training."""
+
+import numpy as np
+import pytest
+import torch
+
+from segassess.options.fit import FitSettings
+from segassess.predict.fit import fitted_layer, training
+from segassess.predict.fit.blocks import Blocks
+from segassess.predict.fit.fitted_layer import FittedLayer, fit_layer, load_fitted
+from tests.cli.scenes import write_tif
+from tests.predict.fit.conftest import CPU, layer_of
+
+
+@pytest.mark.parametrize("folds", [2, 3])
+def test_neighbouring_blocks_are_in_different_folds(folds):
+    found = Blocks(10, folds, 1).fold_of(slice(0, 45), slice(0, 33))
+    assert found[0, 0] == 1 and set(np.unique(found)) == set(range(folds))
+    assert all(np.all(found[top : top + 10, :10] == found[top, 0]) for top in (0, 10, 20))
+    assert (found[5, 9] != found[5, 10]) and (found[9, 5] != found[10, 5])
+
+
+def test_a_guard_band_lies_around_what_is_judged():
+    blocks = Blocks(10, 2)
+    learnable = blocks.learnable(0, slice(0, 20), slice(0, 20), 3)
+    expected = np.zeros((20, 20), bool)
+    # Blocks of the other fold, without 3 px towards their neighbours; those beyond the window count as well.
+    expected[3:7, 13:17] = expected[13:17, 3:7] = True
+    assert np.array_equal(learnable, expected)
+    window = np.s_[2:15, 6:19]
+    assert np.array_equal(blocks.learnable(0, slice(2, 15), slice(6, 19), 3), expected[window])
+
+
+def test_crops_hide_what_the_fold_judges(tmp_path):
+    settings = FitSettings(crop=64, batch_size=8, block_px=96, guard_px=8, scale=1.0)
+    judged = Blocks(96, 2).fold_of(slice(0, 400), slice(0, 300)) == 0
+    write_tif(tmp_path / "image.tif", np.repeat(judged[None] * np.uint8(255), 3, axis=0))
+    write_tif(tmp_path / "mask.tif", judged[None].astype(np.uint8))
+    with layer_of(tmp_path / "image.tif", tmp_path / "mask.tif") as layer:
+        for fold in (0, 1):
+            crops = layer.crops(fold, 3, settings, settings.scale)
+            seen = crops.images[:, :1][crops.weights > 0]
+            assert seen.size > 1000
+            # Whatever the changes of colour, white stays above and black below.
+            assert (seen < 0.5).all() if fold == 0 else (seen > 0.5).all()
+
+
+def test_crops_are_the_same_for_the_same_step(damaged, quick):
+    with layer_of(*damaged[:2]) as layer:
+        first, again, other = (layer.crops(0, step, quick, 0.5) for step in (5, 5, 6))
+    assert first.images.shape == (4, 3, 64, 64) and first.masks.shape == first.weights.shape == (4, 1, 64, 64)
+    assert np.array_equal(first.images, again.images) and not np.array_equal(first.images, other.images)
+    assert first.images.min() >= 0 and first.images.max() <= 1 and set(np.unique(first.weights)) <= {0, 1}
+
+
+def test_scenes_smaller_than_a_crop_fill_a_part_of_it(tmp_path, quick):
+    write_tif(tmp_path / "image.tif", np.full((3, 20, 12), 99, np.uint8))
+    write_tif(tmp_path / "mask.tif", np.ones((1, 20, 12), np.uint8))
+    with layer_of(tmp_path / "image.tif", tmp_path / "mask.tif", group=1) as layer:
+        crops = layer.crops(0, 0, quick, 0.5)
+    learned = crops.weights.sum(axis=(1, 2, 3))
+    # 20 x 12 px at half size, give or take a quarter.
+    assert ((learned >= 30) & (learned <= 110)).all()
+    assert crops.masks[crops.weights > 0].all()
+
+
+class _Stopped(Exception):
+    pass
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_goes_on_to_the_same_weights(damaged, quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_KEPT", 0.0)
+
+    def stop(fold, done, steps):
+        if (fold, done) == (1, 17):
+            raise _Stopped
+
+    with layer_of(*damaged[:2]) as layer:
+        whole = fit_layer(layer, quick, tmp_path / "whole", CPU)
+        with pytest.raises(_Stopped):
+            fit_layer(layer, quick, tmp_path / "stopped", CPU, stop)
+        steps = []
+        resumed = fit_layer(layer, quick, tmp_path / "stopped", CPU, lambda fold, done, steps_: steps.append((fold, done)))
+    assert steps[0] == (1, 17)
+    for one, other in zip(whole.networks, resumed.networks, strict=True):
+        for name, tensor in one.state_dict().items():
+            assert torch.equal(tensor, other.state_dict()[name]), name
+    assert sorted(path.name for path in (tmp_path / "stopped").iterdir()) == [
+        "fit.json",
+        "fold_0.safetensors",
+        "fold_1.safetensors",
+    ]
+
+
+def test_minutes_become_steps(damaged, quick, tmp_path):
+    from dataclasses import replace
+
+    settings = replace(quick, steps=None, minutes=0.01)
+    found = []
+    with layer_of(*damaged[:2]) as layer:
+        fit_layer(layer, settings, tmp_path / "fit", CPU, lambda fold, done, steps: found.append((fold, done, steps)))
+    assert found[0] == (0, 1, 0)
+    assert all(done <= steps for _, done, steps in found if steps)
+    assert found[-1][1] == found[-1][2] >= training.LEAST_STEPS
+
+
+class _Constant:
+    def __init__(self, value):
+        self.value = value
+
+    def probability(self, image):
+        return torch.full_like(image[:, :1], self.value)
+
+
+def test_each_pixel_gets_the_network_that_did_not_learn_from_it(quick, tmp_path):
+    fitted = FittedLayer([_Constant(0.25), _Constant(0.75)], quick, CPU, {str(tmp_path / "a.tif"): 1}, "digest")
+    area, pixels = (slice(100, 200), slice(30, 333)), np.zeros((100, 303, 3), np.float32)
+    blocks = fitted.blocks(str(tmp_path / "a.tif"))
+    expected = np.where(Blocks(128, 2, 1).fold_of(*area) == 0, np.float32(0.25), np.float32(0.75))
+    assert np.array_equal(fitted.reference(blocks, area, pixels), expected)
+    assert fitted.blocks(str(tmp_path / "b.tif")) is None
+    assert np.array_equal(fitted.reference(None, area, pixels), np.full((100, 303), 0.5, np.float32))
+
+
+def test_a_folder_without_a_fit_is_refused(tmp_path):
+    with pytest.raises(fitted_layer.InputError, match="fit"):
+        load_fitted(tmp_path, CPU)
