@@ -22,13 +22,14 @@ def test_neighbouring_blocks_are_in_different_folds(folds):
 
 def test_a_guard_band_lies_around_what_is_judged():
     blocks = Blocks(10, 2)
-    learnable = blocks.learnable(0, slice(0, 20), slice(0, 20), 3)
+    learnable = blocks.learnable(0, slice(20, 40), slice(20, 40), 3, (60, 60))
     expected = np.zeros((20, 20), bool)
     # Blocks of the other fold, without 3 px towards their neighbours; those beyond the window count as well.
     expected[3:7, 13:17] = expected[13:17, 3:7] = True
     assert np.array_equal(learnable, expected)
-    window = np.s_[2:15, 6:19]
-    assert np.array_equal(blocks.learnable(0, slice(2, 15), slice(6, 19), 3), expected[window])
+    assert np.array_equal(blocks.learnable(0, slice(22, 35), slice(26, 39), 3, (60, 60)), expected[2:15, 6:19])
+    # Beyond the scene there is nothing to keep away from.
+    assert np.array_equal(blocks.learnable(0, slice(0, 10), slice(10, 20), 3, (10, 20))[0], [False] * 3 + [True] * 7)
 
 
 def test_crops_hide_what_the_fold_judges(tmp_path):

@@ -23,13 +23,21 @@ class Blocks:
 
     def fold_of(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
         """The fold that judges each pixel of a window, uint8 (h, w)."""
-        down, across = (np.arange(part.start, part.stop) // self.side for part in (rows, columns))
-        return np.asarray((self.first + down[:, None] + across) % self.folds, np.uint8)
+        return self._folds(*(np.arange(part.start, part.stop) for part in (rows, columns)))
 
-    def learnable(self, fold: int, rows: slice, columns: slice, guard: int) -> NDArray[np.bool_]:
-        """Where the network of a fold may learn in a window, bool (h, w): nowhere within `guard` pixels of what it judges."""
-        wide = (slice(rows.start - guard, rows.stop + guard), slice(columns.start - guard, columns.stop + guard))
-        judged = (self.fold_of(*wide) == fold).astype(np.uint8)
+    def learnable(self, fold: int, rows: slice, columns: slice, guard: int, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Where the network of a fold may learn in a window, bool (h, w): nowhere within `guard` pixels of what it judges.
+
+        `size` is that of the scene (H, W), beyond which nothing is judged.
+        """
+        wide = [
+            np.arange(part.start - guard, part.stop + guard).clip(0, length - 1)
+            for part, length in zip((rows, columns), size, strict=True)
+        ]
+        judged = (self._folds(*wide) == fold).astype(np.uint8)
         near = cv2.dilate(judged, np.ones((2 * guard + 1, 2 * guard + 1), np.uint8))
         inner = np.s_[guard : guard + rows.stop - rows.start, guard : guard + columns.stop - columns.start]
         return np.asarray(near[inner] == 0)
+
+    def _folds(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return np.asarray((self.first + rows[:, None] // self.side + columns // self.side) % self.folds, np.uint8)

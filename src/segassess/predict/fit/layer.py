@@ -109,7 +109,7 @@ class Layer:
             factor = scale * _SIZES ** rng.uniform(-1, 1)
             height, width = self._sizes[index]
             rows, columns = (_span(length, round(settings.crop / factor), rng) for length in (height, width))
-            learnable = self.blocks(index, settings).learnable(fold, rows, columns, settings.guard_px)
+            learnable = self.blocks(index, settings).learnable(fold, rows, columns, settings.guard_px, (height, width))
             if learnable.mean() < _LEAST and best is not None:
                 continue
             pixels, foreground, valid = self.window(index, rows, columns)
