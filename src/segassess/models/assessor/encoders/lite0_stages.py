@@ -26,10 +26,7 @@ _LEVELS = (1, 2, 4, 6)
 
 
 class _Convolution(nn.Conv2d):
-    """A convolution without bias, padded as in TensorFlow: an output per `stride` pixels, more padding at the lower right."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups, bias=False)
+    """A convolution; if it has a stride, padded as in TensorFlow: an output per `stride` pixels, more at the lower right."""
 
     def forward(self, input: Tensor) -> Tensor:
         if self.stride == (1, 1):
@@ -38,6 +35,10 @@ class _Convolution(nn.Conv2d):
         height, width = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in input.shape[-2:])
         padded = F.pad(input, (width // 2, width - width // 2, height // 2, height - height // 2))
         return super().forward(padded)
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    return _Convolution(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups, bias=False)
 
 
 class _Norm(nn.BatchNorm2d):
@@ -57,9 +58,9 @@ class _Separable(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
         super().__init__()
-        self.conv_dw = _Convolution(inputs, inputs, kernel, stride, groups=inputs)
+        self.conv_dw = _convolution(inputs, inputs, kernel, stride, groups=inputs)
         self.bn1 = _Norm(inputs)
-        self.conv_pw = _Convolution(inputs, outputs, 1)
+        self.conv_pw = _convolution(inputs, outputs, 1)
         self.bn2 = _Norm(outputs, linear=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,11 +74,11 @@ class _InvertedResidual(nn.Module):
         super().__init__()
         inner = inputs * expansion
         self.residual = stride == 1 and inputs == outputs
-        self.conv_pw = _Convolution(inputs, inner, 1)
+        self.conv_pw = _convolution(inputs, inner, 1)
         self.bn1 = _Norm(inner)
-        self.conv_dw = _Convolution(inner, inner, kernel, stride, groups=inner)
+        self.conv_dw = _convolution(inner, inner, kernel, stride, groups=inner)
         self.bn2 = _Norm(inner)
-        self.conv_pwl = _Convolution(inner, outputs, 1)
+        self.conv_pwl = _convolution(inner, outputs, 1)
         self.bn3 = _Norm(outputs, linear=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ class Lite0Stages(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv_stem = _Convolution(3, _STEM, 3, 2)
+        self.conv_stem = _convolution(3, _STEM, 3, 2)
         self.bn1 = _Norm(_STEM)
         # timm draws weights for two layers that it only tries; without them, no seed would start a training as it did with timm.
         for _ in range(2):
