@@ -1,7 +1,7 @@
 """Layers and networks of Segment Anything (arXiv 2304.02643), imported from the package `segment_anything` without its tools.
 
-Importing the package itself imports torchvision, which its predictor needs. That takes longer than everything else a prediction
-imports besides PyTorch, so here its subpackage `modeling` is imported alone.
+Importing the package itself imports torchvision and so TorchDynamo, which only its predictor needs and which take seconds. Here
+its subpackage `modeling` is imported alone.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """The network EfficientNet-Lite0 (arXiv 1905.11946, without squeeze-and-excitation and with ReLU6), up to its last stage.
 
 It is timm's `tf_efficientnet_lite0` with `features_only=True`: the same modules, names of weights, random starting weights and
-numbers. timm itself takes as long to import as PyTorch, which every prediction would have to wait for.
+numbers. timm itself imports all its networks and torchvision, which every prediction would have to wait for.
 """
 
 import math
