@@ -6,13 +6,14 @@ READY := $(VENV)/.ready
 DEMO := outputs/demo
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help install demo test test-slow lint types docs notebooks format clean
+.PHONY: help install demo test test-slow test-all-pythons lint types docs notebooks format clean
 
 help:
 	@echo "make install    only make .venv with all that the others need; about 4 minutes"
 	@echo "make demo       make scenes, train for at most 3 minutes, evaluate on unseen masks, draw panels"
 	@echo "make test       the fast tests"
 	@echo "make test-slow  the slow tests"
+	@echo "make test-all-pythons  the core of the fast tests on Python 3.11 to 3.13, lowest and newest dependencies"
 	@echo "make lint types ruff and mypy"
 	@echo "make docs       the documentation site, in site/"
 	@echo "make notebooks  execute the notebooks and store their outputs"
@@ -40,6 +41,10 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
+# RUNS names some of them, such as RUNS="3.11-lowest 3.13-newest".
+test-all-pythons: $(READY)
+	$(BIN)/python tests/all_pythons.py $(RUNS)
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -59,4 +64,4 @@ notebooks: $(READY)
 	$(BIN)/python notebooks/execute.py
 
 clean:
-	rm -rf outputs notebooks/outputs multirun site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venvs outputs notebooks/outputs multirun site .pytest_cache .mypy_cache .ruff_cache

@@ -7,6 +7,7 @@ from hydra import compose, initialize_config_dir
 
 from segassess.cli import build
 from segassess.data.synthetic_tiles import SyntheticTiles
+from tests import all_pythons
 from tests.conftest import ROOT
 
 
@@ -35,3 +36,14 @@ def test_install_only_makes_the_environment():
     assert dry_run("-B", "install") == dry_run("-B", ".venv/.ready")
     (options,) = re.findall(r"`python -m pip install ([^`]*)`", (ROOT / "README.md").read_text())
     assert f"{options}\n" in (ROOT / "Makefile").read_text()
+
+
+def test_all_pythons_starts_with_the_oldest_that_is_allowed():
+    oldest = re.search(r'requires-python = ">=(.*)"', (ROOT / "pyproject.toml").read_text())[1]
+    assert all_pythons.RUNS[0] == (oldest, "lowest")
+    assert all((ROOT / "tests" / each).exists() for each in all_pythons.CORE.split())
+
+
+def test_a_python_that_is_not_there_is_skipped():
+    assert all_pythons.interpreter("3.99") is None
+    assert all_pythons.outcome("3.99", "newest").startswith("skipped, as python3.99")

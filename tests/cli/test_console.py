@@ -69,11 +69,12 @@ def test_a_short_form_that_is_not_whole_is_refused(arguments, words):
     assert words in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_predict_by_paths_imports_no_training(scene, checkpoint, tmp_path):
-    """After a real prediction: what training needs has not been imported."""
+def test_predict_by_paths_imports_only_what_it_needs(scene, checkpoint, tmp_path):
+    """After a real prediction: what training, tables of pandas and other networks need has not been imported."""
     command = ["segassess", "predict", f"{scene}/a.png", f"{scene}/b.png", f"{scene}/c.png", "-o", f"{tmp_path}/it's out"]
     command += [f"checkpoint={checkpoint}", f"hydra.run.dir={tmp_path}/run"]
     heavy = {"lightning", "wandb", "matplotlib", "albumentations", "torchmetrics", "segmentation_models_pytorch"}
+    heavy |= {"torchvision", "timm", "sympy", "torch._dynamo", "geopandas", "pandas", "pyarrow", "pyproj"}
     code = f"""
 import json, sys
 from segassess.cli.console import main

@@ -59,6 +59,8 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
             except ConfigError as error:
                 raise _explained(error, name, configs) from None
             check_sweep(config, HydraConfig.get())
+            if task == "predict":
+                _import_pyogrio_alone()
             run: Callable[[DictConfig], float | None] = import_module(f"segassess.cli.{task}").run
             return run(config)
         except (SegAssessError, OmegaConfBaseException) as error:
@@ -96,6 +98,19 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
     finally:
         _nobody_reads()
     sys.exit(0)
+
+
+def _import_pyogrio_alone() -> None:
+    """Import pyogrio without the packages it offers tables of; a prediction uses none, and they take a second."""
+    if "pyogrio" in sys.modules:
+        return
+    hidden = {"geopandas", "pandas", "pyarrow", "pyproj"} - sys.modules.keys()
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        import_module("pyogrio")
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _explained(error: Exception, name: str, configs: Path) -> Exception:

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import torch
-from segment_anything.modeling.mask_decoder import MLP
-from segment_anything.modeling.prompt_encoder import PositionEmbeddingRandom
-from segment_anything.modeling.transformer import TwoWayTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segassess.models.assessor.base import Assessor, AssessorOutput, ChannelNorm, ImageFeatures, resize
 from segassess.models.assessor.encoders.base import ImageEncoder
+from segassess.models.assessor.sam_parts import MLP, PositionEmbeddingRandom, TwoWayTransformer
 from segassess.quality import FN, NUM_CLASSES, TP
 
 PIXEL_DIM = 48

@@ -1,11 +1,11 @@
 """Edge Guided Compaction (EGC) of the SegAssess paper: the boundary of the unseen truth, from the encoder's levels."""
 
 import torch
-from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 
 from segassess.models.assessor.base import resize
 from segassess.models.assessor.fusion import AdaptiveWeights, EdgeQualityFusion
+from segassess.models.assessor.sam_parts import LayerNorm2d
 from segassess.models.assessor.semantic_filter import SemanticFilter
 
 NUM_LEVELS = 4

@@ -1,12 +1,10 @@
 """The four-class mask decoder: SAM's (arXiv 2304.02643) with one HQ token per class (HQ-SAM, arXiv 2306.01567)."""
 
 import torch
-from segment_anything.modeling import MaskDecoder as SamMaskDecoder
-from segment_anything.modeling import TwoWayTransformer
-from segment_anything.modeling.common import LayerNorm2d
-from segment_anything.modeling.mask_decoder import MLP
 from torch import Tensor, nn
 
+from segassess.models.assessor.sam_parts import MLP, LayerNorm2d, TwoWayTransformer
+from segassess.models.assessor.sam_parts import MaskDecoder as SamMaskDecoder
 from segassess.quality import NUM_CLASSES
 
 

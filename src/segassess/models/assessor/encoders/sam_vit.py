@@ -8,13 +8,12 @@ from functools import partial
 from typing import Literal, NamedTuple, TypeAlias, cast
 
 import torch
-from segment_anything.modeling import ImageEncoderViT
-from segment_anything.modeling.image_encoder import Block, get_rel_pos, window_partition, window_unpartition
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segassess.errors import ConfigError
 from segassess.models.assessor.encoders.base import ImageEncoder, zero_convolution
+from segassess.models.assessor.sam_parts import Block, ImageEncoderViT, get_rel_pos, window_partition, window_unpartition
 
 PATCH = 16
 WINDOW = 14

@@ -1,0 +1,125 @@
+"""The network EfficientNet-Lite0 (arXiv 1905.11946, without squeeze-and-excitation and with ReLU6), up to its last stage.
+
+It is timm's `tf_efficientnet_lite0` with `features_only=True`: the same modules, names of weights, random starting weights and
+numbers. timm itself imports all its networks and torchvision, which every prediction would have to wait for.
+"""
+
+import math
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_STEM = 32
+# Blocks, kernel size, stride of the first block, expansion and output channels of each stage.
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+# Stages whose output is a level, at strides 4, 8, 16 and 32.
+_LEVELS = (1, 2, 4, 6)
+
+
+class _Convolution(nn.Conv2d):
+    """A convolution; if it has a stride, padded as in TensorFlow: an output per `stride` pixels, more at the lower right."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.stride == (1, 1):
+            return super().forward(input)
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        height, width = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in input.shape[-2:])
+        padded = F.pad(input, (width // 2, width - width // 2, height // 2, height - height // 2))
+        return super().forward(padded)
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    return _Convolution(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups, bias=False)
+
+
+class _Norm(nn.BatchNorm2d):
+    """Batch normalisation, then ReLU6 unless `linear`."""
+
+    def __init__(self, channels: int, *, linear: bool = False) -> None:
+        super().__init__(channels, eps=1e-3)
+        self.linear = linear
+
+    def forward(self, input: Tensor) -> Tensor:
+        normed = super().forward(input)
+        return normed if self.linear else F.relu6(normed, inplace=True)
+
+
+class _Separable(nn.Module):
+    """A depthwise and a pointwise convolution."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.conv_dw = _convolution(inputs, inputs, kernel, stride, groups=inputs)
+        self.bn1 = _Norm(inputs)
+        self.conv_pw = _convolution(inputs, outputs, 1)
+        self.bn2 = _Norm(outputs, linear=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.bn2(self.conv_pw(self.bn1(self.conv_dw(x)))))
+
+
+class _InvertedResidual(nn.Module):
+    """MobileNetV2's block (arXiv 1801.04381): expand, convolve each channel, project; added to its input if they are alike."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        self.residual = stride == 1 and inputs == outputs
+        self.conv_pw = _convolution(inputs, inner, 1)
+        self.bn1 = _Norm(inner)
+        self.conv_dw = _convolution(inner, inner, kernel, stride, groups=inner)
+        self.bn2 = _Norm(inner)
+        self.conv_pwl = _convolution(inner, outputs, 1)
+        self.bn3 = _Norm(outputs, linear=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv_dw(self.bn1(self.conv_pw(x))))
+        y = self.bn3(self.conv_pwl(y))
+        return cast(Tensor, y + x if self.residual else y)
+
+
+class Lite0Stages(nn.Module):
+    """Stem and seven stages: an image (B, 3, H, W) gives levels of 24, 40, 112, 320 channels at strides 4, 8, 16, 32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_stem = _convolution(3, _STEM, 3, 2)
+        self.bn1 = _Norm(_STEM)
+        # timm draws weights for two layers that it only tries; without them, no seed would start a training as it did with timm.
+        for _ in range(2):
+            nn.Conv2d(8, 8, 1)
+        stages, inputs = [], _STEM
+        for count, kernel, stride, expansion, outputs in _STAGES:
+            blocks: list[nn.Module] = []
+            for index in range(count):
+                step = 1 if index else stride
+                if expansion == 1:
+                    blocks.append(_Separable(inputs, outputs, kernel, step))
+                else:
+                    blocks.append(_InvertedResidual(inputs, outputs, kernel, step, expansion))
+                inputs = outputs
+            stages.append(nn.Sequential(*blocks))
+        self.blocks = nn.Sequential(*stages)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                fan_out = module.weight[0, 0].numel() * module.out_channels // module.groups
+                nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / fan_out))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """The four levels; sides that are no multiple of 32 are rounded up."""
+        x: Tensor = self.bn1(self.conv_stem(image))
+        levels = []
+        for index, stage in enumerate(self.blocks):
+            x = stage(x)
+            if index in _LEVELS:
+                levels.append(x)
+        return levels
