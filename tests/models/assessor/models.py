@@ -1,15 +1,25 @@
 """Small models of the assessor's tests."""
 
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 
-from segassess.models.assessor.checkpoint import to_reference
+from segassess.models.assessor.checkpoint import REFERENCE_NAMES
 from segassess.models.assessor.encoders.base import ImageEncoder
 from segassess.models.assessor.encoders.sam_vit import SamVitEncoder
 from segassess.models.assessor.segassess import SegAssess
 from tests.parity import rules
 
 TINY = {"dim": 192, "depth": 8, "heads": 4, "global_blocks": (1, 3, 5, 7)}
+
+
+def to_reference(name: str) -> str:
+    """The reference's canonical name of a tensor with our name."""
+    for theirs, ours in REFERENCE_NAMES:
+        if name.startswith(ours):
+            return theirs + name.removeprefix(ours)
+    return name
 
 
 def tiny(**switches) -> SegAssess:
@@ -22,6 +32,15 @@ def filled_tiny(**switches) -> SegAssess:
     model = tiny(**switches).eval()
     rules.fill(model, to_reference)
     return model
+
+
+@contextmanager
+def decoded(model: SegAssess):
+    """A list that gets SAM's and the HQ tokens' logits of the next mask, at stride 4."""
+    parts = []
+    hook = model.mask_decoder.register_forward_hook(lambda _, __, output: parts.extend(output))
+    yield parts
+    hook.remove()
 
 
 class CnnLikeEncoder(ImageEncoder):

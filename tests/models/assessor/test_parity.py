@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from segassess.models.assessor.checkpoint import to_reference
+from segassess.models.assessor.base import resize
 from segassess.models.assessor.encoders.sam_vit import SamVitEncoder
 from segassess.models.assessor.segassess import SegAssess
 from segassess.quality import decode
 from segassess.training.losses import AssessorLoss, LossWeights
-from tests.models.assessor.models import TINY, filled_tiny
+from tests.models.assessor.models import TINY, decoded, filled_tiny, to_reference
 from tests.parity import rules
 from tests.parity.rules import HERE, SHARED, Golden
 
@@ -59,17 +59,17 @@ def worst_errors(model, golden, size):
     image, mask = rules.image(size), rules.mask(size)
     prompts = []
     hook = model.prompt_encoder.mask_downscaling.register_forward_hook(lambda _, __, output: prompts.append(output))
-    with torch.inference_mode():
+    with torch.inference_mode(), decoded(model) as parts:
         features = model.encode_image(image)
-        output = model.assess(features, mask, all_logits=True)
+        output = model.assess(features, mask)
     hook.remove()
     tensors = {
         "image_embedding": features.embedding,
         **{f"interm{index}": level.permute(0, 2, 3, 1) for index, level in enumerate(features.levels)},
         "dense_prompt": prompts[0],
         "dense_pe": model.prompt_encoder.positions((size // 16, size // 16)),
-        "masks_sam": output.sam_logits,
-        "masks_hq": output.hq_logits,
+        "masks_sam": resize(parts[0], (size, size)),
+        "masks_hq": resize(parts[1], (size, size)),
         "masks_coarse": output.coarse_logits,
         "edge": output.edge_logits,
         "logits": output.quality_logits,

@@ -178,14 +178,6 @@ def from_reference(name: str) -> str:
     return name
 
 
-def to_reference(name: str) -> str:
-    """The reference's canonical name of a tensor with our name."""
-    for theirs, ours in REFERENCE_NAMES:
-        if name.startswith(ours):
-            return theirs + name.removeprefix(ours)
-    return name
-
-
 def detect_layout(tensors: Mapping[str, Tensor]) -> Layout:
     """Tell the layout from canonical names; `own` unless a name marks another one."""
     if any(name.startswith("TCCA.") for name in tensors):

@@ -6,7 +6,7 @@ head.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from segment_anything.modeling.mask_decoder import MLP
@@ -104,9 +104,6 @@ class CompactAssessor(Assessor):
     "reference" feeds images in [0, 1].
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         encoder: ImageEncoder,
@@ -119,10 +116,7 @@ class CompactAssessor(Assessor):
         super().__init__()
         width = encoder.embedding_dim
         self.pad_multiple = max(16, encoder.pad_multiple)
-        self.image_encoder = encoder
-        scaled = input_scaling == "encoder"
-        self.register_buffer("mean", torch.tensor(encoder.mean if scaled else (0.0, 0.0, 0.0)).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(encoder.std if scaled else (1.0, 1.0, 1.0)).view(1, 3, 1, 1), persistent=False)
+        self._take(encoder, scaling=input_scaling == "encoder")
         self.pixel_decoder = PixelDecoder(encoder)
         self.object_head = PixelHead(OBJECT_PRIOR_LOGIT) if object_branch else None
         self.edge_head = PixelHead(EDGE_PRIOR_LOGIT) if edge_branch else None
@@ -154,7 +148,7 @@ class CompactAssessor(Assessor):
     def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         return cast(tuple[Tensor, tuple[Tensor, ...]], self.image_encoder((image - self.mean) / self.std))
 
-    def _assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
+    def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         assert isinstance(features, CompactFeatures), "features come from encode_image"
         masks, size = mask.shape[0], (mask.shape[-2], mask.shape[-1])
         mask1, mask4, mask16 = self.mask_pyramid(mask)

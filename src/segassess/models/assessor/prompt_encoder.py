@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from segassess.models.assessor.base import resize
 
 PromptPath: TypeAlias = Literal["reference", "antialiased"]
-PROMPT_PATHS: tuple[PromptPath, ...] = ("reference", "antialiased")
 
 MASK_CHANNELS = 16  # SAM's hidden width of the mask path, whatever the embedding's.
 

@@ -6,7 +6,7 @@ stride 2, from where four logits per pixel are shuffled to full resolution. Why:
 """
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -81,15 +81,10 @@ class TwinAssessor(Assessor):
         encoder: the image encoder; its levels nearest to strides 4 and 8 are read, and its embedding.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, encoder: ImageEncoder) -> None:
         super().__init__()
         self.pad_multiple = max(32, encoder.pad_multiple)
-        self.image_encoder = encoder
-        self.register_buffer("mean", torch.tensor(encoder.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(encoder.std).view(1, 3, 1, 1), persistent=False)
+        self._take(encoder)
         half, quarter, eighth, sixteenth, last = WIDTHS
         strides = encoder.level_strides
         # A plain ViT has stride 16 everywhere; its earliest levels then stand in for the early, finer ones.
@@ -136,7 +131,7 @@ class TwinAssessor(Assessor):
         embedding, levels = self.image_encoder((image - self.mean) / self.std)
         return embedding, levels
 
-    def _assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
+    def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         assert isinstance(features, TwinFeatures), "features come from encode_image"
         height, width = mask.shape[-2], mask.shape[-1]
         with torch.no_grad():
