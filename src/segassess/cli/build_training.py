@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
 from segassess.cli.build import as_list, device, make, plain, tileset
+from segassess.cli.provenance import record_run
 from segassess.data.module import AssessmentData, SamplingSettings
 from segassess.errors import ConfigError
 from segassess.evaluation.methods import Evaluator
@@ -127,6 +128,14 @@ def trainer(node: DictConfig, *, callbacks: list[L.Callback], **options: Any) ->
     if not node.enable_progress_bar:
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     result: L.Trainer = make(node, "trainer", callbacks=[*callbacks, StopWhenInterrupted()], **options)
+    return result
+
+
+def recorded_trainer(config: DictConfig, folder: Path) -> L.Trainer:
+    """The trainer of a training in `folder`, with its callbacks and loggers, which get the record of the run."""
+    made, logs = callbacks(config.callbacks), loggers(config.logger)
+    result = trainer(config.trainer, callbacks=made, logger=logs, default_root_dir=folder)
+    record_run(folder, config, result.loggers)
     return result
 
 

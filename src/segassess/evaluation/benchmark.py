@@ -15,7 +15,7 @@ from segassess.data.module import AssessmentData
 from segassess.errors import ConfigError, RequestError
 from segassess.evaluation.benchmark_tables import Part
 from segassess.evaluation.commands import command_of
-from segassess.files import atomic_path
+from segassess.files import write_json
 from segassess.models.assessor.trained_assessor import LoadedAssessor, load_assessor
 from segassess.version import __version__
 
@@ -51,8 +51,7 @@ class Training:
             log.info("%s, seed %d: complete from an earlier run (%s).", self.method, self.seed, file)
             return load_assessor(file)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(recipe) as temporary:
-            temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        write_json(recipe, wanted)
         last = self.folder / "checkpoints" / "last.ckpt"
         resume = [f"resume={last}"] if last.is_file() else []
         log.info("%s, seed %d: training%s.", self.method, self.seed, " goes on" if resume else "")
