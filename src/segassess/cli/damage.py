@@ -14,8 +14,7 @@ from rich.table import Table
 
 from segassess.cli import build
 from segassess.cli.predict import judge_settings
-from segassess.evaluation.damage_found import damage_found, errors_right
-from segassess.evaluation.layer_damage import EMPTIED, KINDS, REMOVED, damage_layer
+from segassess.evaluation.layer_damage import EMPTIED, KINDS, REMOVED, damage_found, damage_layer, errors_right
 from segassess.files import write_json
 from segassess.findings.object_scores import MISSED
 from segassess.findings.table import FindingsTable

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from segassess.errors import ConfigError
 from segassess.models.assessor.base import AssessorOutput, ImageFeatures, resize
+from segassess.models.assessor.edge_branch import Cbam
 from segassess.models.assessor.encoders.base import ImageEncoder
-from segassess.models.assessor.semantic_filter import Cbam
 from segassess.models.baselines.four_channel import FourChannelAssessor
 
 FUSED_STRIDE = 4
