@@ -94,8 +94,7 @@ def callbacks(node: DictConfig | None) -> list[L.Callback]:
 def loggers(node: DictConfig | None) -> list[Logger]:
     """Loggers by name; null entries are dropped.
 
-    Raises:
-        ConfigError: if a package is missing, or all runs of a sweep would be one.
+    Raises ConfigError if a package is missing, or all runs of a sweep would be one.
     """
     made = []
     for name, child in (node or {}).items():

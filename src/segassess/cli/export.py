@@ -33,8 +33,7 @@ FILES = {
 def run(config: DictConfig) -> None:
     """Write the wanted formats and compare the graph with torch.
 
-    Raises:
-        RequestError: if a file exists already, or the graph differs from torch by more than the tolerance.
+    Raises RequestError if a file exists already, or the graph differs from torch by more than the tolerance.
     """
     output, formats = Path(config.output_dir), build.as_list(config.formats)
     if not formats:

@@ -200,8 +200,7 @@ def _fingerprint(content: Any) -> str:
 def _complete(config: DictConfig, file: Path, train: Sequence[Tile], valid: Sequence[Tile]) -> SegmenterDescription | None:
     """The network of an earlier run, or None if there is none or it is to be overwritten.
 
-    Raises:
-        RequestError: if it was made with other settings or from other data.
+    Raises RequestError if it was made with other settings or from other data.
     """
     if config.overwrite or not file.is_file():
         return None

@@ -31,10 +31,8 @@ def validate(script: str, overrides: Sequence[str], configs: Path) -> Path:
     """Check all runs of a command line; returns the file with the resolved config of the first.
 
     A grid is checked in every combination. A search is checked in every combination of its choices, with all intervals at their
-    low ends and with all at their high ends. Paths and devices are not checked, so that another machine's runs can be.
-
-    Raises:
-        SegAssessError, HydraException, OmegaConfBaseException: for the first fault.
+    low ends and with all at their high ends. Paths and devices are not checked, so that another machine's runs can be. Raises
+    SegAssessError, HydraException or OmegaConfBaseException for the first fault.
     """
     name = config_name(script, configs, overrides)
     first = None
@@ -92,11 +90,7 @@ def _values(override: Override, end: int) -> list[str]:
 
 
 def check_values(config: DictConfig) -> None:
-    """Set up all that needs neither data nor a GPU.
-
-    Raises:
-        SegAssessError: for the first wrong value; names the key.
-    """
+    """Set up all that needs neither data nor a GPU; raises SegAssessError for the first wrong value, naming the key."""
     for key, check in _CHECKS.items():
         if config.get(key) is not None:
             check(config[key])

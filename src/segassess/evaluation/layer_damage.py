@@ -51,12 +51,10 @@ def damage_layer(
 ) -> DamagedLayer:
     """Remove all polygons centred in a square of side `emptied_px` mid-image; outside it remove, shift and invent some.
 
-    Polygons (N,) and all distances are in pixels of the image of `size` (H, W); only polygons within the image are damaged. What
-    another polygon covers is neither missing nor false. `counts` are maxima by kind: small layers get fewer (`fitting_counts`),
-    and no more polygons are invented than fit.
-
-    Raises:
-        RequestError: if no polygon lies within the image and outside the square.
+    Polygons (N,) and all distances are in pixels of the image of `size` (H, W); only polygons within the image are damaged.
+    What another polygon covers is neither missing nor false. `counts` are maxima by kind: small layers get fewer
+    (`fitting_counts`), and no more polygons are invented than fit. Raises RequestError if no polygon lies within the image and
+    outside the square.
     """
     height, width = size
     frame = shapely.box(0, 0, width, height)

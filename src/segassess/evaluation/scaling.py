@@ -59,9 +59,7 @@ class Difference:
 def write_mosaic(path: str | Path, source: str | Path, height: int, width: int) -> None:
     """Write a .vrt of `height` x `width` pixels that repeats a raster to the right and downwards, with its origin and CRS.
 
-    Raises:
-        InputError: if the source cannot be read.
-        RequestError: if the folder is not writable.
+    Raises InputError if the source cannot be read, RequestError if the folder is not writable.
     """
     with opened(source) as dataset:
         root = ElementTree.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))

@@ -96,11 +96,10 @@ def nearest_objects(labels: NDArray[_Label], reach: int = REACH) -> NDArray[_Lab
 
 @dataclass(frozen=True, eq=False)
 class MaskObjects:
-    """The N objects of one mask.
+    """The N objects of one mask, numbered from 1 to N.
 
-    Attributes:
-        labels: int32 (H, W), the object's number from 1 to N; 0 outside the mask.
-        nearest: int32 (H, W), outside the mask the number of the object whose territory a pixel lies in; 0 elsewhere.
+    `labels` is the number of each pixel's object, int32 (H, W), 0 outside the mask; `nearest`, int32 (H, W), is outside the mask
+    the number of the object whose territory a pixel lies in, and 0 elsewhere.
     """
 
     labels: NDArray[np.int32]

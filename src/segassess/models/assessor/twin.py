@@ -31,14 +31,9 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 def outline_distance(mask: Tensor) -> Tensor:
     """Signed chessboard distance to the mask's outline, in steps that widen with it.
 
-    The image's border is no outline.
-
-    Args:
-        mask: float (B, 1, h, w) in {0, 1}.
-
-    Returns:
-        float (B, 1, h, w) in [-1, 1]: the share of `RADII` below the distance to the nearest pixel of the other kind, positive
-        inside the mask and negative outside. It rises with the distance, up to 8 px.
+    The image's border is no outline. Takes a mask, float (B, 1, h, w) in {0, 1}, and returns float (B, 1, h, w) in [-1, 1]: the
+    share of `RADII` below the distance to the nearest pixel of the other kind, positive inside the mask and negative outside. It
+    rises with the distance, up to 8 px.
     """
     grown = torch.cat([1 - mask, mask], dim=1)  # what lies within the radius of each kind
     reached, radius = torch.zeros_like(grown), 0
@@ -63,10 +58,8 @@ def _grown(planes: Tensor, radius: int) -> Tensor:
 class TwinFeatures(ImageFeatures):
     """Image features, and what is derived from the image alone, so that K masks share it.
 
-    Attributes:
-        image: float (B, 3, h, w), scaled as the encoder expects.
-        pixels: float (B, 40, h/4, w/4).
-        object_logits: float (B, 1, h/4, w/4), the truth as the image alone lets it be seen.
+    `image` is float (B, 3, h, w), scaled as the encoder expects; `pixels` float (B, 40, h/4, w/4); `object_logits` float (B, 1,
+    h/4, w/4), the truth as the image alone lets it be seen.
     """
 
     image: Tensor
@@ -77,8 +70,7 @@ class TwinFeatures(ImageFeatures):
 class TwinAssessor(Assessor):
     """An encoder of the image and a light one of the mask, joined at every stride.
 
-    Args:
-        encoder: the image encoder; its levels nearest to strides 4 and 8 are read, and its embedding.
+    Of the image encoder the levels nearest to strides 4 and 8 are read, and its embedding.
     """
 
     def __init__(self, encoder: ImageEncoder) -> None:
@@ -123,9 +115,7 @@ class TwinAssessor(Assessor):
         coarse = resize(self.image16(features.embedding), eighth) + resize(self.image8(levels[self.fine[1]]), eighth)
         pixels = self.pixels(resize(coarse, quarter) + resize(self.image4(levels[self.fine[0]]), quarter))
         scaled = (image - self.mean) / self.std
-        return TwinFeatures(
-            features.embedding, levels, features.size, features.padded_size, scaled, pixels, self.object_head(pixels)
-        )
+        return TwinFeatures(**vars(features), image=scaled, pixels=pixels, object_logits=self.object_head(pixels))
 
     def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         embedding, levels = self.image_encoder((image - self.mean) / self.std)
