@@ -5,7 +5,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -119,8 +118,7 @@ def _trainer(node: DictConfig) -> None:
         if isinstance(node[key], str) and node[key] not in known:
             raise ConfigError(f"trainer.{key} must be one of {', '.join(known)}, not {node[key]!r}.")
     here = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "32-true"}
-    trainer: L.Trainer = build_training.trainer(OmegaConf.merge(node, here), callbacks=[], logger=False)  # type: ignore[arg-type]
-    del trainer
+    build_training.trainer(OmegaConf.merge(node, here), callbacks=[], logger=False)  # type: ignore[arg-type]
 
 
 _CHECKS: Mapping[str, Callable[[Any], object]] = {

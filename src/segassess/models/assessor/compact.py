@@ -63,19 +63,13 @@ class PixelDecoder(nn.Module):
 
     def __init__(self, encoder: ImageEncoder) -> None:
         super().__init__()
-        early = [self._nearest(encoder.level_strides, stride) for stride in (4, 8)]
-        self.skip_levels = early
+        self.skip_levels = early = [encoder.level_near(stride) for stride in (4, 8)]
         self.skip4 = nn.Conv2d(encoder.level_dims[early[0]], PIXEL_DIM, 1)
         self.skip8 = nn.Conv2d(encoder.level_dims[early[1]], 64, 1)
         self.reduce16 = nn.Conv2d(encoder.embedding_dim, 64, 1)
         self.fuse8 = _conv(64, 64)
         self.reduce8 = nn.Conv2d(64, PIXEL_DIM, 1)
         self.fuse4 = _conv(PIXEL_DIM, PIXEL_DIM)
-
-    @staticmethod
-    def _nearest(strides: tuple[int, ...], wanted: int) -> int:
-        # A plain ViT has stride 16 everywhere; its earliest levels then stand in for finer ones.
-        return min(range(len(strides)), key=lambda level: (abs(strides[level] - wanted), level))
 
     def forward(self, embedding: Tensor, levels: tuple[Tensor, ...], size: tuple[int, int]) -> Tensor:
         """(B, C, h/16, w/16), levels, (h, w) -> pixel features (B, 48, h/4, w/4)."""

@@ -78,9 +78,7 @@ class TwinAssessor(Assessor):
         self.pad_multiple = max(32, encoder.pad_multiple)
         self._take(encoder)
         half, quarter, eighth, sixteenth, last = WIDTHS
-        strides = encoder.level_strides
-        # A plain ViT has stride 16 everywhere; its earliest levels then stand in for the early, finer ones.
-        self.fine = [min(range(len(strides)), key=lambda level: (abs(strides[level] - wanted), level)) for wanted in (4, 8)]
+        self.fine = [encoder.level_near(stride) for stride in (4, 8)]
         self.image4 = nn.Conv2d(encoder.level_dims[self.fine[0]], quarter, 1)
         self.image8 = nn.Conv2d(encoder.level_dims[self.fine[1]], quarter, 1)
         self.image16 = nn.Conv2d(encoder.embedding_dim, quarter, 1)
