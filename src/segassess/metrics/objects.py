@@ -47,11 +47,8 @@ def opened(pixels: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     """Pixels (H, W) that a disc within them covers; pixels beyond the border count as set."""
     if radius == 0:
         return pixels
-    return np.asarray(cv2.morphologyEx(pixels.astype(np.uint8), cv2.MORPH_OPEN, _disc(radius)) > 0)
-
-
-def _disc(radius: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return np.asarray(cv2.morphologyEx(pixels.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0)
 
 
 def missed_cores(
