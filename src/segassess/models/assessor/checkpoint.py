@@ -239,9 +239,9 @@ def _count(names: Sequence[object]) -> str:
     return "1 needed tensor is" if len(names) == 1 else f"{len(names)} needed tensors are"
 
 
-def load_checkpoint(model: nn.Module, path: str | Path, layout: Layout | None = None) -> LoadReport:
+def load_checkpoint(model: nn.Module, path: str | Path) -> LoadReport:
     """`read_tensors` and `load_weights` in one call."""
-    return load_weights(model, read_tensors(path), layout, file=path)
+    return load_weights(model, read_tensors(path), file=path)
 
 
 def _hq_sam_to_four_classes(given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:

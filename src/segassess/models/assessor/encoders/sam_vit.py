@@ -18,9 +18,6 @@ from segassess.models.assessor.encoders.base import ImageEncoder, zero_convoluti
 PATCH = 16
 WINDOW = 14
 STORED_GRID = 64  # SAM was pretrained at 1024 px; its positional parameters are stored for 1024 / 16 tokens a side.
-EMBEDDING_DIM = 256
-PIXEL_MEAN = (123.675 / 255, 116.28 / 255, 103.53 / 255)
-PIXEL_STD = (58.395 / 255, 57.12 / 255, 57.375 / 255)
 
 
 # Token width, number of blocks, attention heads, indices of the global blocks.
@@ -80,31 +77,26 @@ class VitBlock(Block):  # type: ignore[misc]  # the package is untyped
 
 
 class SamVitEncoder(ImageEncoder):
-    """SAM's image encoder at any input size; `SIZES` are SAM's own.
+    """SAM's image encoder at any input size; `SIZES` has SAM's own and a tiny one.
 
     Parameters do not depend on the image size. The levels are the outputs of the global blocks; other blocks attend within 14 x
     14 windows. `dim` is the token width D, a multiple of `heads`.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        depth: int,
-        heads: int,
-        global_blocks: tuple[int, ...],
-        embedding_dim: int = EMBEDDING_DIM,
-    ) -> None:
+    embedding_dim = 256
+    pad_multiple = PATCH
+    # Resampled positions and padded windows depend on the size through Python numbers.
+    any_size_graph = False
+    mean = (123.675 / 255, 116.28 / 255, 103.53 / 255)
+    std = (58.395 / 255, 57.12 / 255, 57.375 / 255)
+
+    def __init__(self, dim: int, depth: int, heads: int, global_blocks: tuple[int, ...]) -> None:
         super().__init__()
-        self.embedding_dim = embedding_dim
         self.global_blocks = tuple(global_blocks)
         self.level_dims = (dim,) * len(self.global_blocks)
         self.level_strides = (PATCH,) * len(self.global_blocks)
-        self.pad_multiple = PATCH
-        # Resampled positions and padded windows depend on the size through Python numbers.
-        self.any_size_graph = False
-        self.mean, self.std = PIXEL_MEAN, PIXEL_STD
 
-        shell = ImageEncoderViT(img_size=STORED_GRID * PATCH, embed_dim=dim, depth=0, out_chans=embedding_dim)
+        shell = ImageEncoderViT(img_size=STORED_GRID * PATCH, embed_dim=dim, depth=0, out_chans=self.embedding_dim)
         self.pos_embed: nn.Parameter = shell.pos_embed
         self.patch_embed: nn.Module = shell.patch_embed
         self.blocks = nn.ModuleList(
