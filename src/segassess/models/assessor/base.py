@@ -64,8 +64,8 @@ def pad_to_multiple(tensor: Tensor, multiple: int) -> Tensor:
 class Assessor(nn.Module, ABC):
     """A network that maps an image and a mask to a quality map.
 
-    Subclasses implement `_encode` and `_assess` on padded tensors; this class pads to multiples of `pad_multiple` pixels and
-    crops.
+    Subclasses implement `_assess`, and `_encode` if they do more than `_take` an encoder, on padded tensors; this class pads to
+    multiples of `pad_multiple` pixels and crops.
     """
 
     pad_multiple: int = 1
@@ -80,9 +80,10 @@ class Assessor(nn.Module, ABC):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
-    @abstractmethod
     def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Encode padded images (B, 3, h, w) in [0, 1] into (embedding, levels); see `ImageFeatures`."""
+        embedding, levels = self.image_encoder((image - self.mean) / self.std)
+        return embedding, levels
 
     @abstractmethod
     def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:

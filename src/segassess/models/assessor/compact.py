@@ -139,9 +139,6 @@ class CompactAssessor(Assessor):
         logits = [None if head is None else head(pixels) for head in (self.object_head, self.edge_head)]
         return CompactFeatures(**vars(features), pixels=pixels, object_logits=logits[0], edge_logits=logits[1])
 
-    def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        return cast(tuple[Tensor, tuple[Tensor, ...]], self.image_encoder((image - self.mean) / self.std))
-
     def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         assert isinstance(features, CompactFeatures), "features come from encode_image"
         masks, size = mask.shape[0], (mask.shape[-2], mask.shape[-1])

@@ -108,7 +108,7 @@ class SegAssess(Assessor):
             raise InputError(
                 f"An image of {height} x {width} px is below the {STRIDE} px that padding='reference' needs; use padding='pad'."
             )
-        embedding, levels = self.image_encoder((image - self.mean) / self.std)
+        embedding, levels = super()._encode(image)
         if self.level_adapters is not None:
             grid = (embedding.shape[-2], embedding.shape[-1])
             levels = tuple(adapter(level, grid) for adapter, level in zip(self.level_adapters, levels, strict=False))

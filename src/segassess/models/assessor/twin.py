@@ -115,10 +115,6 @@ class TwinAssessor(Assessor):
         scaled = (image - self.mean) / self.std
         return TwinFeatures(**vars(features), image=scaled, pixels=pixels, object_logits=self.object_head(pixels))
 
-    def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        embedding, levels = self.image_encoder((image - self.mean) / self.std)
-        return embedding, levels
-
     def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         assert isinstance(features, TwinFeatures), "features come from encode_image"
         height, width = mask.shape[-2], mask.shape[-1]
