@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from segassess.cli import build_training
-from segassess.cli.provenance import git_revision
+from segassess.cli.build_training import git_revision
 from segassess.errors import ConfigError, RequestError
 from segassess.quality import CLASS_NAMES, NOT_ASSESSED
 from tests.cli.scripts import QUICK, run_script

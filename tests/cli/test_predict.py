@@ -22,7 +22,6 @@ from segassess.errors import OutputError, RequestError, SomeInputsFailed
 from segassess.files import only_one
 from segassess.findings.object_scores import OBJECT_COLUMNS
 from segassess.findings.polygon_scores import POLYGON_COLUMNS
-from segassess.models.assessor.checkpoint import to_reference
 from segassess.models.assessor.compositions import build_assessor
 from segassess.models.assessor.trained_assessor import load_assessor
 from segassess.models.calibration import Calibration
@@ -36,6 +35,7 @@ from segassess.raster.pairs import FailedInput, Pair
 from tests.cli.scenes import PLACE, write_tif
 from tests.cli.scripts import error_of, run_script
 from tests.conftest import save
+from tests.models.assessor.models import to_reference
 
 MAPS, LAYERS = {"quality.tif", "error.tif", "refined.tif"}, {"errors.gpkg", "objects.gpkg"}
 NAMES = {

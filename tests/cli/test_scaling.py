@@ -7,7 +7,7 @@ import pytest
 import rasterio
 
 from segassess.errors import InputError
-from segassess.evaluation.mosaic import write_mosaic
+from segassess.evaluation.scaling import write_mosaic
 from tests.cli.scenes import PLACE, write_tif
 from tests.cli.scripts import error_of, run_script
 

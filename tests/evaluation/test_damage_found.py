@@ -3,7 +3,7 @@ import math
 import numpy as np
 import shapely
 
-from segassess.evaluation.damage_found import damage_found, errors_right
+from segassess.evaluation.layer_damage import damage_found, errors_right
 
 
 def boxes(*sides):

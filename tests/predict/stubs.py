@@ -15,6 +15,6 @@ class LocalAssessor(Assessor):
     def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         return F.avg_pool2d(image.mean(dim=1, keepdim=True), 5, stride=1, padding=2, count_include_pad=False), ()
 
-    def _assess(self, features: ImageFeatures, mask: Tensor, **options: object) -> AssessorOutput:
+    def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         odds = 40 * (features.embedding - 0.5)
         return AssessorOutput(torch.cat([odds, -odds, -odds, odds], dim=1) / 2 + 0 * mask)

@@ -77,24 +77,17 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
         if not _nobody_reads("\n"):
             raise
         sys.exit(EXIT_UNREAD)
-    except (HydraException, OmegaConfBaseException) as error:
-        if with_traceback:
-            raise
-        stop(_explained(error, name, configs))
-    except (RequestError, InputError) as error:
-        if with_traceback:
-            raise
-        stop(error)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         _end_sweep_early(interrupted=True)
         sys.exit(EXIT_INTERRUPTED)
-    except SomeInputsFailed as error:
-        # A search without a result.
-        _end_sweep_early(interrupted=False)
+    except (HydraException, OmegaConfBaseException, RequestError, InputError, SomeInputsFailed) as error:
+        if isinstance(error, SomeInputsFailed):
+            # A search without a result.
+            _end_sweep_early(interrupted=False)
         if with_traceback:
             raise
-        stop(error)
+        stop(error if isinstance(error, SegAssessError) else _explained(error, name, configs))
     finally:
         _nobody_reads()
     sys.exit(0)

@@ -35,7 +35,7 @@ def run(config: DictConfig) -> float:
     for key in ("trained", "stored", "parts"):
         settings[key] = {name: value for name, value in settings[key].items() if value is not None}
     parts = [
-        Part(name, tuple(_listed(part["split"])), tuple(_listed(part["source"])), part["unseen"])
+        Part(name, tuple(build.as_list(part["split"])), tuple(build.as_list(part["source"])), part["unseen"])
         for name, part in settings["parts"].items()
     ]
     methods = {**settings["trained"], **settings["stored"]}
@@ -112,7 +112,3 @@ def _trainings(settings: Mapping[str, Any]) -> list[Training]:
         for method, own in settings["trained"].items()
         for seed in settings["seeds"]
     ]
-
-
-def _listed(value: str | Sequence[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)

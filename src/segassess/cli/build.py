@@ -103,9 +103,7 @@ def stored_assessor(config: DictConfig) -> LoadedAssessor:
 def device(trainer: DictConfig, *, first: bool = False) -> torch.device:
     """The one device of a `trainer` node, for work outside Lightning; `first` takes the first of several instead of refusing.
 
-    Raises:
-        ConfigError: if it names several.
-        RequestError: if it is missing.
+    Raises ConfigError if it names several, RequestError if it is missing.
     """
     if not first and trainer.devices not in (1, "auto", "1"):
         raise ConfigError(f"trainer.devices must be 1, not {trainer.devices}, because this task runs on one device.")

@@ -1,10 +1,12 @@
 """From config nodes to all that trains and evaluates with Lightning; `build`, which only judging needs, imports less."""
 
+import json
 import logging
 import os
+import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -16,17 +18,21 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from segassess.cli.build import as_list, device, make, plain, tileset
 from segassess.data.module import AssessmentData, SamplingSettings
 from segassess.errors import ConfigError
 from segassess.evaluation.methods import Evaluator
+from segassess.files import atomic_path
 from segassess.interrupts import raise_if_interrupted
 from segassess.training.callbacks import StopWhenInterrupted
 from segassess.training.losses import AssessorLoss, LossWeights
 from segassess.training.module import EvaluationModule, OptimizerFactory, Schedule
+from segassess.training.resuming import RUN_RECORD
 from segassess.training.segmenter_module import SegmentationLoss
+from segassess.version import __version__
 
 Weights = TypeVar("Weights", LossWeights, SegmentationLoss)
 
@@ -88,8 +94,7 @@ def callbacks(node: DictConfig | None) -> list[L.Callback]:
 def loggers(node: DictConfig | None) -> list[Logger]:
     """Loggers by name; null entries are dropped.
 
-    Raises:
-        ConfigError: if a package is missing, or all runs of a sweep would be one.
+    Raises ConfigError if a package is missing, or all runs of a sweep would be one.
     """
     made = []
     for name, child in (node or {}).items():
@@ -127,6 +132,38 @@ def trainer(node: DictConfig, *, callbacks: list[L.Callback], **options: Any) ->
     if not node.enable_progress_bar:
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     result: L.Trainer = make(node, "trainer", callbacks=[*callbacks, StopWhenInterrupted()], **options)
+    return result
+
+
+def git_revision(file: Path = Path(__file__)) -> str | None:
+    """Commit of the code, "-dirty" if tracked files differ; None outside a clone, or if `file` is not tracked by it."""
+    try:
+        _git(file.parent, "ls-files", "--error-unmatch", file.name)
+        return _git(file.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@rank_zero_only
+def record_run(folder: Path, config: DictConfig, loggers: Iterable[Logger]) -> None:
+    """Log the resolved config, version and git revision, and write `run.json`; checkpoints stay free of folders."""
+    record: dict[str, Any] = {"version": __version__, "git_revision": git_revision(), **plain(config)}
+    for logger in loggers:
+        logger.log_hyperparams(record)
+    with atomic_path(folder / RUN_RECORD) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def recorded_trainer(config: DictConfig, folder: Path) -> L.Trainer:
+    """The trainer of a training in `folder`, with its callbacks and loggers, which get the record of the run."""
+    made, logs = callbacks(config.callbacks), loggers(config.logger)
+    result = trainer(config.trainer, callbacks=made, logger=logs, default_root_dir=folder)
+    record_run(folder, config, result.loggers)
     return result
 
 

@@ -30,9 +30,7 @@ for _name, _schema in (SCRIPTS | GROUPS).items():
 def check_config(name: str, config: DictConfig) -> None:
     """Check every key and value of the config of `conf/<name>.yaml`, without Hydra's own part.
 
-    Raises:
-        ConfigError: for the first fault; names the key.
-        OmegaConfBaseException: if an interpolation leads nowhere.
+    Raises ConfigError for the first fault, naming the key, OmegaConfBaseException if an interpolation leads nowhere.
     """
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise ConfigError(f"{missing[0]} is not set; give {missing[0]}=VALUE (see docs/configuration.md).")

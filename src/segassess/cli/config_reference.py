@@ -5,7 +5,7 @@ from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from segassess.cli.app import find_configs
 from segassess.cli.config_check import OVERRIDING_GROUPS, command
@@ -44,7 +44,7 @@ def reference(configs: Path) -> str:
         lines = ["| option | |", "| --- | --- |", *(f"| `{file.stem}` | {_cell(_description(file))} |" for file in files)]
         parts += [f"### `{group}`", "\n".join(lines)]
         if group not in OVERRIDING_GROUPS:
-            values = {file.stem: _values(OmegaConf.load(file), f"{group}.") for file in files}
+            values = {file.stem: _values(OmegaConf.to_container(OmegaConf.load(file)), f"{group}.") for file in files}
             parts += [_table({group: each}, values) for key, each in groups.items() if key.partition(" ")[0] == group]
     return "\n\n".join(parts) + "\n"
 
@@ -62,21 +62,20 @@ def _description(file: Path) -> str:
 
 def _values(node: Any, prefix: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for key in node:
+    for key, child in node.items():
         if key != "defaults":
-            child = node._get_node(key)
             name = f"{prefix}{key}"
-            found |= _values(child, f"{name}.") if isinstance(child, DictConfig) and child else {name: child}
+            found |= _values(child, f"{name}.") if isinstance(child, dict) and child else {name: child}
     return found
 
 
 def _table(options: Mapping[str, Option], values: Mapping[str, Mapping[str, Any]]) -> str:
     """Table of keys; equal keys of several groups share a row."""
-    rows: dict[tuple[str, str, str], tuple[Option, list[str]]] = {}
+    rows: dict[tuple[str, str, str], Option] = {}
     for key, each in _keys(options, ""):
-        rows.setdefault((key, each.allowed, each.help), (each, []))
+        rows.setdefault((key, each.allowed, each.help), each)
     lines = ["| key | default | allowed | meaning |", "| --- | --- | --- | --- |"]
-    for (key, allowed, help_), (each, _) in rows.items():
+    for (key, allowed, help_), each in rows.items():
         lines.append(f"| `{key}` | {_default(key, each, values)} | {_cell(allowed)} | {_cell(help_)} |")
     return "\n".join(lines)
 
@@ -119,14 +118,11 @@ def _same(name: str, key: str) -> bool:
 
 
 def _written(value: Any) -> str:
-    plain = value._value() if hasattr(value, "_value") else value
-    if hasattr(value, "_is_none") and isinstance(plain, list | dict):
-        plain = OmegaConf.to_container(value, resolve=False)
-    if isinstance(plain, tuple | list):
-        return f"[{', '.join(map(_written, plain))}]"
-    if plain == "":
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_written, value))}]"
+    if value == "":
         return '""'
-    return "null" if plain is None else str(plain).lower() if isinstance(plain, bool) else str(plain)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _cell(text: str) -> str:

@@ -14,9 +14,7 @@ from rich.table import Table
 
 from segassess.cli import build
 from segassess.cli.predict import judge_settings, with_fit
-from segassess.errors import RequestError
-from segassess.evaluation.damage_found import damage_found, errors_right
-from segassess.evaluation.layer_damage import EMPTIED, KINDS, REMOVED, damage_layer
+from segassess.evaluation.layer_damage import EMPTIED, KINDS, REMOVED, damage_found, damage_layer, errors_right
 from segassess.files import write_json
 from segassess.findings.object_scores import MISSED
 from segassess.findings.table import FindingsTable
@@ -37,8 +35,6 @@ DAMAGED, DAMAGE, RESULT = "damaged.gpkg", "damage.gpkg", "damage.json"
 
 def run(config: DictConfig) -> float:
     """Damage a layer, judge it and compare; returns the mean recall over all kinds of damage."""
-    if not config.output_dir:
-        raise RequestError("output_dir is empty; give a folder for the results.")
     device = build.device(config.trainer)
     judge = SceneJudge.of(build.stored_assessor(config), device, **judge_settings(config))
     output, settings = Path(config.output_dir), build.plain(config.damage)

@@ -1,6 +1,5 @@
 """`evaluate.py`: an assessor and baselines against the ground truth, on the same masks."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -21,7 +20,7 @@ from segassess.evaluation.result_tables import COLUMNS, MAIN_METRIC, comparison_
 from segassess.experiments.dashboard.board import Board
 from segassess.experiments.dashboard.evaluation import show_evaluation
 from segassess.experiments.sweep import MISSING
-from segassess.files import atomic_path
+from segassess.files import write_json
 from segassess.metrics.evaluation import ALL
 from segassess.version import __version__
 
@@ -82,8 +81,7 @@ def _note_missing_sources(data: AssessmentData) -> None:
     data.test_sources = [source for source in wanted if source in available]
     if missing:
         reasons = {source: f"{data.tileset.root} has no masks of {source}." for source in missing}
-        with atomic_path(Path(HydraConfig.get().runtime.output_dir) / MISSING) as temporary:
-            temporary.write_text(json.dumps({"sources": reasons}, indent=2) + "\n", encoding="utf-8")
+        write_json(Path(HydraConfig.get().runtime.output_dir) / MISSING, {"sources": reasons})
 
 
 def report(

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segassess.cli import build
-from segassess.errors import InputError, RequestError, SegAssessError, SomeInputsFailed
+from segassess.errors import InputError, SegAssessError, SomeInputsFailed
 from segassess.files import only_one, remove_leftovers, write_json
 from segassess.interrupts import raise_if_interrupted
 from segassess.models.assessor.trained_assessor import LoadedAssessor
@@ -126,8 +126,6 @@ def judge_masks(config: DictConfig) -> None:
         SomeInputsFailed: at the end, if some inputs failed; all others are done.
         OutputError: if the disk is full; all judged pairs are kept.
     """
-    if not config.output_dir:
-        raise RequestError("output_dir is empty; give a folder for the results.")
     found = find_pairs(config.image, build.plain(config.mask))
     loaded, settings = build.stored_assessor(config), judge_settings(config)
     output = Path(config.output_dir)

@@ -19,8 +19,7 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig) -> None:
     """Prepare `config.dataset` from the folder `config.download`, and print a table of its splits.
 
-    Raises:
-        SomeInputsFailed: at the end, if some scenes failed; all others are done.
+    Raises SomeInputsFailed at the end, if some scenes failed; all others are done.
     """
     dataset: dict[str, Any] = OmegaConf.to_container(config.get("dataset") or OmegaConf.create(), resolve=True)  # type: ignore[assignment]
     name = dataset.get("name")

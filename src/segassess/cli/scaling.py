@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from segassess.cli import build
-from segassess.errors import ConfigError
 from segassess.evaluation.scaling import Cost, Difference, compare_windows, measure_sizes
 from segassess.files import write_json
 
@@ -22,9 +21,6 @@ _OWN_KEYS = ("task", "image", "mask", "output_dir", "scaling", "overwrite", "hyd
 def run(config: DictConfig) -> float:
     """Measure, and print both tables; returns the megapixels per second of the largest mosaic."""
     settings, output = build.plain(config.scaling), Path(config.output_dir)
-    for key in ("sizes", "windows"):
-        if any(not isinstance(pair, list) or len(pair) != 2 for pair in settings[key]):
-            raise ConfigError(f"scaling.{key} must be a list of pairs of numbers, not {settings[key]}.")
     given = [each for each in HydraConfig.get().overrides.task if each.lstrip("+~").split("=")[0].split(".")[0] not in _OWN_KEYS]
     image, mask = str(config.image), str(config.mask)
     costs = measure_sizes(image, mask, settings["sizes"], given, output)

@@ -17,7 +17,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from segassess.cli import build, build_training
-from segassess.cli.provenance import record_run
 from segassess.data.folds import divide
 from segassess.data.module import SegmentationData
 from segassess.data.tiles import Tile, TileSet
@@ -39,7 +38,7 @@ log = logging.getLogger(__name__)
 
 def train_segmenter(config: DictConfig) -> float:
     """Train one network on all training tiles; returns its IoU on the validation tiles."""
-    tileset = _prepare(config)
+    tileset = build.tileset(config.dataset)
     train, valid = tileset.learning_tiles("train"), tileset.learning_tiles("valid")
     resume = None if config.resume is None else resume_path(Path(config.resume))
     file = Path(config.networks) / FULL
@@ -62,7 +61,7 @@ def crossfit(config: DictConfig) -> float:
     """
     if config.resume is not None:
         raise RequestError("task=crossfit resumes by itself; repeat the same command without resume=.")
-    tileset = _prepare(config)
+    tileset = build.tileset(config.dataset)
     train, valid = tileset.learning_tiles("train"), tileset.learning_tiles("valid")
     splits = build.as_list(config.splits)
     for split in splits:
@@ -100,9 +99,6 @@ def draw(config: DictConfig) -> float:
 
 def _draw_splits(config: DictConfig, tileset: TileSet, splits: Sequence[str], device: torch.device) -> float:
     """Draw masks; if some tiles fail, SomeInputsFailed comes after all the others are done."""
-    threshold = config.get("threshold")
-    if threshold is not None and not 0 < threshold < 1:
-        raise ConfigError(f"threshold must lie in (0, 1), not {threshold}.")
     fitted = FittedSegmenter.load(Path(config.networks), str(config.segmenter.name))
     drawn = []
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -115,7 +111,7 @@ def _draw_splits(config: DictConfig, tileset: TileSet, splits: Sequence[str], de
                     tileset,
                     split,
                     device=device,
-                    threshold=threshold,
+                    threshold=config.get("threshold"),
                     probabilities=bool(config.probabilities),
                     overwrite=bool(config.overwrite),
                     on_tile=lambda task=task: progress.advance(task),  # type: ignore[misc]
@@ -131,23 +127,11 @@ def _draw_splits(config: DictConfig, tileset: TileSet, splits: Sequence[str], de
     return drawn[0].scores["iou"]
 
 
-def _prepare(config: DictConfig) -> TileSet:
-    if not 0 < config.threshold < 1:
-        raise ConfigError(f"threshold must lie in (0, 1), not {config.threshold}.")
-    return build.tileset(config.dataset)
-
-
+@build_training.closing_loggers()
 def _fit(
     config: DictConfig, train: Sequence[Tile], valid: Sequence[Tile], folder: Path, file: Path, resume: Path | None
 ) -> SegmenterDescription:
     """Train a network in its own folder, and write it to `file`."""
-    with build_training.closing_loggers():
-        return _fit_logged(config, train, valid, folder, file, resume)
-
-
-def _fit_logged(
-    config: DictConfig, train: Sequence[Tile], valid: Sequence[Tile], folder: Path, file: Path, resume: Path | None
-) -> SegmenterDescription:
     config = OmegaConf.merge(config, {"paths": {"run": str(folder)}})  # type: ignore[assignment]
     # Per network, so that a resumed cross-fitting gives the same networks as an uninterrupted one.
     L.seed_everything(config.seed, workers=True, verbose=False)
@@ -163,13 +147,7 @@ def _fit_logged(
             f"{resume} belongs to another segmenter or learned from other tiles; resume with its original settings."
         )
     module = SegmenterModule(build_segmenter(spec), loss, config.threshold, optimizer, schedule, about)
-    trainer = build_training.trainer(
-        config.trainer,
-        callbacks=build_training.callbacks(config.callbacks),
-        logger=build_training.loggers(config.logger),
-        default_root_dir=folder,
-    )
-    record_run(folder, config, trainer.loggers)
+    trainer = build_training.recorded_trainer(config, folder)
     with build_training.interruptible(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     restore_best(trainer, module.segmenter, "segmenter", resume)
@@ -222,8 +200,7 @@ def _fingerprint(content: Any) -> str:
 def _complete(config: DictConfig, file: Path, train: Sequence[Tile], valid: Sequence[Tile]) -> SegmenterDescription | None:
     """The network of an earlier run, or None if there is none or it is to be overwritten.
 
-    Raises:
-        RequestError: if it was made with other settings or from other data.
+    Raises RequestError if it was made with other settings or from other data.
     """
     if config.overwrite or not file.is_file():
         return None

@@ -18,8 +18,7 @@ _WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--conf
 def overrides(arguments: Sequence[str]) -> list[str]:
     """Paths and `-o` as keys, options last, since Hydra wants all keys together.
 
-    Raises:
-        RequestError: if a path is missing, or a path or the folder is given twice.
+    Raises RequestError if a path is missing, or a path or the folder is given twice.
     """
     paths, others, options, outputs = [], [], [], []
     rest = iter(arguments)

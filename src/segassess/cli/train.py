@@ -15,7 +15,6 @@ from rich.progress import track
 from segassess import quality
 from segassess.cli import build, build_training
 from segassess.cli.evaluate import report
-from segassess.cli.provenance import record_run
 from segassess.cli.segmenter import crossfit, train_segmenter
 from segassess.data.module import AssessmentData
 from segassess.data.sampling import TileKey, collate_tiles
@@ -26,7 +25,7 @@ from segassess.experiments.dashboard.sheet import write_sheet
 from segassess.metrics.evaluation import ALL
 from segassess.models.assessor.base import Assessor
 from segassess.models.assessor.trained_assessor import Description, load_assessor, save_assessor
-from segassess.models.calibration import KINDS, Calibration, CalibrationFit
+from segassess.models.calibration import Calibration, CalibrationFit
 from segassess.models.segmenters.fitted import FULL, FittedSegmenter
 from segassess.training.finite import require_finite_weights
 from segassess.training.module import MONITORED, AssessorModule, assess_batch
@@ -47,13 +46,9 @@ def run(config: DictConfig) -> float | None:
     return tasks[config.task](config)
 
 
+@build_training.closing_loggers()
 def train_assessor(config: DictConfig) -> float | None:
     """Train; returns the best FP/FN mIoU on the validation tiles of the training sources."""
-    with build_training.closing_loggers():
-        return _train_assessor(config)
-
-
-def _train_assessor(config: DictConfig) -> float | None:
     L.seed_everything(config.seed, workers=True, verbose=False)
     folder = Path(HydraConfig.get().runtime.output_dir)
     data = build_training.data(
@@ -70,13 +65,7 @@ def _train_assessor(config: DictConfig) -> float | None:
     if resume is not None:
         refuse_other_settings(resume, _settings(config), config.trainer.max_epochs)
     module, description = _module(config, data, sources, resume)
-    trainer = build_training.trainer(
-        config.trainer,
-        callbacks=build_training.callbacks(config.callbacks),
-        logger=build_training.loggers(config.logger),
-        default_root_dir=folder,
-    )
-    record_run(folder, config, trainer.loggers)
+    trainer = build_training.recorded_trainer(config, folder)
     board = Board(folder, trainer.loggers)
     log.info("Training on %d tiles with masks of %s.", len(data.train_dataset()), ", ".join(sources))
     with resumable(folder, resume), build_training.interruptible(trainer):
@@ -186,10 +175,7 @@ def _calibration(config: DictConfig, data: AssessmentData, assessor: Assessor) -
 
 
 def _calibration_sources(config: DictConfig, data: AssessmentData) -> list[str]:
-    kind = config.calibration.kind
-    if kind not in ("none", *KINDS):
-        raise ConfigError(f"calibration.kind must be one of none, {', '.join(KINDS)}, not {kind!r}.")
-    needless = kind == "none" and not config.calibration.cuts
+    needless = config.calibration.kind == "none" and not config.calibration.cuts
     sources = [] if needless else build.as_list(config.calibration.sources) or data.train_sources
     if both := sorted(set(sources) & set(data.held_out)):
         raise RequestError(

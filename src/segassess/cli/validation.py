@@ -5,7 +5,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -31,10 +30,8 @@ def validate(script: str, overrides: Sequence[str], configs: Path) -> Path:
     """Check all runs of a command line; returns the file with the resolved config of the first.
 
     A grid is checked in every combination. A search is checked in every combination of its choices, with all intervals at their
-    low ends and with all at their high ends. Paths and devices are not checked, so that another machine's runs can be.
-
-    Raises:
-        SegAssessError, HydraException, OmegaConfBaseException: for the first fault.
+    low ends and with all at their high ends. Paths and devices are not checked, so that another machine's runs can be. Raises
+    SegAssessError, HydraException or OmegaConfBaseException for the first fault.
     """
     name = config_name(script, configs, overrides)
     first = None
@@ -92,11 +89,7 @@ def _values(override: Override, end: int) -> list[str]:
 
 
 def check_values(config: DictConfig) -> None:
-    """Set up all that needs neither data nor a GPU.
-
-    Raises:
-        SegAssessError: for the first wrong value; names the key.
-    """
+    """Set up all that needs neither data nor a GPU; raises SegAssessError for the first wrong value, naming the key."""
     for key, check in _CHECKS.items():
         if config.get(key) is not None:
             check(config[key])
@@ -125,8 +118,7 @@ def _trainer(node: DictConfig) -> None:
         if isinstance(node[key], str) and node[key] not in known:
             raise ConfigError(f"trainer.{key} must be one of {', '.join(known)}, not {node[key]!r}.")
     here = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "32-true"}
-    trainer: L.Trainer = build_training.trainer(OmegaConf.merge(node, here), callbacks=[], logger=False)  # type: ignore[arg-type]
-    del trainer
+    build_training.trainer(OmegaConf.merge(node, here), callbacks=[], logger=False)  # type: ignore[arg-type]
 
 
 _CHECKS: Mapping[str, Callable[[Any], object]] = {

@@ -15,7 +15,7 @@ from segassess.data.module import AssessmentData
 from segassess.errors import ConfigError, RequestError
 from segassess.evaluation.benchmark_tables import Part
 from segassess.evaluation.commands import command_of
-from segassess.files import atomic_path
+from segassess.files import write_json
 from segassess.models.assessor.trained_assessor import LoadedAssessor, load_assessor
 from segassess.version import __version__
 
@@ -38,8 +38,7 @@ class Training:
     def run(self, threads: int | None = None) -> LoadedAssessor:
         """Train, resume, or load a complete training; `threads` limits the process and sends its output to a file.
 
-        Raises:
-            RequestError: if the folder holds another training, or training fails.
+        Raises RequestError if the folder holds another training, or training fails.
         """
         recipe, file = self.folder / RECIPE, self.folder / ASSESSOR
         wanted = {"version": __version__, "overrides": list(self.overrides)}
@@ -51,8 +50,7 @@ class Training:
             log.info("%s, seed %d: complete from an earlier run (%s).", self.method, self.seed, file)
             return load_assessor(file)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(recipe) as temporary:
-            temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        write_json(recipe, wanted)
         last = self.folder / "checkpoints" / "last.ckpt"
         resume = [f"resume={last}"] if last.is_file() else []
         log.info("%s, seed %d: training%s.", self.method, self.seed, " goes on" if resume else "")
@@ -73,9 +71,7 @@ class Training:
 def train_all(trainings: Sequence[Training], jobs: int) -> list[LoadedAssessor]:
     """Run all trainings, `jobs` at a time on shared cores, and return the assessors in their order.
 
-    Raises:
-        ConfigError: if `jobs` is below 1.
-        RequestError: see `Training.run`; running trainings end first, no other one starts.
+    Raises ConfigError if `jobs` is below 1; RequestError as `Training.run`: running trainings end first, no other starts.
     """
     if jobs < 1:
         raise ConfigError(f"benchmark.jobs must be at least 1, not {jobs}.")
@@ -92,8 +88,7 @@ def train_all(trainings: Sequence[Training], jobs: int) -> list[LoadedAssessor]:
 def refuse_leaks(loaded: LoadedAssessor, data: AssessmentData, parts: Iterable[Part]) -> None:
     """Refuse to report as unseen what an assessor was trained, selected or calibrated on.
 
-    Raises:
-        RequestError: names the first such tile or source.
+    Raises RequestError, naming the first such tile or source.
     """
     training = loaded.description.training
     if "trained_on" not in training:

@@ -1,8 +1,7 @@
 """Tables of a benchmark: methods over several seeds, on named parts of the masks."""
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,7 +12,7 @@ from rich.table import Table
 from segassess.evaluation.curves import write_reliability_plot, write_review_plot
 from segassess.evaluation.result_tables import COLUMNS as RESULT_COLUMNS
 from segassess.evaluation.result_tables import MAIN_METRIC, write_csv
-from segassess.files import atomic_path
+from segassess.files import atomic_path, write_json
 from segassess.metrics.evaluation import MaskRow, pooled_metrics
 from segassess.outputs.tables import number
 
@@ -60,40 +59,36 @@ def cell(spread: Spread | None) -> str:
     return number(mean) if math.isnan(deviation) or math.isnan(mean) else f"{mean:.3f} ± {deviation:.3f}"
 
 
+def _rows(results: BenchmarkResults) -> Iterator[tuple[list[str], bool, bool]]:
+    """A row per part and method, whether it has the best FP/FN mIoU of the part, and whether it is the part's last."""
+
+    def main(metrics: Mapping[str, Spread]) -> float:
+        mean = metrics.get(MAIN_METRIC, (math.nan, math.nan))[0]
+        return -1.0 if math.isnan(mean) else mean
+
+    for part, by_method in results.items():
+        best = max(by_method, key=lambda method: main(by_method[method]))
+        for position, (method, metrics) in enumerate(by_method.items()):
+            cells = [cell(metrics.get(name)) for name in COLUMNS]
+            yield [part if position == 0 else "", method, *cells], method == best, position == len(by_method) - 1
+
+
 def benchmark_table(results: BenchmarkResults, seeds: Sequence[int]) -> Table:
-    """A table with a row per part and method; the best FP/FN mIoU of each part is bold."""
+    """The rows for the terminal; the best ones are bold."""
     table = Table(title=f"Mean ± standard deviation over {len(seeds)} trainings where a method is trained")
     for heading in ("part", "method"):
         table.add_column(heading)
     for heading in COLUMNS.values():
         table.add_column(heading, justify="right")
-    for part, by_method in results.items():
-        best = _best(by_method)
-        for position, (method, metrics) in enumerate(by_method.items()):
-            cells = [cell(metrics.get(name)) for name in COLUMNS]
-            last = position == len(by_method) - 1
-            table.add_row(
-                part if position == 0 else "", method, *cells, style="bold" if method == best else None, end_section=last
-            )
+    for row, best, last in _rows(results):
+        table.add_row(*row, style="bold" if best else None, end_section=last)
     return table
-
-
-def _best(by_method: Mapping[str, Mapping[str, Spread]]) -> str:
-    def main(method: str) -> float:
-        mean = by_method[method].get(MAIN_METRIC, (math.nan, math.nan))[0]
-        return -1.0 if math.isnan(mean) else mean
-
-    return max(by_method, key=main)
 
 
 def _markdown(results: BenchmarkResults) -> str:
     lines = ["| part | method | " + " | ".join(COLUMNS.values()) + " |", "|---|---|" + "---|" * len(COLUMNS)]
-    for part, by_method in results.items():
-        best = _best(by_method)
-        for position, (method, metrics) in enumerate(by_method.items()):
-            cells = [cell(metrics.get(name)) for name in COLUMNS]
-            name = f"**{method}**" if method == best else method
-            lines.append(f"| {part if position == 0 else ''} | {name} | " + " | ".join(cells) + " |")
+    for (part, method, *cells), best, _ in _rows(results):
+        lines.append(f"| {part} | {f'**{method}**' if best else method} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -111,8 +106,7 @@ def write_benchmark(
     """
     with atomic_path(folder / "benchmark.md") as temporary:
         temporary.write_text(_markdown(results), encoding="utf-8")
-    with atomic_path(folder / "benchmark.json") as temporary:
-        temporary.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "benchmark.json", about)
     flat: list[dict[str, Any]] = []
     for part, by_method in results.items():
         for method, metrics in by_method.items():

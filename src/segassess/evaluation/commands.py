@@ -28,8 +28,7 @@ def command_of(name: str) -> list[str]:
 def run_measured(command: Sequence[str], output: IO[str] | int | None = None) -> Spent:
     """Run a command to its end; `output` is where it prints, as in `subprocess.Popen`.
 
-    Raises:
-        RequestError: if its exit code is not 0.
+    Raises RequestError if its exit code is not 0.
     """
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=output)

@@ -1,6 +1,6 @@
 """Review curves and reliability curves of a benchmark or an evaluation as pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,47 +22,41 @@ _QUIET = "#868e96"
 Runs = Mapping[str, Mapping[str, Sequence[Sequence[MaskRow]]]]
 
 
+# A bin with fewer pixels says nothing.
+MIN_PIXELS = 200
+
+
 def write_review_plot(path: Path, runs: Runs) -> None:
     """Plot the share of error pixels found by the share of masks looked at: a panel per part, the first run of each method."""
-    figure, panels = _panels(list(runs), width=4.2)
-    for axes, (_, by_method) in zip(panels, runs.items(), strict=True):
-        for index, (method, found) in enumerate(by_method.items()):
-            rows = found[0]
-            looked, share = review_curve([row.expected_errors for row in rows], [row.true_errors for row in rows])
+
+    def draw(axes: Axes, by_method: Mapping[str, Sequence[MaskRow]]) -> None:
+        for index, (method, rows) in enumerate(by_method.items()):
+            errors = [row.true_errors for row in rows]
+            looked, share = review_curve([row.expected_errors for row in rows], errors)
             axes.plot(looked, share, label=method, **line_style(index))
             if index == 0:
-                errors = [row.true_errors for row in rows]
                 axes.plot(*review_curve(errors, errors), color=_QUIET, linewidth=1, linestyle="-.", label="oracle")
         axes.plot([0, 1], [0, 1], color=_QUIET, linewidth=1, label="random order")
         axes.axvline(0.2, color=_QUIET, linewidth=0.6, linestyle=":")
         axes.set(
             xlabel="share of masks looked at, worst first", ylabel="share of error pixels found", xlim=(0, 1), ylim=(0, 1.02)
         )
-    _finish(figure, panels, path)
+
+    _write_panels(path, runs, draw)
 
 
 def write_reliability_plot(path: Path, runs: Runs) -> None:
     """Plot the observed share of errors by predicted P(error), in bins: a panel per part, the first run of each method."""
-    figure, panels = _panels(list(runs), width=4.2)
-    for axes, (_, by_method) in zip(panels, runs.items(), strict=True):
+
+    def draw(axes: Axes, by_method: Mapping[str, Sequence[MaskRow]]) -> None:
         axes.plot([0, 1], [0, 1], color=_QUIET, linewidth=1, label="perfectly calibrated")
-        for index, (method, found) in enumerate(by_method.items()):
-            counts, predicted, wrong = np.sum([row.reliability_bins() for row in found[0]], axis=0)
-            filled = counts >= MIN_PIXELS
-            axes.plot(
-                predicted[filled] / counts[filled],
-                wrong[filled] / counts[filled],
-                marker="o",
-                markersize=3,
-                label=method,
-                **line_style(index),
-            )
+        for index, (method, rows) in enumerate(by_method.items()):
+            bins = np.sum([row.reliability_bins() for row in rows], axis=0)
+            counts, predicted, wrong = bins[:, bins[0] >= MIN_PIXELS]
+            axes.plot(predicted / counts, wrong / counts, marker="o", markersize=3, label=method, **line_style(index))
         axes.set(xlabel="predicted P(error)", ylabel="observed share of errors", xlim=(0, 1), ylim=(0, 1))
-    _finish(figure, panels, path)
 
-
-# A bin with fewer pixels says nothing.
-MIN_PIXELS = 200
+    _write_panels(path, runs, draw)
 
 
 def line_style(index: int) -> dict[str, Any]:
@@ -70,19 +64,18 @@ def line_style(index: int) -> dict[str, Any]:
     return {"color": _COLOURS[index % len(_COLOURS)], "linestyle": _DASHES[index // len(_COLOURS)], "linewidth": 1.6}
 
 
-def _panels(titles: Sequence[str], width: float) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(width * len(titles), 4.6), layout="constrained")
+def _write_panels(path: Path, runs: Runs, draw: Callable[[Axes, Mapping[str, Sequence[MaskRow]]], None]) -> None:
+    """Write a panel per part, in which `draw` draws the first run of each method, above their common legend."""
+    figure = Figure(figsize=(4.2 * len(runs), 4.6), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = [figure.add_subplot(1, len(titles), index + 1) for index in range(len(titles))]
-    for axes, title in zip(panels, titles, strict=True):
+    handles: dict[str, Any] = {}
+    for index, (title, by_method) in enumerate(runs.items(), start=1):
+        axes = figure.add_subplot(1, len(runs), index)
         axes.set_title(title, fontsize=10, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
-    return figure, panels
-
-
-def _finish(figure: Figure, panels: Sequence[Axes], path: Path) -> None:
-    handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    columns = min(len(handles), 2 if len(panels) == 1 else 5)
+        draw(axes, {method: found[0] for method, found in by_method.items()})
+        handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    columns = min(len(handles), 2 if len(runs) == 1 else 5)
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)

@@ -1,7 +1,7 @@
-"""Damage a layer of polygons in a known way, to test whether the damage is found."""
+"""Damage a layer of polygons in a known way, and say how much of it error polygons find."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ KINDS = (REMOVED, SHIFTED, INVENTED)
 EMPTIED = "emptied"
 # Largest share of polygons removed or shifted, so that enough stay right.
 MOST_DAMAGED = 0.5
+# Share of its area from which a piece of damage is found, or an error polygon right.
+COVERED = 0.5
 # Places tried for an invented polygon before it is left out.
 _TRIES = 200
 
@@ -49,12 +51,10 @@ def damage_layer(
 ) -> DamagedLayer:
     """Remove all polygons centred in a square of side `emptied_px` mid-image; outside it remove, shift and invent some.
 
-    Polygons (N,) and all distances are in pixels of the image of `size` (H, W); only polygons within the image are damaged. What
-    another polygon covers is neither missing nor false. `counts` are maxima by kind: small layers get fewer (`fitting_counts`),
-    and no more polygons are invented than fit.
-
-    Raises:
-        RequestError: if no polygon lies within the image and outside the square.
+    Polygons (N,) and all distances are in pixels of the image of `size` (H, W); only polygons within the image are damaged.
+    What another polygon covers is neither missing nor false. `counts` are maxima by kind: small layers get fewer
+    (`fitting_counts`), and no more polygons are invented than fit. Raises RequestError if no polygon lies within the image and
+    outside the square.
     """
     height, width = size
     frame = shapely.box(0, 0, width, height)
@@ -130,3 +130,51 @@ def _without(polygon: shapely.Geometry, others: NDArray[Any], tree: shapely.STRt
     if shapely.is_empty(polygon):
         return polygon
     return shapely.difference(polygon, shapely.union_all(others[tree.query(polygon)]))
+
+
+def damage_found(kinds: Sequence[str], damage: NDArray[Any], errors: NDArray[Any]) -> dict[str, dict[str, float]]:
+    """`pieces`, `found` (covered by error polygons by at least a half) and `recall` in [0, 1], by kind of damage.
+
+    `kinds` and `damage`, (N,) shapely geometries, describe the pieces of one class of error, `errors` (M,) are its polygons.
+    Empty pieces do not count.
+    """
+    covered = _covered(damage, errors)
+    result = {}
+    for kind in dict.fromkeys(kinds):
+        of_kind = np.array([each == kind for each in kinds]) & (shapely.area(damage) > 0)
+        if of_kind.any():
+            found = int((covered[of_kind] >= COVERED).sum())
+            result[kind] = {"pieces": int(of_kind.sum()), "found": found, "recall": found / int(of_kind.sum())}
+    return result
+
+
+def errors_right(damage: NDArray[Any], errors: NDArray[Any]) -> dict[str, float]:
+    """`polygons`, `right` (at least half covered by damage), `precision` and `precision_of_worst`, NaN without polygons.
+
+    `damage` (N,) and `errors` (M,), worst first, are shapely geometries of one class of error. `precision_of_worst` takes as many
+    polygons as there are pieces that are not empty.
+    """
+    right = _covered(errors, damage) >= COVERED
+    pieces = int((shapely.area(damage) > 0).sum())
+    first = right[:pieces]
+    return {
+        "polygons": len(right),
+        "right": int(right.sum()),
+        "precision": float(right.mean()) if len(right) else math.nan,
+        "precision_of_worst": float(first.mean()) if len(first) else math.nan,
+    }
+
+
+def _covered(shapes: NDArray[Any], by: NDArray[Any]) -> NDArray[np.float64]:
+    """Share of each shape's area that others cover, in [0, 1]; 0 for an empty shape."""
+    by = by[shapely.area(by) > 0]
+    tree = shapely.STRtree(by)
+    area = shapely.area(shapes)
+    result = np.zeros(len(shapes))
+    for index, shape in enumerate(shapes):
+        if not area[index]:
+            continue
+        near = by[tree.query(shape, predicate="intersects")]
+        if len(near):
+            result[index] = shapely.intersection(shape, shapely.union_all(near)).area / area[index]
+    return result

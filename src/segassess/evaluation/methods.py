@@ -90,10 +90,8 @@ class Evaluator:
     def with_baselines(self, candidates: Mapping[str, Candidate], baselines: Sequence[str]) -> dict[str, Candidate]:
         """Add the baselines, fitted on the train split, after the candidates; leave out those that lack something.
 
-        Raises:
-            ConfigError: if a baseline's name is unknown.
-            CheckpointError: if networks or SAM's checkpoint cannot be loaded.
-            RequestError: if there are no masks to evaluate.
+        Raises ConfigError if a baseline's name is unknown, CheckpointError if networks or SAM's checkpoint cannot be loaded,
+        RequestError if there are no masks to evaluate.
         """
         data = self.data
         if data.test_sources is None:
@@ -172,8 +170,7 @@ def judged_sources(method: MaskAssessor, sources: Sequence[str]) -> list[str]:
 def fit_baseline(baseline: Baseline, data: AssessmentData, device: torch.device) -> None:
     """Fit a baseline on whole training tiles with the training sources, on `device`.
 
-    Raises:
-        RequestError: if there is no train split.
+    Raises RequestError if there is no train split.
     """
     if not baseline.learns:
         return

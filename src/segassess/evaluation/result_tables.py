@@ -1,7 +1,6 @@
 """Tables of an evaluation: in the terminal, and as CSV and JSON."""
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
 from io import StringIO
@@ -10,7 +9,7 @@ from typing import Any, TypeAlias
 
 from rich.table import Table
 
-from segassess.files import atomic_path
+from segassess.files import atomic_path, write_json
 from segassess.metrics.evaluation import ALL
 from segassess.outputs.tables import number
 
@@ -75,9 +74,7 @@ def write_results(
     about: Mapping[str, Any],
 ) -> None:
     """Write `metrics.json`, `metrics.csv` (per method and source) and `tiles.csv` (per method and mask); NaN is null or empty."""
-    content = _without_nan({"about": about, "results": results, "regions": regions})
-    with atomic_path(folder / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "metrics.json", _without_nan({"about": about, "results": results, "regions": regions}))
     flat = [
         {"method": method, "source": source, **metrics}
         for method, by_source in results.items()

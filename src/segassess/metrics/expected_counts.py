@@ -23,8 +23,7 @@ class ExpectedCounts:
     def of(cls, probabilities: Any, valid: Any) -> "ExpectedCounts":
         """Count one image or a part: probabilities (4, H, W) in [0, 1], valid bool (H, W), tensors or arrays; NaN does not count.
 
-        Raises:
-            ValueError: if the shapes do not fit.
+        Raises ValueError if the shapes do not fit.
         """
         import torch
 

@@ -47,11 +47,8 @@ def opened(pixels: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     """Pixels (H, W) that a disc within them covers; pixels beyond the border count as set."""
     if radius == 0:
         return pixels
-    return np.asarray(cv2.morphologyEx(pixels.astype(np.uint8), cv2.MORPH_OPEN, _disc(radius)) > 0)
-
-
-def _disc(radius: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return np.asarray(cv2.morphologyEx(pixels.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0)
 
 
 def missed_cores(
@@ -96,11 +93,10 @@ def nearest_objects(labels: NDArray[_Label], reach: int = REACH) -> NDArray[_Lab
 
 @dataclass(frozen=True, eq=False)
 class MaskObjects:
-    """The N objects of one mask.
+    """The N objects of one mask, numbered from 1 to N.
 
-    Attributes:
-        labels: int32 (H, W), the object's number from 1 to N; 0 outside the mask.
-        nearest: int32 (H, W), outside the mask the number of the object whose territory a pixel lies in; 0 elsewhere.
+    `labels` is the number of each pixel's object, int32 (H, W), 0 outside the mask; `nearest`, int32 (H, W), is outside the mask
+    the number of the object whose territory a pixel lies in, and 0 elsewhere.
     """
 
     labels: NDArray[np.int32]

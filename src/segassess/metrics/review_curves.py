@@ -14,11 +14,8 @@ from scipy.integrate import trapezoid
 def review_curve(predicted: Sequence[float], true: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Share of masks looked at and share of all errors found, float64 (N + 1,) each, from (0, 0) to (1, 1).
 
-    `predicted` sorts the N masks, largest first; equal values count as the mean of all their orders, a straight line. `true` are
-    numbers of error pixels. The share found is NaN without any error.
-
-    Raises:
-        ValueError: if the two differ in length.
+    `predicted` sorts the N masks, largest first; equal values count as the mean of all their orders, a straight line. `true`
+    are numbers of error pixels. The share found is NaN without any error. Raises ValueError if the two differ in length.
     """
     if len(predicted) != len(true):
         raise ValueError(f"A review needs a prediction for each mask, not {len(predicted)} for {len(true)}.")

@@ -124,6 +124,7 @@ class CalibrationFit:
 
     _LIMIT = 20
     _BINS = 2 * _LIMIT * 32
+    _EDGES = np.linspace(-_LIMIT, _LIMIT, _BINS + 1)
 
     def __init__(self) -> None:
         import torch
@@ -155,22 +156,18 @@ class CalibrationFit:
         """
         if kind not in KINDS:
             raise ConfigError(f"The kind of calibration must be one of {', '.join(KINDS)}, not {kind!r}.")
-        fp, fn = (_fit_side(self._centres(), counts.numpy().astype(np.float64), kind) for counts in self._counts)
+        centres = (self._EDGES[:-1] + self._EDGES[1:]) / 2
+        fp, fn = (_fit_side(centres, counts.numpy().astype(np.float64), kind) for counts in self._counts)
         return Calibration(fp, fn)
 
     def cuts(self) -> tuple[float, float]:
         """Log-odds of FP and FN above which errors have the best IoU; 0 for a class without right or without wrong pixels."""
-        edges = np.linspace(self._LIMIT, -self._LIMIT, self._BINS + 1, dtype=np.float64)
         found = []
         for counts in self._counts:
             right, wrong = counts.numpy()[::-1].T
             known = right.any() and wrong.any()
-            found.append(float(edges[best_prefix(right, wrong)]) if known else 0.0)
+            found.append(float(self._EDGES[::-1][best_prefix(right, wrong)]) if known else 0.0)
         return found[0], found[1]
-
-    def _centres(self) -> NDArray[np.float64]:
-        edges = np.linspace(-self._LIMIT, self._LIMIT, self._BINS + 1, dtype=np.float64)
-        return (edges[:-1] + edges[1:]) / 2
 
 
 def best_prefix(right: NDArray[Any], wrong: NDArray[Any]) -> int:

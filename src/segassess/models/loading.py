@@ -30,7 +30,7 @@ class OnnxAssessor(Assessor):
     def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         return image, ()
 
-    def _assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
+    def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         image = features.embedding
         probabilities = self.graph(image.float().cpu().numpy(), mask.float().cpu().numpy())
         return AssessorOutput(torch.from_numpy(probabilities).log().to(mask.device))

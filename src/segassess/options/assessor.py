@@ -1,4 +1,4 @@
-"""Compositions of assessors."""
+"""Compositions of assessors, and their image encoders."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -59,4 +59,44 @@ class AqsNet:
     width: int = option("Channels of the fused features; each scale of the encoder has half as many.", multiple=2, low=2)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EfficientNetLite0:
+    """EfficientNet-Lite0."""
+
+    name: Literal["efficientnet_lite0"] = option("Fixed by this file; choose another encoder with encoder=NAME.")
+    pretrained: bool = option("Start from ImageNet weights.")
+    embedding_dim: int = option("Channels of the embedding and width of the decoder.", multiple=16, low=16)
+    freeze_norm: bool = option(
+        "Keep batch statistics fixed, so that training does not depend on the batch or on the number of processes."
+    )
+    frozen_stages: int = option(
+        "First stages of the backbone, with its stem, that keep their weights in training; two save a third of a step.",
+        low=0,
+        high=7,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamVit:
+    """SAM's vision transformers."""
+
+    name: Literal["sam_vit_b", "sam_vit_l", "sam_vit_h", "sam_vit_tiny"] = option(
+        "Fixed by this file; choose another encoder with encoder=NAME."
+    )
+    weights: str | None = option("Checkpoint of SAM or HQ-SAM to start a training from; null starts at random.", path=True)
+
+
 AssessorOptions: TypeAlias = Compact | Twin | SegAssess | ConcatUnet | AqsNet
+EncoderOptions: TypeAlias = EfficientNetLite0 | SamVit
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredAssessor:
+    """What scripts need beside a checkpoint that does not describe its assessor."""
+
+    encoder: EncoderOptions | None = option(
+        "Image encoder, a group; only for checkpoints without a description (the reference's)."
+    )
+    assessor: AssessorOptions | None = option(
+        "Composition, a group; only for checkpoints without a description (the reference's)."
+    )

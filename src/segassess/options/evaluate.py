@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from segassess.options.assessor import AssessorOptions
+from segassess.options.assessor import StoredAssessor
 from segassess.options.dataset import DatasetOptions
-from segassess.options.encoder import EncoderOptions
 from segassess.options.option import REQUIRED, group, option
 from segassess.options.paths import PathOptions
 from segassess.options.predict import Predict
@@ -42,7 +41,7 @@ class BenchmarkOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(StoredAssessor):
     """Compare an assessor and baselines with the ground truth."""
 
     task: Literal["assessor", "damage", "scaling"] = option(
@@ -86,12 +85,6 @@ class Evaluate:
     )
     traceback: bool = option("Also print tracebacks of user errors.", False)
     dataset: DatasetOptions = option("The data set, a group.")
-    encoder: EncoderOptions | None = option(
-        "Image encoder, a group; only for checkpoints without a description (the reference's)."
-    )
-    assessor: AssessorOptions | None = option(
-        "Composition, a group; only for checkpoints without a description (the reference's)."
-    )
     trainer: TrainerOptions = option("Lightning's trainer, a group.")
     paths: PathOptions = option("Folders and files, a group.")
 

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from segassess.options.assessor import AssessorOptions
+from segassess.options.assessor import StoredAssessor
 from segassess.options.dataset import DatasetOptions
-from segassess.options.encoder import EncoderOptions
 from segassess.options.option import REQUIRED, group, option
 from segassess.options.paths import PathOptions
 
@@ -35,7 +34,7 @@ class CheckOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Export:
+class Export(StoredAssessor):
     """Write an assessor in other formats."""
 
     program: str = option("Beginning of the command line, for --help.", "export.py")
@@ -62,12 +61,6 @@ class Export:
     check: CheckOptions = group(CheckOptions, "Compare the graph with torch on generated scenes.")
     overwrite: bool = option("Replace files of an earlier export; false refuses.", False)
     traceback: bool = option("Also print tracebacks of user errors.", False)
-    encoder: EncoderOptions | None = option(
-        "Image encoder, a group; only for checkpoints without a description (the reference's)."
-    )
-    assessor: AssessorOptions | None = option(
-        "Composition, a group; only for checkpoints without a description (the reference's)."
-    )
     paths: PathOptions = option("Folders and files, a group.")
 
 

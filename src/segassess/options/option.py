@@ -117,10 +117,7 @@ def option(help: str, default: Any = MISSING, **limits: Any) -> Any:
 
     The default is REQUIRED if users must set it, and left out if each file of a config group does.
     """
-    about = {"help": help, "limits": Limits(**limits)}
-    if isinstance(default, dict):
-        return field(default_factory=default.copy, metadata=about)
-    return field(default=default, metadata=about)
+    return field(default=default, metadata={"help": help, "limits": Limits(**limits)})
 
 
 def group(schema: type, help: str) -> Any:
@@ -210,17 +207,17 @@ def _words(kind: Any, limits: Limits) -> list[str]:
 
 
 def _plural(kind: Any, limits: Limits) -> str:
-    if get_origin(kind) is Annotated:
-        kind, limits = get_args(kind)
-    if get_origin(kind) is tuple:
-        return f"lists of {_plural(get_args(kind)[0], limits)}"
-    plural = {str: "paths" if limits.path else "texts", int: f"whole numbers{limits.in_words()}"}
-    plural |= {float: f"numbers{limits.in_words()}", bool: "true or false"}
-    words = [plural.get(each, "groups of keys" if is_dataclass(each) else "") for each in _members(kind)]
-    if get_origin(kind) is Literal:
-        return listed(list(map(str, get_args(kind))))
-    texts = [
-        f"lists of {_plural(get_args(each)[0], limits)}" if get_origin(each) is tuple else word
-        for each, word in zip(_members(kind), words, strict=True)
-    ]
-    return listed(list(dict.fromkeys(word for word in texts if word)))
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _plural(inner[0], inner[1])
+    if origin is Literal:
+        return listed(list(map(str, inner)))
+    if origin is tuple:
+        return f"lists of {_plural(inner[0], limits)}"
+    if origin in (Union, UnionType):
+        return listed(list(dict.fromkeys(_plural(each, limits) for each in inner if each is not NoneType)))
+    if is_dataclass(kind):
+        return "groups of keys"
+    plural = {bool: "true or false", str: "paths" if limits.path else "texts"}
+    plural |= {int: f"whole numbers{limits.in_words()}", float: f"numbers{limits.in_words()}"}
+    return plural[kind]

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from segassess.options.assessor import AssessorOptions
+from segassess.options.assessor import StoredAssessor
 from segassess.options.dataset import DatasetOptions
-from segassess.options.encoder import EncoderOptions
 from segassess.options.fit import FitOptions
 from segassess.options.option import REQUIRED, group, option
 from segassess.options.output import OutputSettings
@@ -17,7 +16,7 @@ from segassess.options.trainer import TrainerOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict:
+class Predict(StoredAssessor):
     """Judge masks."""
 
     task: Literal["assessor", "segmenter"] = option(
@@ -56,12 +55,6 @@ class Predict:
         "Largest number of tiles (the worst) with pictures on the page, about 40 kB each; others are only listed.", 500, low=0
     )
     traceback: bool = option("Also print tracebacks of user errors.", False)
-    encoder: EncoderOptions | None = option(
-        "Image encoder, a group; only for checkpoints without a description (the reference's)."
-    )
-    assessor: AssessorOptions | None = option(
-        "Composition, a group; only for checkpoints without a description (the reference's)."
-    )
     trainer: TrainerOptions = option("Lightning's trainer, a group.")
     paths: PathOptions = option("Folders and files, a group.")
 

@@ -4,13 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from segassess.options.assessor import AssessorOptions
-from segassess.options.callbacks import CallbackOptions
+from segassess.options.assessor import AssessorOptions, EncoderOptions
+from segassess.options.callbacks import CallbackOptions, LoggerOptions
 from segassess.options.dataset import DatasetOptions
-from segassess.options.encoder import EncoderOptions
-from segassess.options.logger import LoggerOptions
-from segassess.options.loss import AssessorLoss, SegmentationLoss
-from segassess.options.optimizer import OptimizerOptions
+from segassess.options.optimizer import AssessorLoss, OptimizerOptions, SegmentationLoss
 from segassess.options.option import group, option
 from segassess.options.paths import PathOptions
 from segassess.options.sam import SamOptions
@@ -35,7 +32,20 @@ class CalibrationOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train:
+class TrainingGroups:
+    """The groups of every training."""
+
+    dataset: DatasetOptions = option("The data set, a group.")
+    sampling: SamplingOptions = option("How views are drawn, a group.")
+    optimizer: OptimizerOptions = option("The optimizer, a group.")
+    trainer: TrainerOptions = option("Lightning's trainer, a group.")
+    callbacks: Mapping[str, CallbackOptions | None] | None = option("Lightning's callbacks by a name, a group; null drops one.")
+    logger: Mapping[str, LoggerOptions | None] | None = option("Loggers by a name, a group; null drops one.")
+    paths: PathOptions = option("Folders and files, a group.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(TrainingGroups):
     """Train an assessor."""
 
     task: Literal["assessor", "segmenter", "crossfit"] = option(
@@ -89,20 +99,13 @@ class Train:
         "Metric on the validation tiles of the TRAINING sources that selects the checkpoint and stops early.", "valid/fp_fn_miou"
     )
     traceback: bool = option("Also print tracebacks of user errors.", False)
-    dataset: DatasetOptions = option("The data set, a group.")
     encoder: EncoderOptions = option("Image encoder, a group.")
     assessor: AssessorOptions = option("Composition, a group.")
-    sampling: SamplingOptions = option("How views are drawn, a group.")
     loss: AssessorLoss = option("The loss, a group.")
-    optimizer: OptimizerOptions = option("The optimizer, a group.")
-    trainer: TrainerOptions = option("Lightning's trainer, a group.")
-    callbacks: Mapping[str, CallbackOptions | None] | None = option("Lightning's callbacks by a name, a group; null drops one.")
-    logger: Mapping[str, LoggerOptions | None] | None = option("Loggers by a name, a group; null drops one.")
-    paths: PathOptions = option("Folders and files, a group.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSegmenter:
+class TrainSegmenter(TrainingGroups):
     """Train a segmenter."""
 
     task: Literal["assessor", "segmenter", "crossfit"] = option(
@@ -126,15 +129,8 @@ class TrainSegmenter:
         "Metric on the validation tiles that selects the checkpoint and stops early: IoU of the object.", "valid/iou"
     )
     traceback: bool = option("Also print tracebacks of user errors.", False)
-    dataset: DatasetOptions = option("The data set, a group.")
     segmenter: SegmenterOptions = option("The segmenter, a group.")
-    sampling: SamplingOptions = option("How views are drawn, a group.")
     loss: SegmentationLoss = option("The loss, a group.")
-    optimizer: OptimizerOptions = option("The optimizer, a group.")
-    trainer: TrainerOptions = option("Lightning's trainer, a group.")
-    callbacks: Mapping[str, CallbackOptions | None] | None = option("Lightning's callbacks by a name, a group; null drops one.")
-    logger: Mapping[str, LoggerOptions | None] | None = option("Loggers by a name, a group; null drops one.")
-    paths: PathOptions = option("Folders and files, a group.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from segassess.models.assessor.checkpoint import load_weights, read_tensors
 
 log = logging.getLogger(__name__)
 
-RUN_RECORD = "run.json"  # version, git revision and config of a run; see `cli.provenance`
+RUN_RECORD = "run.json"  # version, git revision and config of a run; see `cli.build_training.record_run`
 _ABSENT = object()
 
 

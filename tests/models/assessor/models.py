@@ -3,13 +3,21 @@
 import torch
 from torch import nn
 
-from segassess.models.assessor.checkpoint import to_reference
+from segassess.models.assessor.checkpoint import REFERENCE_NAMES
 from segassess.models.assessor.encoders.base import ImageEncoder
 from segassess.models.assessor.encoders.sam_vit import SamVitEncoder
 from segassess.models.assessor.segassess import SegAssess
 from tests.parity import rules
 
 TINY = {"dim": 192, "depth": 8, "heads": 4, "global_blocks": (1, 3, 5, 7)}
+
+
+def to_reference(name: str) -> str:
+    """The reference's canonical name of a tensor with our name."""
+    for theirs, ours in REFERENCE_NAMES:
+        if name.startswith(ours):
+            return theirs + name.removeprefix(ours)
+    return name
 
 
 def tiny(**switches) -> SegAssess:

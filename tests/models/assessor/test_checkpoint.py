@@ -7,7 +7,7 @@ from segment_anything import sam_model_registry
 from segment_anything.build_sam import _build_sam
 from torch import nn
 
-from segassess.errors import CheckpointError, ConfigError
+from segassess.errors import CheckpointError
 from segassess.models.assessor.checkpoint import (
     HQ_PARTS,
     MisfitError,
@@ -17,11 +17,10 @@ from segassess.models.assessor.checkpoint import (
     load_checkpoint,
     load_weights,
     read_tensors,
-    to_reference,
 )
 from segassess.models.assessor.encoders.sam_vit import SIZES, SamVitEncoder
 from segassess.models.assessor.segassess import SegAssess
-from tests.models.assessor.models import CnnLikeEncoder, tiny
+from tests.models.assessor.models import CnnLikeEncoder, tiny, to_reference
 
 SAM_MODELS = {"sam_vit_b": "vit_b", "sam_vit_l": "vit_l", "sam_vit_h": "vit_h"}
 
@@ -224,11 +223,11 @@ def test_truncated_file_is_refused(tmp_path):
         read_tensors(path)
 
 
-@pytest.mark.parametrize("name", list(SIZES))
+@pytest.mark.parametrize("name", list(SAM_MODELS))
 def test_sam_of_every_size_fits_its_encoder(name):
     with torch.device("meta"):
         sam = sam_model_registry[SAM_MODELS[name]]()
-        model = SegAssess(SamVitEncoder.named(name))
+        model = SegAssess(SamVitEncoder(*SIZES[name]))
     state = sam.state_dict()
     report = load_weights(model, state)
     assert report.layout == "sam"
@@ -236,14 +235,14 @@ def test_sam_of_every_size_fits_its_encoder(name):
     if name == "sam_vit_b":
         assert len(report.loaded) == 314
     with torch.device("meta"):
-        hq_state = as_hq_sam(state, SIZES[name].dim)
+        hq_state = as_hq_sam(state, SIZES[name][0])
     hq_report = load_weights(model, hq_state)
     assert not any(missing.startswith("mask_decoder.") for missing in hq_report.missing)
 
 
 def test_authors_vit_b_checkpoint_has_811_tensors_of_454_names():
     with torch.device("meta"):
-        model = SegAssess(SamVitEncoder.named("sam_vit_b"))
+        model = SegAssess(SamVitEncoder(*SIZES["sam_vit_b"]))
     state = {to_reference(name): tensor for name, tensor in model.state_dict().items()}
     doubled = {f"module.sam.{name}": tensor for name, tensor in state.items() if not name.startswith("TCCA.")}
     checkpoint = doubled | {f"module.{name}": tensor for name, tensor in state.items()}
@@ -254,11 +253,6 @@ def test_authors_vit_b_checkpoint_has_811_tensors_of_454_names():
 
 def test_other_size_of_sam_is_refused():
     with torch.device("meta"):
-        large, base = sam_model_registry["vit_l"](), SegAssess(SamVitEncoder.named("sam_vit_b"))
+        large, base = sam_model_registry["vit_l"](), SegAssess(SamVitEncoder(*SIZES["sam_vit_b"]))
     with pytest.raises(MisfitError, match=r"image_encoder.pos_embed.*\(1, 64, 64, 1024\)"):
         load_weights(base, large.state_dict(), file="sam_vit_l.pth")
-
-
-def test_unknown_sam_encoder_is_refused():
-    with pytest.raises(ConfigError, match=r"sam_vit_b, sam_vit_l, sam_vit_h.*'sam_vit_x'"):
-        SamVitEncoder.named("sam_vit_x")

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from segassess.models.assessor.checkpoint import to_reference
 from segassess.models.assessor.encoders.sam_vit import SamVitEncoder
 from segassess.models.assessor.segassess import SegAssess
 from segassess.quality import decode
 from segassess.training.losses import AssessorLoss, LossWeights
-from tests.models.assessor.models import TINY, filled_tiny
+from tests.models.assessor.models import TINY, filled_tiny, to_reference
 from tests.parity import rules
 from tests.parity.rules import HERE, SHARED, Golden
 
@@ -61,7 +60,7 @@ def worst_errors(model, golden, size):
     hook = model.prompt_encoder.mask_downscaling.register_forward_hook(lambda _, __, output: prompts.append(output))
     with torch.inference_mode():
         features = model.encode_image(image)
-        output = model.assess(features, mask, all_logits=True)
+        output = model.assess(features, mask)
     hook.remove()
     tensors = {
         "image_embedding": features.embedding,

@@ -6,11 +6,10 @@ from torch.nn import functional as F
 
 from segassess.errors import ConfigError, InputError
 from segassess.models.assessor.base import ImageFeatures
-from segassess.models.assessor.checkpoint import to_reference
-from segassess.models.assessor.encoders.sam_vit import SamVitEncoder
+from segassess.models.assessor.encoders.sam_vit import SIZES, SamVitEncoder
 from segassess.models.assessor.prompt_encoder import PromptEncoder
 from segassess.models.assessor.segassess import SegAssess
-from tests.models.assessor.models import CnnLikeEncoder, filled_tiny, scene, tiny
+from tests.models.assessor.models import CnnLikeEncoder, filled_tiny, scene, tiny, to_reference
 from tests.parity.rules import SHARED
 
 NEVER_RUN = ("iou_prediction_head", "no_mask_embed", "not_a_point_embed", "point_embeddings")
@@ -23,7 +22,7 @@ def count(module):
 @pytest.fixture(scope="module")
 def vit_b():
     with torch.device("meta"):
-        return SegAssess(SamVitEncoder.named("sam_vit_b"))
+        return SegAssess(SamVitEncoder(*SIZES["sam_vit_b"]))
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +97,9 @@ def maps(output) -> dict[str, torch.Tensor]:
 def test_many_masks_share_one_encoding(model):
     image, masks = scene(64, 96, images=1, masks=3)
     with torch.inference_mode():
-        together = model.assess(model.encode_image(image), masks, all_logits=True)
+        together = model.assess(model.encode_image(image), masks)
         for index in range(3):
-            alone = model(image, masks[index : index + 1], all_logits=True)
+            alone = model(image, masks[index : index + 1])
             for name, tensor in maps(alone).items():
                 torch.testing.assert_close(vars(together)[name][index : index + 1], tensor, rtol=0, atol=2e-4)
     assert not torch.allclose(together.quality_logits[0], together.quality_logits[1])
@@ -130,7 +129,7 @@ def test_plain_image_features_are_accepted(model):
 def test_any_size_gives_maps_of_that_size(model, size):
     image, mask = scene(*size)
     with torch.inference_mode():
-        output = model(image, mask, all_logits=True)
+        output = model(image, mask)
     shapes = {name: tuple(tensor.shape) for name, tensor in maps(output).items()}
     assert shapes == {
         "quality_logits": (1, 4, *size),
@@ -165,19 +164,11 @@ def test_half_precision_stays_close(model, how):
     assert error < 0.05
 
 
-def test_sam_and_hq_logits_only_on_request_and_their_sum_is_the_coarse(model):
+def test_the_sum_of_sam_and_hq_logits_is_the_coarse(model):
     image, mask = scene(32, 32)
     with torch.inference_mode():
-        output, full = model(image, mask), model(image, mask, all_logits=True)
-    assert output.sam_logits is None
-    assert output.hq_logits is None
-    torch.testing.assert_close(full.sam_logits + full.hq_logits, full.coarse_logits, rtol=0, atol=1e-5)
-
-
-def test_unknown_option_is_refused(model):
-    image, mask = scene(16, 16)
-    with pytest.raises(TypeError, match="alllogits"):
-        model(image, mask, alllogits=True)
+        output = model(image, mask)
+    torch.testing.assert_close(output.sam_logits + output.hq_logits, output.coarse_logits, rtol=0, atol=1e-5)
 
 
 def test_encoder_scaling_is_the_encoders_mean_and_std(model):
@@ -210,7 +201,7 @@ def test_ablations_leave_their_part_out():
         assert torch.equal(no_edge.quality_logits, no_edge.coarse_logits)
 
         no_hq = filled_tiny(hq_tokens=False)
-        output = no_hq(image, mask, all_logits=True)
+        output = no_hq(image, mask)
         assert output.hq_logits is None
         assert torch.equal(output.coarse_logits, output.sam_logits)
         assert not torch.equal(output.quality_logits, output.coarse_logits)
@@ -235,7 +226,7 @@ def test_cnn_encoder_trains_every_parameter(edge_branch, hq_tokens):
     switches = {"edge_branch": edge_branch, "hq_tokens": hq_tokens}
     model = SegAssess(encoder, input_scaling="encoder", **switches)
     image, mask = scene(70, 90, images=2)
-    output = model(image, mask, all_logits=True)
+    output = model(image, mask)
     assert output.quality_logits.shape == (2, 4, 70, 90)
     sum(tensor.square().mean() for tensor in maps(output).values()).backward()
     without = [

@@ -11,13 +11,13 @@ import pystac
 import pytest
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
-from segassess.models.export.stac import ModelFile, model_name, stac_item
+from segassess.models.export.stac import model_name, stac_item
 from segassess.quality import CLASS_NAMES
 
 
 @pytest.fixture
 def item(compact, graph_file):
-    files = {"onnx": ModelFile.onnx(graph_file)}
+    files = {"onnx": graph_file}
     made = stac_item(compact, "my model", files, graph_file.parent, "MIT")
     return json.loads(json.dumps(made))
 
@@ -77,7 +77,7 @@ def test_files_are_described(item, graph_file):
 
 
 def test_a_fixed_size_and_weights_alone(compact, graph_file):
-    files = {"weights": ModelFile.safetensors(graph_file)}
+    files = {"weights": graph_file}
     about = stac_item(compact, "m", files, graph_file.parent, None, size=640)["properties"]
     assert about["mlm:input"][0]["input"]["shape"] == [-1, 3, 640, 640]
     assert about["mlm:framework"] == "PyTorch" and about["license"] == "other"

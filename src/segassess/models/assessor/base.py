@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segassess.errors import InputError
+from segassess.models.assessor.encoders.base import ImageEncoder
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,10 @@ class ImageFeatures:
 
 @dataclass(frozen=True)
 class AssessorOutput:
-    """Logits of a batch of masks, float, at the size (H, W) of the image; None without the branch or the request.
+    """Logits of a batch of masks, float, at the size (H, W) of the image; None without the branch.
 
-    Four channels TP, FP, TN, FN: `quality_logits`, `coarse_logits` (SAM + HQ, before the edge branch), and on request
-    `sam_logits` and `hq_logits`. One channel: `edge_logits`, the truth's boundary, and `object_logits`, the truth estimated
-    from the image alone.
+    Four channels TP, FP, TN, FN: `quality_logits`, and before the edge branch `coarse_logits`, the sum of `sam_logits` and
+    `hq_logits`. One channel: `edge_logits`, the truth's boundary, and `object_logits`, the truth estimated from the image alone.
     """
 
     quality_logits: Tensor
@@ -65,18 +66,29 @@ def pad_to_multiple(tensor: Tensor, multiple: int) -> Tensor:
 class Assessor(nn.Module, ABC):
     """A network that maps an image and a mask to a quality map.
 
-    Subclasses implement `_encode` and `_assess` on padded tensors; this class pads to multiples of `pad_multiple` pixels and
-    crops.
+    Subclasses implement `_assess`, and `_encode` if they do more than `_take` an encoder, on padded tensors; this class pads to
+    multiples of `pad_multiple` pixels and crops.
     """
 
     pad_multiple: int = 1
+    image_encoder: ImageEncoder
+    mean: Tensor
+    std: Tensor
 
-    @abstractmethod
+    def _take(self, encoder: ImageEncoder, *, scaling: bool = True) -> None:
+        """Keep the encoder, and mean and deviation of the images that its weights expect; without `scaling` 0 and 1."""
+        self.image_encoder = encoder
+        mean, std = (encoder.mean, encoder.std) if scaling else ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
     def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Encode padded images (B, 3, h, w) in [0, 1] into (embedding, levels); see `ImageFeatures`."""
+        embedding, levels = self.image_encoder((image - self.mean) / self.std)
+        return embedding, levels
 
     @abstractmethod
-    def _assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
+    def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         """Assess padded masks (B, 1, h, w) in {0, 1}; logits at (h, w)."""
 
     def encode_image(self, image: Tensor) -> ImageFeatures:
@@ -88,7 +100,7 @@ class Assessor(nn.Module, ABC):
         height, width = image.shape[-2:]
         return ImageFeatures(embedding, levels, (height, width), (padded.shape[-2], padded.shape[-1]))
 
-    def assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
+    def assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         """Assess masks, float (B, 1, H, W) in {0, 1}, of B images or ONE; raises InputError if size or number differ."""
         if mask.ndim != 4 or mask.shape[1] != 1 or tuple(mask.shape[-2:]) != features.size:
             wanted = f"(B, 1, {features.size[0]}, {features.size[1]})"
@@ -99,11 +111,11 @@ class Assessor(nn.Module, ABC):
         if images != masks:
             features = features.expand(masks)
         padded = pad_to_multiple(mask, self.pad_multiple)
-        return self._assess(features, padded, **options).crop(*features.size)
+        return self._assess(features, padded).crop(*features.size)
 
-    def forward(self, image: Tensor, mask: Tensor, **options: Any) -> AssessorOutput:
+    def forward(self, image: Tensor, mask: Tensor) -> AssessorOutput:
         """Encode and assess in one call; see `encode_image` and `assess`."""
-        return self.assess(self.encode_image(image), mask, **options)
+        return self.assess(self.encode_image(image), mask)
 
 
 class ChannelNorm(nn.LayerNorm):

@@ -178,14 +178,6 @@ def from_reference(name: str) -> str:
     return name
 
 
-def to_reference(name: str) -> str:
-    """The reference's canonical name of a tensor with our name."""
-    for theirs, ours in REFERENCE_NAMES:
-        if name.startswith(ours):
-            return theirs + name.removeprefix(ours)
-    return name
-
-
 def detect_layout(tensors: Mapping[str, Tensor]) -> Layout:
     """Tell the layout from canonical names; `own` unless a name marks another one."""
     if any(name.startswith("TCCA.") for name in tensors):
@@ -247,9 +239,9 @@ def _count(names: Sequence[object]) -> str:
     return "1 needed tensor is" if len(names) == 1 else f"{len(names)} needed tensors are"
 
 
-def load_checkpoint(model: nn.Module, path: str | Path, layout: Layout | None = None) -> LoadReport:
+def load_checkpoint(model: nn.Module, path: str | Path) -> LoadReport:
     """`read_tensors` and `load_weights` in one call."""
-    return load_weights(model, read_tensors(path), layout, file=path)
+    return load_weights(model, read_tensors(path), file=path)
 
 
 def _hq_sam_to_four_classes(given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:

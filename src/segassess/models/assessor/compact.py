@@ -6,7 +6,7 @@ head.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -61,19 +61,13 @@ class PixelDecoder(nn.Module):
 
     def __init__(self, encoder: ImageEncoder) -> None:
         super().__init__()
-        early = [self._nearest(encoder.level_strides, stride) for stride in (4, 8)]
-        self.skip_levels = early
+        self.skip_levels = early = [encoder.level_near(stride) for stride in (4, 8)]
         self.skip4 = nn.Conv2d(encoder.level_dims[early[0]], PIXEL_DIM, 1)
         self.skip8 = nn.Conv2d(encoder.level_dims[early[1]], 64, 1)
         self.reduce16 = nn.Conv2d(encoder.embedding_dim, 64, 1)
         self.fuse8 = _conv(64, 64)
         self.reduce8 = nn.Conv2d(64, PIXEL_DIM, 1)
         self.fuse4 = _conv(PIXEL_DIM, PIXEL_DIM)
-
-    @staticmethod
-    def _nearest(strides: tuple[int, ...], wanted: int) -> int:
-        # A plain ViT has stride 16 everywhere; its earliest levels then stand in for finer ones.
-        return min(range(len(strides)), key=lambda level: (abs(strides[level] - wanted), level))
 
     def forward(self, embedding: Tensor, levels: tuple[Tensor, ...], size: tuple[int, int]) -> Tensor:
         """(B, C, h/16, w/16), levels, (h, w) -> pixel features (B, 48, h/4, w/4)."""
@@ -102,9 +96,6 @@ class CompactAssessor(Assessor):
     "reference" feeds images in [0, 1].
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         encoder: ImageEncoder,
@@ -117,10 +108,7 @@ class CompactAssessor(Assessor):
         super().__init__()
         width = encoder.embedding_dim
         self.pad_multiple = max(16, encoder.pad_multiple)
-        self.image_encoder = encoder
-        scaled = input_scaling == "encoder"
-        self.register_buffer("mean", torch.tensor(encoder.mean if scaled else (0.0, 0.0, 0.0)).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(encoder.std if scaled else (1.0, 1.0, 1.0)).view(1, 3, 1, 1), persistent=False)
+        self._take(encoder, scaling=input_scaling == "encoder")
         self.pixel_decoder = PixelDecoder(encoder)
         self.object_head = PixelHead(OBJECT_PRIOR_LOGIT) if object_branch else None
         self.edge_head = PixelHead(EDGE_PRIOR_LOGIT) if edge_branch else None
@@ -149,10 +137,7 @@ class CompactAssessor(Assessor):
         logits = [None if head is None else head(pixels) for head in (self.object_head, self.edge_head)]
         return CompactFeatures(**vars(features), pixels=pixels, object_logits=logits[0], edge_logits=logits[1])
 
-    def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        return cast(tuple[Tensor, tuple[Tensor, ...]], self.image_encoder((image - self.mean) / self.std))
-
-    def _assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
+    def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         assert isinstance(features, CompactFeatures), "features come from encode_image"
         masks, size = mask.shape[0], (mask.shape[-2], mask.shape[-1])
         mask1, mask4, mask16 = self.mask_pyramid(mask)

@@ -10,18 +10,14 @@ from segassess.models.assessor.base import Assessor
 from segassess.models.assessor.compact import CompactAssessor
 from segassess.models.assessor.encoders.base import ImageEncoder
 from segassess.models.assessor.encoders.efficientnet_lite0 import EfficientNetLite0
-from segassess.models.assessor.encoders.sam_vit import SamVitEncoder
+from segassess.models.assessor.encoders.sam_vit import SIZES, SamVitEncoder
 from segassess.models.assessor.segassess import SegAssess
 from segassess.models.assessor.twin import TwinAssessor
 from segassess.models.named_parts import check_options, choose
 
 ENCODERS: dict[str, Callable[..., ImageEncoder]] = {
     "efficientnet_lite0": EfficientNetLite0,
-    "sam_vit_b": partial(SamVitEncoder.named, "sam_vit_b"),
-    "sam_vit_l": partial(SamVitEncoder.named, "sam_vit_l"),
-    "sam_vit_h": partial(SamVitEncoder.named, "sam_vit_h"),
-    # Small enough for tests and debugging; no weights are published for it.
-    "sam_vit_tiny": partial(SamVitEncoder, 192, 8, 4, (1, 3, 5, 7)),
+    **{name: partial(SamVitEncoder, *size) for name, size in SIZES.items()},
 }
 ASSESSORS: dict[str, Callable[..., Assessor] | str] = {
     "segassess": SegAssess,

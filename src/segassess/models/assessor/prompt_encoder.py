@@ -9,7 +9,6 @@ from segassess.models.assessor.base import resize
 from segassess.models.assessor.sam_parts import PromptEncoder as SamPromptEncoder
 
 PromptPath: TypeAlias = Literal["reference", "antialiased"]
-PROMPT_PATHS: tuple[PromptPath, ...] = ("reference", "antialiased")
 
 MASK_CHANNELS = 16  # SAM's hidden width of the mask path, whatever the embedding's.
 

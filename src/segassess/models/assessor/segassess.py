@@ -3,10 +3,9 @@
 Each departure from the published code is a switch; the defaults reproduce it at image sizes that are multiples of 16.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, get_args
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
-import torch
 from torch import Tensor, nn
 
 from segassess.errors import ConfigError, InputError
@@ -87,22 +86,17 @@ class SegAssess(Assessor):
                 f"The encoder has {width} channels and {len(dims)} levels, but SegAssess needs a multiple of {STRIDE} channels "
                 f"and {NUM_LEVELS} levels; choose another encoder."
             )
-        self.input_scaling = input_scaling
         self.pad_multiple = 1 if padding == "reference" else encoder.pad_multiple
         uniform = set(strides) == {STRIDE} and len(set(dims)) == 1
         level_dim = dims[0] if uniform else width
         # Only levels that are read get an adapter: parameters without gradients would stall distributed training.
         used = NUM_LEVELS if edge_branch else 1 if hq_tokens else 0
 
-        self.image_encoder = encoder
+        self._take(encoder, scaling=input_scaling == "encoder")
         self.level_adapters = None if uniform else nn.ModuleList(LevelAdapter(dim, width) for dim in dims[:used])
         self.prompt_encoder = PromptEncoder(width, prompt)
         self.mask_decoder = MaskDecoder(width, level_dim if hq_tokens else None)
         self.edge_branch = EdgeBranch(level_dim, semantic_filter) if edge_branch else None
-        self.register_buffer("mean", torch.tensor(encoder.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(encoder.std).view(1, 3, 1, 1), persistent=False)
-        self.mean: Tensor
-        self.std: Tensor
 
     def encode_image(self, image: Tensor) -> SegAssessFeatures:
         """See `Assessor.encode_image`; includes edge logits and HQ features."""
@@ -114,9 +108,7 @@ class SegAssess(Assessor):
             raise InputError(
                 f"An image of {height} x {width} px is below the {STRIDE} px that padding='reference' needs; use padding='pad'."
             )
-        if self.input_scaling == "encoder":
-            image = (image - self.mean) / self.std
-        embedding, levels = self.image_encoder(image)
+        embedding, levels = super()._encode(image)
         if self.level_adapters is not None:
             grid = (embedding.shape[-2], embedding.shape[-1])
             levels = tuple(adapter(level, grid) for adapter, level in zip(self.level_adapters, levels, strict=False))
@@ -130,11 +122,7 @@ class SegAssess(Assessor):
             edge_logits=branch(features.levels, features.padded_size) if branch is not None else None,
         )
 
-    def _assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
-        """The option `all_logits=True` adds `sam_logits` and `hq_logits` at full size."""
-        all_logits = bool(options.pop("all_logits", False))
-        if options:
-            raise TypeError(f"SegAssess has the option all_logits, not {', '.join(options)}.")
+    def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         shared = features if isinstance(features, SegAssessFeatures) else self._share(features)
         size, grid = features.padded_size, (features.embedding.shape[-2], features.embedding.shape[-1])
 
@@ -146,11 +134,5 @@ class SegAssess(Assessor):
         quality_logits = coarse_logits
         if self.edge_branch is not None and shared.edge_logits is not None:
             quality_logits = self.edge_branch.fusion(coarse_logits, shared.edge_logits)  # (B, 4, h, w)
-        output = AssessorOutput(quality_logits, shared.edge_logits, coarse_logits)
-        if all_logits:
-            output = replace(
-                output,
-                sam_logits=resize(sam_logits, size),
-                hq_logits=None if hq_logits is None else resize(hq_logits, size),
-            )
-        return output
+        hq = None if hq_logits is None else resize(hq_logits, size)
+        return AssessorOutput(quality_logits, shared.edge_logits, coarse_logits, resize(sam_logits, size), hq)

@@ -1,7 +1,7 @@
 """A trained assessor as one self-describing file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +111,9 @@ def load_assessor(
         raise CheckpointError(
             f"{path} has no description of its network; give assessor= and encoder= (such as segassess and sam_vit_b)."
         )
-    chosen = Description(
-        assessor=assessor if assessor is not None else own.assessor,  # type: ignore[union-attr]
-        encoder=encoder if encoder is not None else own.encoder,  # type: ignore[union-attr]
-        decoding=decoding or (own.decoding if own else "consistent"),
-        training=own.training if own else {},
-        calibration=own.calibration if own else Calibration(),
+    given: dict[str, Any] = {"assessor": assessor, "encoder": encoder, "decoding": decoding}
+    chosen = replace(
+        own or Description({}, {}, "consistent"), **{name: value for name, value in given.items() if value is not None}
     )
     model = build_assessor(chosen.assessor, without_pretrained(chosen.encoder))
     report = load_weights(model, tensors, "own" if own else None, file=path)

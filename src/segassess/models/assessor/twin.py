@@ -6,7 +6,7 @@ stride 2, from where four logits per pixel are shuffled to full resolution. Why:
 """
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -31,14 +31,9 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 def outline_distance(mask: Tensor) -> Tensor:
     """Signed chessboard distance to the mask's outline, in steps that widen with it.
 
-    The image's border is no outline.
-
-    Args:
-        mask: float (B, 1, h, w) in {0, 1}.
-
-    Returns:
-        float (B, 1, h, w) in [-1, 1]: the share of `RADII` below the distance to the nearest pixel of the other kind, positive
-        inside the mask and negative outside. It rises with the distance, up to 8 px.
+    The image's border is no outline. Takes a mask, float (B, 1, h, w) in {0, 1}, and returns float (B, 1, h, w) in [-1, 1]: the
+    share of `RADII` below the distance to the nearest pixel of the other kind, positive inside the mask and negative outside. It
+    rises with the distance, up to 8 px.
     """
     grown = torch.cat([1 - mask, mask], dim=1)  # what lies within the radius of each kind
     reached, radius = torch.zeros_like(grown), 0
@@ -63,10 +58,8 @@ def _grown(planes: Tensor, radius: int) -> Tensor:
 class TwinFeatures(ImageFeatures):
     """Image features, and what is derived from the image alone, so that K masks share it.
 
-    Attributes:
-        image: float (B, 3, h, w), scaled as the encoder expects.
-        pixels: float (B, 40, h/4, w/4).
-        object_logits: float (B, 1, h/4, w/4), the truth as the image alone lets it be seen.
+    `image` is float (B, 3, h, w), scaled as the encoder expects; `pixels` float (B, 40, h/4, w/4); `object_logits` float (B, 1,
+    h/4, w/4), the truth as the image alone lets it be seen.
     """
 
     image: Tensor
@@ -77,23 +70,15 @@ class TwinFeatures(ImageFeatures):
 class TwinAssessor(Assessor):
     """An encoder of the image and a light one of the mask, joined at every stride.
 
-    Args:
-        encoder: the image encoder; its levels nearest to strides 4 and 8 are read, and its embedding.
+    Of the image encoder the levels nearest to strides 4 and 8 are read, and its embedding.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, encoder: ImageEncoder) -> None:
         super().__init__()
         self.pad_multiple = max(32, encoder.pad_multiple)
-        self.image_encoder = encoder
-        self.register_buffer("mean", torch.tensor(encoder.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(encoder.std).view(1, 3, 1, 1), persistent=False)
+        self._take(encoder)
         half, quarter, eighth, sixteenth, last = WIDTHS
-        strides = encoder.level_strides
-        # A plain ViT has stride 16 everywhere; its earliest levels then stand in for the early, finer ones.
-        self.fine = [min(range(len(strides)), key=lambda level: (abs(strides[level] - wanted), level)) for wanted in (4, 8)]
+        self.fine = [encoder.level_near(stride) for stride in (4, 8)]
         self.image4 = nn.Conv2d(encoder.level_dims[self.fine[0]], quarter, 1)
         self.image8 = nn.Conv2d(encoder.level_dims[self.fine[1]], quarter, 1)
         self.image16 = nn.Conv2d(encoder.embedding_dim, quarter, 1)
@@ -128,15 +113,9 @@ class TwinAssessor(Assessor):
         coarse = resize(self.image16(features.embedding), eighth) + resize(self.image8(levels[self.fine[1]]), eighth)
         pixels = self.pixels(resize(coarse, quarter) + resize(self.image4(levels[self.fine[0]]), quarter))
         scaled = (image - self.mean) / self.std
-        return TwinFeatures(
-            features.embedding, levels, features.size, features.padded_size, scaled, pixels, self.object_head(pixels)
-        )
+        return TwinFeatures(**vars(features), image=scaled, pixels=pixels, object_logits=self.object_head(pixels))
 
-    def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        embedding, levels = self.image_encoder((image - self.mean) / self.std)
-        return embedding, levels
-
-    def _assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
+    def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         assert isinstance(features, TwinFeatures), "features come from encode_image"
         height, width = mask.shape[-2], mask.shape[-1]
         with torch.no_grad():

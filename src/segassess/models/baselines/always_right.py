@@ -7,9 +7,7 @@ from torch import Tensor
 
 from segassess.models.assessor.base import AssessorOutput, ImageFeatures
 from segassess.models.baselines.base import Baseline
-from segassess.quality import TN, TP
-
-CERTAIN = 20.0
+from segassess.models.baselines.odds import IMPOSSIBLE, from_error_odds
 
 
 class AlwaysRight(Baseline):
@@ -19,8 +17,4 @@ class AlwaysRight(Baseline):
 
     def assess(self, features: ImageFeatures, mask: Tensor, sources: Sequence[str] = ()) -> AssessorOutput:
         """See `Baseline.assess`."""
-        logits = torch.zeros(mask.shape[0], 4, *mask.shape[-2:], device=mask.device)
-        inside = mask[:, 0] > 0
-        logits[:, TP] = inside * CERTAIN
-        logits[:, TN] = ~inside * CERTAIN
-        return AssessorOutput(logits)
+        return from_error_odds(torch.full_like(mask[:, 0], IMPOSSIBLE), mask)

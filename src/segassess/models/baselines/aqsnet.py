@@ -4,7 +4,7 @@ After Z. Zhang et al., On the automatic quality assessment of annotated sample d
 imagery (AQSNet, https://github.com/zhilyzhang/AQSNet).
 """
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from segassess.errors import ConfigError
 from segassess.models.assessor.base import AssessorOutput, ImageFeatures, resize
+from segassess.models.assessor.edge_branch import Cbam
 from segassess.models.assessor.encoders.base import ImageEncoder
-from segassess.models.assessor.semantic_filter import Cbam
 from segassess.models.baselines.four_channel import FourChannelAssessor
 
 FUSED_STRIDE = 4
@@ -77,7 +77,7 @@ class AqsNet(FourChannelAssessor):
         # As in `compact`: the encoder's depthwise convolutions run faster on CPUs in this layout.
         self.to(memory_format=torch.channels_last)
 
-    def _assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
+    def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         size = (mask.shape[-2], mask.shape[-1])
         _, embedding, levels = self._encode_jointly(features, mask)
         pixels = self.enlarge(self.multi_scale((*levels, embedding), mask))  # (B, width / 2, h/2, w/2)

@@ -1,7 +1,5 @@
 """The plain network: image and mask as four channels, a U-Net, four classes."""
 
-from typing import Any
-
 import torch
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder  # type: ignore[import-untyped]
 from torch import Tensor, nn
@@ -50,7 +48,7 @@ class ConcatUnet(FourChannelAssessor):
         # As in `compact`: the encoder's depthwise convolutions run faster on CPUs in this layout.
         self.to(memory_format=torch.channels_last)
 
-    def _assess(self, features: ImageFeatures, mask: Tensor, **options: Any) -> AssessorOutput:
+    def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         channels, embedding, levels = self._encode_jointly(features, mask)
         height, width = mask.shape[-2:]
         skips = [

@@ -16,16 +16,11 @@ class FourChannelAssessor(Assessor, ABC):
     further channel.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, encoder: ImageEncoder) -> None:
         super().__init__()
         self.pad_multiple = max(16, encoder.pad_multiple)
-        self.image_encoder = encoder
+        self._take(encoder)
         self.mask_stem = encoder.extra_stem(1)
-        self.register_buffer("mean", torch.tensor(encoder.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(encoder.std).view(1, 3, 1, 1), persistent=False)
 
     def _encode(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         return (image - self.mean) / self.std, ()

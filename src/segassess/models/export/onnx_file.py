@@ -10,7 +10,6 @@ from segassess import quality
 from segassess.errors import ConfigError
 from segassess.files import atomic_path
 from segassess.models.assessor.base import Assessor
-from segassess.models.assessor.encoders.base import ImageEncoder
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.models.calibration import Calibration
 from segassess.models.export.antialiasing import antialiased_resizing
@@ -58,7 +57,6 @@ def write_onnx(path: Path, loaded: LoadedAssessor, *, size: int | None = None, o
     if opset not in OPSETS:
         raise ConfigError(f"onnx.opset must be from {OPSETS[0]} to {OPSETS[-1]}, not {opset}.")
     encoder = assessor.image_encoder
-    assert isinstance(encoder, ImageEncoder), "every assessor has an image encoder"
     multiple = assessor.pad_multiple
     if multiple % encoder.pad_multiple:
         raise ConfigError("An assessor with assessor.padding=reference cannot be exported for all image sizes; use padding=pad.")

@@ -4,7 +4,6 @@ import datetime
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,33 +21,19 @@ BANDS = ("red", "green", "blue")
 _SHA256 = "1220"
 
 
-@dataclass(frozen=True)
-class ModelFile:
-    """A file of the model, in or below the item's folder; `roles` are those beside `mlm:model`."""
-
-    path: Path
-    title: str
-    media_type: str
-    artifact_type: str
-    roles: tuple[str, ...]
-
-    @classmethod
-    def onnx(cls, path: Path) -> "ModelFile":
-        """A whole graph."""
-        return cls(path, "ONNX graph", "application/octet-stream; framework=onnxruntime", "onnx", ("mlm:compiled",))
-
-    @classmethod
-    def safetensors(cls, path: Path) -> "ModelFile":
-        """Weights."""
-        return cls(path, "Weights", "application/octet-stream; application=pytorch", "safetensors.torch.save", ("mlm:weights",))
+# Files of the model: title, media type, type of the artifact, and role beside `mlm:model`.
+ASSETS = {
+    "onnx": ("ONNX graph", "application/octet-stream; framework=onnxruntime", "onnx", "mlm:compiled"),
+    "weights": ("Weights", "application/octet-stream; application=pytorch", "safetensors.torch.save", "mlm:weights"),
+}
 
 
 def stac_item(
-    loaded: LoadedAssessor, name: str, files: Mapping[str, ModelFile], folder: Path, licence: str | None, size: int | None = None
+    loaded: LoadedAssessor, name: str, files: Mapping[str, Path], folder: Path, licence: str | None, size: int | None = None
 ) -> dict[str, Any]:
     """The item as a JSON object; it has no geometry, because checkpoints do not record the place of the training imagery.
 
-    `files` go by name of the asset, and their links start at `folder`. Without `licence` it is "other", STAC's word for not
+    `files`, in or below `folder`, go by their name in `ASSETS`. Without `licence` it is "other", STAC's word for not
     stated. `size` is the one height and width that the graph takes, or None.
     """
     description, training = loaded.description, loaded.description.training
@@ -116,7 +101,7 @@ def stac_item(
         "geometry": None,
         "properties": properties,
         "links": [],
-        "assets": {key: _asset(file, folder) for key, file in files.items()},
+        "assets": {key: _asset(key, file, folder) for key, file in files.items()},
     }
 
 
@@ -150,17 +135,18 @@ def _source(training: Mapping[str, Any]) -> str | None:
     return None if name is None else str(name)
 
 
-def _asset(file: ModelFile, folder: Path) -> dict[str, Any]:
-    with file.path.open("rb") as opened:
+def _asset(key: str, file: Path, folder: Path) -> dict[str, Any]:
+    title, media_type, artifact_type, role = ASSETS[key]
+    with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     return {
-        "href": f"./{file.path.relative_to(folder).as_posix()}",
-        "title": file.title,
-        "type": file.media_type,
-        "roles": ["mlm:model", *file.roles],
+        "href": f"./{file.relative_to(folder).as_posix()}",
+        "title": title,
+        "type": media_type,
+        "roles": ["mlm:model", role],
         # Those of the imagery that the model takes; the core schema has them in assets only.
         "bands": [{"name": band} for band in BANDS],
-        "mlm:artifact_type": file.artifact_type,
-        "file:size": file.path.stat().st_size,
+        "mlm:artifact_type": artifact_type,
+        "file:size": file.stat().st_size,
         "file:checksum": _SHA256 + digest,
     }

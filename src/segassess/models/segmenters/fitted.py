@@ -36,19 +36,17 @@ class FittedSegmenter:
     @classmethod
     def load(cls, path: Path, name: str) -> "FittedSegmenter":
         """Load a file, or a folder's `full.safetensors` and `fold<k>.safetensors`; CheckpointError unless all are of `name`."""
-        fitted = cls._load(path)
+        files = [path]
+        if path.is_dir() or not (path.suffix or path.is_file()):
+            files = [path / FULL, *sorted(path.glob("fold*.safetensors"))]
+            if not files[0].is_file():
+                raise CheckpointError(
+                    f"{files[0]} does not exist; train the segmenter with train.py task=crossfit or task=segmenter."
+                )
+        fitted = cls([load_segmenter(file) for file in files])
         if fitted.name != name:
             raise CheckpointError(f"{path} holds networks of {fitted.name}, not of {name}; give the folder of {name}.")
         return fitted
-
-    @classmethod
-    def _load(cls, path: Path) -> "FittedSegmenter":
-        if path.is_file() or (path.suffix and not path.is_dir()):
-            return cls([load_segmenter(path)])
-        full = path / FULL
-        if not full.is_file():
-            raise CheckpointError(f"{full} does not exist; train the segmenter with train.py task=crossfit or task=segmenter.")
-        return cls([load_segmenter(file) for file in (full, *sorted(path.glob("fold*.safetensors")))])
 
     def choose(self, tile: str) -> tuple[int, Seen]:
         """Index of the first network that never learned from a tile (its key), else 0, and how it has used the tile."""

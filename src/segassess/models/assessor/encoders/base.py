@@ -38,6 +38,10 @@ class ImageEncoder(nn.Module, ABC):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
+    def level_near(self, stride: int) -> int:
+        """Index of the level nearest to a stride; of a plain ViT, all at stride 16, the earliest stands in for finer ones."""
+        return min(range(len(self.level_strides)), key=lambda level: abs(self.level_strides[level] - stride))
+
     def extra_stem(self, channels: int) -> nn.Conv2d:
         """A first convolution (B, channels, h, w) for further input channels; its result goes into `forward` as `extra`.
 

@@ -5,38 +5,27 @@ are kept, and padding tokens cost no linear layer.
 """
 
 from functools import partial
-from typing import Literal, NamedTuple, TypeAlias, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segassess.errors import ConfigError
 from segassess.models.assessor.encoders.base import ImageEncoder, zero_convolution
 from segassess.models.assessor.sam_parts import Block, ImageEncoderViT, get_rel_pos, window_partition, window_unpartition
 
 PATCH = 16
 WINDOW = 14
 STORED_GRID = 64  # SAM was pretrained at 1024 px; its positional parameters are stored for 1024 / 16 tokens a side.
-EMBEDDING_DIM = 256
-PIXEL_MEAN = (123.675 / 255, 116.28 / 255, 103.53 / 255)
-PIXEL_STD = (58.395 / 255, 57.12 / 255, 57.375 / 255)
 
 
-class VitSize(NamedTuple):
-    """Token width, number of blocks, attention heads, indices of the global blocks."""
-
-    dim: int
-    depth: int
-    heads: int
-    global_blocks: tuple[int, ...]
-
-
-SamVitName: TypeAlias = Literal["sam_vit_b", "sam_vit_l", "sam_vit_h"]
-SIZES: dict[str, VitSize] = {
-    "sam_vit_b": VitSize(768, 12, 12, (2, 5, 8, 11)),
-    "sam_vit_l": VitSize(1024, 24, 16, (5, 11, 17, 23)),
-    "sam_vit_h": VitSize(1280, 32, 16, (7, 15, 23, 31)),
+# Token width, number of blocks, attention heads, indices of the global blocks.
+SIZES = {
+    "sam_vit_b": (768, 12, 12, (2, 5, 8, 11)),
+    "sam_vit_l": (1024, 24, 16, (5, 11, 17, 23)),
+    "sam_vit_h": (1280, 32, 16, (7, 15, 23, 31)),
+    # Small enough for tests and debugging; no weights are published for it.
+    "sam_vit_tiny": (192, 8, 4, (1, 3, 5, 7)),
 }
 
 LayerNorm = partial(nn.LayerNorm, eps=1e-6)
@@ -87,31 +76,26 @@ class VitBlock(Block):  # type: ignore[misc]  # the package is untyped
 
 
 class SamVitEncoder(ImageEncoder):
-    """SAM's image encoder at any input size; `SamVitEncoder.named` builds SAM's own sizes.
+    """SAM's image encoder at any input size; `SIZES` has SAM's own and a tiny one.
 
     Parameters do not depend on the image size. The levels are the outputs of the global blocks; other blocks attend within 14 x
     14 windows. `dim` is the token width D, a multiple of `heads`.
     """
 
-    def __init__(
-        self,
-        dim: int = 768,
-        depth: int = 12,
-        heads: int = 12,
-        global_blocks: tuple[int, ...] = (2, 5, 8, 11),
-        embedding_dim: int = EMBEDDING_DIM,
-    ) -> None:
+    embedding_dim = 256
+    pad_multiple = PATCH
+    # Resampled positions and padded windows depend on the size through Python numbers.
+    any_size_graph = False
+    mean = (123.675 / 255, 116.28 / 255, 103.53 / 255)
+    std = (58.395 / 255, 57.12 / 255, 57.375 / 255)
+
+    def __init__(self, dim: int, depth: int, heads: int, global_blocks: tuple[int, ...]) -> None:
         super().__init__()
-        self.embedding_dim = embedding_dim
         self.global_blocks = tuple(global_blocks)
         self.level_dims = (dim,) * len(self.global_blocks)
         self.level_strides = (PATCH,) * len(self.global_blocks)
-        self.pad_multiple = PATCH
-        # Resampled positions and padded windows depend on the size through Python numbers.
-        self.any_size_graph = False
-        self.mean, self.std = PIXEL_MEAN, PIXEL_STD
 
-        shell = ImageEncoderViT(img_size=STORED_GRID * PATCH, embed_dim=dim, depth=0, out_chans=embedding_dim)
+        shell = ImageEncoderViT(img_size=STORED_GRID * PATCH, embed_dim=dim, depth=0, out_chans=self.embedding_dim)
         self.pos_embed: nn.Parameter = shell.pos_embed
         self.patch_embed: nn.Module = shell.patch_embed
         self.blocks = nn.ModuleList(
@@ -126,13 +110,6 @@ class SamVitEncoder(ImageEncoder):
             for index in range(depth)
         )
         self.neck: nn.Module = shell.neck
-
-    @classmethod
-    def named(cls, name: SamVitName) -> "SamVitEncoder":
-        """SAM's ViT-B, ViT-L or ViT-H, randomly initialised; raises ConfigError for another name."""
-        if name not in SIZES:
-            raise ConfigError(f"encoder must be one of {', '.join(SIZES)}, not {name!r}.")
-        return cls(*SIZES[name])
 
     def extra_stem(self, channels: int) -> nn.Conv2d:
         """See `ImageEncoder.extra_stem`: (B, channels, h, w) -> (B, D, h//16, w//16)."""

@@ -1,0 +1,95 @@
+"""The fit as users meet it: predict.py and the Python API."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import rasterio
+
+import segassess
+from segassess.options.fit import FitSettings
+from segassess.predict.fit.blocks import Blocks
+from tests.cli.scenes import write_tif
+from tests.cli.scripts import error_of, run_script
+from tests.predict.fit.conftest import QUICK, drawn, rectangles
+
+pytestmark = pytest.mark.slow
+
+KEYS = [f"fit.{name}={value}" for name, value in QUICK.items()]
+
+
+def found(quality, mask, truth):
+    """IoU of the errors that are called."""
+    called, wrong = np.isin(quality, (1, 3)), mask != truth
+    return (called & wrong).sum() / (called | wrong).sum()
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run predict.py into a subfolder."""
+
+    def judge(image, mask, out, *keys, code=0):
+        places = f"image={image}", f"mask={mask}", f"output_dir={tmp_path / out}"
+        return run_script("predict", *places, "panel=false", *keys, code=code)
+
+    return judge
+
+
+def test_predict_learns_from_the_layer(damaged, run, tmp_path):
+    image, mask, pixels, truth = damaged
+    run(image, mask, "plain")
+    run(image, mask, "fitted", "fit=layer", *KEYS)
+    alone, joined = (rasterio.open(tmp_path / out / "image" / "quality.tif").read(1) for out in ("plain", "fitted"))
+    # The bundled assessor knows buildings, not bright rectangles.
+    assert found(joined, pixels, truth) > max(0.6, found(alone, pixels, truth) + 0.2)
+
+    kept = tmp_path / "fitted" / "fit" / "mask"
+    assert sorted(path.name for path in kept.iterdir()) == ["fit.json", "fold_0.safetensors", "fold_1.safetensors"]
+    again = run(image, mask, "fitted", "fit=layer", *KEYS)
+    assert "1 of 1 were complete" in again.stderr + again.stdout
+    # Networks of an earlier run judge the same ground in the same way, each its own blocks.
+    run(image, mask, "kept", "fit=kept", f"fit.folder={tmp_path / 'fitted' / 'fit'}")
+    assert np.array_equal(rasterio.open(tmp_path / "kept" / "image" / "quality.tif").read(1), joined)
+
+
+def test_a_folder_of_tiles_is_one_layer(run, tmp_path):
+    for number in range(8):
+        truth, _ = rectangles(256, 12, seed=number)
+        write_tif(tmp_path / "image" / f"{number}.tif", drawn(truth).transpose(2, 0, 1))
+        write_tif(tmp_path / "mask" / f"{number}.tif", truth[None].astype(np.uint8))
+    run(tmp_path / "image", tmp_path / "mask", "out", "fit=layer", *KEYS, "fit.block_px=256", "fit.steps=2")
+    groups = json.loads((tmp_path / "out" / "fit" / "mask" / "fit.json").read_text())["groups"]
+    assert sorted(groups.values()) == list(range(8))
+
+
+def test_too_small_a_layer_is_judged_by_the_assessor_alone(run, tmp_path):
+    truth, _ = rectangles(256, 12)
+    write_tif(tmp_path / "image.tif", drawn(truth).transpose(2, 0, 1))
+    write_tif(tmp_path / "mask.tif", truth[None].astype(np.uint8))
+    done = run(tmp_path / "image.tif", tmp_path / "mask.tif", "out", "fit=layer")
+    assert "too small to learn from" in done.stderr + done.stdout
+    run(tmp_path / "image.tif", tmp_path / "mask.tif", "plain")
+    codes = [rasterio.open(tmp_path / out / "image" / "quality.tif").read(1) for out in ("out", "plain")]
+    assert np.array_equal(*codes) and not (tmp_path / "out" / "fit" / "mask").exists()
+
+
+def test_a_folder_without_networks_is_refused(damaged, run, tmp_path):
+    done = run(*damaged[:2], "out", "fit=kept", f"fit.folder={tmp_path}", code=2)
+    assert str(tmp_path) in error_of(done)
+
+
+def test_python_learns_from_arrays(damaged, tmp_path, caplog):
+    _, _, mask, truth = damaged
+    image, settings = drawn(truth), FitSettings(**QUICK)
+    judge = segassess.fit(image, mask, settings=settings, folder=tmp_path / "fit")
+    judged = judge.assess(image, mask)
+    assert found(judged.quality, mask, truth) > 0.6
+    # The array is known again, so each pixel is judged by the network that did not see it.
+    assert isinstance(judge.fits["mask"].layer.blocks(f"/vsimem/{next(iter(judge.fits['mask'].layer.groups))}"), Blocks)
+    at_once = segassess.assess(image, mask, fit=settings)
+    assert np.array_equal(at_once.quality, judged.quality)
+    with caplog.at_level(logging.WARNING):
+        small = segassess.assess(image[:200, :200], mask[:200, :200], fit="layer")
+    assert "too small" in caplog.text
+    assert np.array_equal(small.quality, segassess.assess(image[:200, :200], mask[:200, :200]).quality)
