@@ -18,8 +18,7 @@ def paint_roads(canvas: Canvas, frame: Frame, strips: list[Strip], palette: Pale
     """
     if not strips:
         return
-    whole = (slice(0, canvas.shape[0]), slice(0, canvas.shape[1]))
-    u, v = frame.street(*canvas.coordinates(whole))
+    u, v = frame.street(*canvas.coordinates(canvas.whole))
     asphalt: dict[int, Colour] = {}
     for strip in sorted(strips, key=lambda each: -each.level):
         across, along = (u - np.float32(strip.at), v) if strip.axis == 0 else (v - np.float32(strip.at), u)
@@ -126,6 +125,5 @@ def paint_footpath(canvas: Canvas, start: tuple[float, float], end: tuple[float,
     drawn = np.zeros(canvas.shape, np.uint8)
     cv2.polylines(drawn, [points[:, None, :]], False, 255, max(1, round(rng.uniform(0.6, 1.4) * canvas.per_metre)), shift=4)
     soft = cv2.GaussianBlur(drawn, (0, 0), 0.35 * canvas.per_metre).astype(np.float32) / 255
-    whole = (slice(0, canvas.shape[0]), slice(0, canvas.shape[1]))
     weight = np.asarray(np.clip(soft * 1.3 + 0.12 * canvas.grain * soft, 0, 0.8) * ~canvas.taken, np.float32)
-    canvas.blend(whole, weight, mix(palette.soil, (0.82, 0.74, 0.62), 0.35))
+    canvas.blend(canvas.whole, weight, mix(palette.soil, (0.82, 0.74, 0.62), 0.35))

@@ -83,15 +83,14 @@ def plant(canvas: Canvas, x: float, y: float, radius: float, height: float, colo
     canvas.crown_albedo[:, rows, columns][:, wins] = np.asarray(colour, np.float32)[:, None] * depth[wins]
 
 
-def plant_tree(canvas: Canvas, x: float, y: float, leaves: tuple[Colour, ...], *, palms: float = 0.0, size: float = 1.0) -> bool:
-    """Plant a tree or bush of random size times `size`, a palm with probability `palms`; False if (x, y) is taken."""
+def plant_tree(canvas: Canvas, x: float, y: float, leaves: tuple[Colour, ...], *, palms: float = 0.0, size: float = 1.0) -> None:
+    """Plant a tree or bush of random size times `size`, a palm with probability `palms`, unless (x, y) is taken."""
     rng = canvas.rng
-    row, column = int(y * canvas.per_metre), int(x * canvas.per_metre)
-    if 0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1] and canvas.taken[row, column]:
-        return False
+    pixel = canvas.pixel(x, y)
+    if pixel is not None and canvas.taken[pixel]:
+        return
     colour = jitter(leaves[int(rng.integers(len(leaves)))], 0.10, rng)
     palm = bool(rng.random() < palms)
     radius = float(rng.uniform(1.6, 2.8)) if palm else float(np.clip(rng.lognormal(0.55, 0.5), 0.5, 5.2)) * size
     height = float(rng.uniform(5, 9)) if palm else float(np.clip(radius * rng.uniform(1.5, 2.6) + 0.4, 0.6, 12))
     plant(canvas, x, y, radius, height, colour, palm=palm)
-    return True
