@@ -39,7 +39,7 @@ def _write_parquet(path: Path, columns: Sequence[str], rows: Sequence[Mapping[st
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    values = {column: [_stored(row.get(column)) for row in rows] for column in columns}
+    values = {column: [without_nan(row.get(column)) for row in rows] for column in columns}
     with atomic_path(path) as beside:
         pq.write_table(pa.table(values), beside)
 
@@ -52,7 +52,8 @@ def require_parquet() -> None:
         raise ConfigError("output.parquet=true needs the package pyarrow: pip install 'segassess[parquet]'.") from error
 
 
-def _stored(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """The value, None instead of NaN."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

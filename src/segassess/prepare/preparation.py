@@ -1,14 +1,13 @@
 """Prepares a data set: surveys the download, cuts its scenes into tiles, and writes the report."""
 
 import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from segassess.errors import ConfigError, InputError, RequestError
-from segassess.files import atomic_path
+from segassess.files import atomic_path, write_json
 from segassess.prepare.record import Record
 from segassess.prepare.source import SPLITS, Duplicate, OfficialSource, Scene, Survey, T, Track
 from segassess.prepare.tiler import CutScene, cut
@@ -141,8 +140,7 @@ def _write_report(root: Path, source: OfficialSource, settings: Mapping[str, Any
         "failed": report.failed,
         "notes": report.notes,
     }
-    with atomic_path(root / REPORT_FILE) as beside:
-        beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(root / REPORT_FILE, content, ensure_ascii=False)
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
