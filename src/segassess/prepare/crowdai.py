@@ -54,7 +54,6 @@ class CrowdAI(OfficialSource):
         images = [image for part in _PARTS for image in _annotated(folder / part, self.annotations)]
         hashes = perceptual_hashes([image.path for image in images], track)
         first = clusters(hashes, self.max_distance)
-        kept = [place == position or not self.deduplicate for position, place in enumerate(first)]
         # A group of training images is named by its first; a test image that repeats one is dropped or, if asked for, kept apart.
         groups = [
             images[place].name if images[place].part == image.part else image.name
@@ -62,24 +61,15 @@ class CrowdAI(OfficialSource):
         ]
         learned = [group for image, group in zip(images, groups, strict=True) if image.part == "train"]
         splits = assign_splits(learned, {"valid": self.valid}, self.seed)
-        scenes = [
-            Scene(
-                image.name,
-                group,
-                "crowdai",
-                splits[group] if image.part == "train" else _PARTS[image.part],
-                image.path,
-                {TRUTH: image.truth},
-            )
-            for image, group, keep in zip(images, groups, kept, strict=True)
-            if keep
-        ]
-        repeats = [
-            Duplicate(place, images[place].name, image.name, _PARTS[image.part], _distance(hashes[place], hashes[position]))
-            for position, (image, place) in enumerate(zip(images, first, strict=True))
-            if place != position
-        ]
-        return Survey(scenes, repeats if self.deduplicate else [], [self._summary(images, first)])
+        scenes, repeats = [], []
+        for position, (image, group, place) in enumerate(zip(images, groups, first, strict=True)):
+            if place == position or not self.deduplicate:
+                split = splits[group] if image.part == "train" else _PARTS[image.part]
+                scenes.append(Scene(image.name, group, "crowdai", split, image.path, {TRUTH: image.truth}))
+            else:
+                bits = distance(hashes[place] or 0, hashes[position] or 0)
+                repeats.append(Duplicate(place, images[place].name, image.name, _PARTS[image.part], bits))
+        return Survey(scenes, repeats, [self._summary(images, first)])
 
     def _summary(self, images: Sequence[_Image], first: Sequence[int]) -> str:
         parts = Counter(image.part for image in images)
@@ -121,7 +111,3 @@ def _elements(text: str, key: str) -> Iterator[dict[str, Any]]:
         element, place = decoder.raw_decode(text, place)
         yield element
         place = between.match(text, place).end()  # type: ignore[union-attr]
-
-
-def _distance(first: int | None, second: int | None) -> int:
-    return 0 if first is None or second is None else distance(first, second)

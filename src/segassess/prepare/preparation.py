@@ -9,7 +9,7 @@ from typing import Any
 from segassess.errors import ConfigError, InputError, RequestError
 from segassess.files import atomic_path, write_json
 from segassess.prepare.record import Record
-from segassess.prepare.source import SPLITS, Duplicate, OfficialSource, Scene, Survey, T, Track
+from segassess.prepare.source import SPLITS, Duplicate, OfficialSource, Scene, Survey, Track
 from segassess.prepare.tiler import CutScene, cut
 from segassess.version import __version__
 
@@ -40,7 +40,7 @@ class Report:
     notes: Sequence[str]
 
 
-def untracked(sequence: Sequence[T], description: str) -> Iterable[T]:
+def untracked(sequence: Sequence[Any], description: str) -> Iterable[Any]:
     """The items without a display of progress."""
     return sequence
 
