@@ -101,8 +101,6 @@ def place(canvas: Canvas, building: Building, clearance: float = 0.0) -> bool:
     """Put a building on the canvas, or return False if something lies within `clearance` metres of its footprint."""
     window = canvas.window(building.x, building.y, building.radius + clearance + 0.5)
     p, q = canvas.local(window, building.x, building.y, building.angle)
-    if p.size == 0:
-        return False
     footprint, top, slope_p, slope_q, ridge = _roof_heights(building, p, q)
     if not footprint.any() or _blocked(canvas, window, building, p, q, clearance):
         return False

@@ -29,8 +29,6 @@ def put_box(
     """Put a box of the given half sides (along, across), in metres, on the ground."""
     window = canvas.window(x, y, float(np.hypot(*half)) + 0.3)
     p, q = canvas.local(window, x, y, angle)
-    if p.size == 0:
-        return
     box = (np.abs(p) < np.float32(half[0])) & (np.abs(q) < np.float32(half[1]))
     canvas.blend(window, box * np.float32(opacity), colour)
     canvas.height[window] = np.where(box, np.maximum(canvas.height[window], np.float32(height)), canvas.height[window])

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from segassess.synthetic.canvas import BoolMap, Canvas, Colour, FloatMap, jitter, mix, tinted
 from segassess.synthetic.layout import Frame, Strip
@@ -113,11 +114,11 @@ def _paint_dirt(
     return carriageway
 
 
-def paint_footpath(canvas: Canvas, start: tuple[float, float], end: tuple[float, float], palette: Palette) -> None:
-    """Paint a path about one metre wide between two ground points in metres; too narrow to count as a road."""
+def paint_footpath(canvas: Canvas, start: NDArray[np.float64], end: NDArray[np.float64], palette: Palette) -> None:
+    """Paint a path about one metre wide between two ground points (x, y) in metres; too narrow to count as a road."""
     rng = canvas.rng
     steps = np.linspace(0, 1, 24)[:, None]
-    line = np.asarray(start) + steps * (np.asarray(end) - np.asarray(start))
+    line = start + steps * (end - start)
     length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
     normal = np.array([start[1] - end[1], end[0] - start[0]]) / max(length, 1e-6)
     swing = np.sin(np.pi * steps * rng.integers(1, 4)) * rng.normal(0, 0.07 * length) * np.sin(np.pi * steps)

@@ -57,10 +57,8 @@ def _visible(canvas: Canvas, frame: Frame, parcel: Parcel) -> bool:
 def _footpaths(canvas: Canvas, palette: Palette) -> None:
     height, width = canvas.extent
     for _ in range(int(canvas.rng.poisson(1.2))):
-        start, end = canvas.rng.uniform(-0.1, 1.1, 2), canvas.rng.uniform(-0.1, 1.1, 2)
-        roads.paint_footpath(
-            canvas, (float(start[0] * width), float(start[1] * height)), (float(end[0] * width), float(end[1] * height)), palette
-        )
+        start, end = canvas.rng.uniform(-0.1, 1.1, (2, 2)) * (width, height)
+        roads.paint_footpath(canvas, start, end, palette)
 
 
 def _cover(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style, palette: Palette) -> None:

@@ -46,8 +46,6 @@ def wear_ground(canvas: Canvas, x: float, y: float, radius: float, colour: Colou
     """Paint bare, trodden ground that fades out at `radius` metres."""
     window = canvas.window(x, y, 1.3 * radius)
     grid_x, grid_y = canvas.coordinates(window)
-    if grid_x.size == 0 or grid_y.size == 0:
-        return
     distance = np.hypot(grid_x - np.float32(x), grid_y - np.float32(y))
     uneven = np.float32(0.22 * radius) * canvas.mottle[window] + np.float32(0.06 * radius) * canvas.grain[window]
     bare = np.clip((np.float32(radius) - distance + uneven) / np.float32(0.35 * radius), 0, 1)
@@ -70,8 +68,6 @@ def paint_cover(
     Nothing grows on a `sealed` cover, and it leaves roads, water and buildings untouched.
     """
     window, weight, _, _ = parcel_pixels(canvas, frame, parcel, ragged)
-    if weight.size == 0:
-        return
     if sealed:
         weight = weight * ~canvas.taken[window]
     shade = 1 + np.float32(0.045) * canvas.grain[window] + np.float32(0.045) * canvas.mottle[window][::-1]

@@ -10,6 +10,7 @@ from segassess.synthetic.canvas import Canvas, Colour, FloatMap, jitter
 PATCH_PX = 72
 PATCHES = 20
 PALM_PATCHES = 6
+_AXIS = np.linspace(-1.05, 1.05, PATCH_PX, dtype=np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -21,8 +22,7 @@ def crown_patches() -> tuple[tuple[FloatMap, ...], tuple[FloatMap, ...]]:
 
 def _crown(rng: np.random.Generator) -> FloatMap:
     """Overlapping clumps of leaves on a dome."""
-    axis = np.linspace(-1.05, 1.05, PATCH_PX, dtype=np.float32)
-    x, y = axis[None, :], axis[:, None]
+    x, y = _AXIS[None, :], _AXIS[:, None]
     surface = np.zeros((PATCH_PX, PATCH_PX), np.float32)
     number = int(rng.integers(35, 90))
     lobes, phase = int(rng.integers(2, 6)), float(rng.uniform(0, 6.28))
@@ -40,8 +40,7 @@ def _crown(rng: np.random.Generator) -> FloatMap:
 
 def _palm(rng: np.random.Generator) -> FloatMap:
     """Fronds that fall outwards, from above."""
-    axis = np.linspace(-1.05, 1.05, PATCH_PX, dtype=np.float32)
-    x, y = axis[None, :], axis[:, None]
+    x, y = _AXIS[None, :], _AXIS[:, None]
     surface = np.zeros((PATCH_PX, PATCH_PX), np.float32)
     fronds = int(rng.integers(11, 18))
     for index in range(fronds):
