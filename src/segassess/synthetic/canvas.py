@@ -3,6 +3,7 @@
 It is `SUPERSAMPLING` times finer than the image, so edges are anti-aliased and truth is exact to a quarter of a pixel.
 """
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -103,6 +104,11 @@ def jitter(colour: Colour, amount: float, rng: np.random.Generator) -> Colour:
     varied = np.asarray(colour) * (1 + amount * rng.standard_normal()) * (1 + amount / 5 * rng.standard_normal(3))
     red, green, blue = np.clip(varied, 0.02, 0.98)
     return float(red), float(green), float(blue)
+
+
+def pick(colours: Sequence[Colour], amount: float, rng: np.random.Generator) -> Colour:
+    """One of several colours, varied as `jitter` does."""
+    return jitter(colours[int(rng.integers(len(colours)))], amount, rng)
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:

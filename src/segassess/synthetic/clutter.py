@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segassess.synthetic.canvas import Canvas, Colour, jitter, mix, tinted
+from segassess.synthetic.canvas import Canvas, Colour, jitter, mix, pick, tinted
 from segassess.synthetic.layout import Frame, Parcel, Strip, parcel_pixels
 from segassess.synthetic.styles import Palette
 from segassess.synthetic.vegetation import plant
@@ -151,5 +151,5 @@ def put_debris(canvas: Canvas, frame: Frame, parcel: Parcel, number: int) -> Non
         if pixel is None or canvas.taken[pixel]:
             continue
         half = (float(rng.uniform(0.2, 1.0)), float(rng.uniform(0.2, 0.7)))
-        colour = jitter(DEBRIS_COLOURS[int(rng.integers(len(DEBRIS_COLOURS)))], 0.12, rng)
+        colour = pick(DEBRIS_COLOURS, 0.12, rng)
         put_box(canvas, x, y, float(rng.uniform(0, np.pi)), half, float(rng.uniform(0.2, 1.0)), colour)

@@ -4,7 +4,7 @@ import numpy as np
 
 from segassess.synthetic import clutter, roads, terrain
 from segassess.synthetic.buildings import STOREY_M, Building, draw_wings, place
-from segassess.synthetic.canvas import Canvas, Colour, jitter, mix
+from segassess.synthetic.canvas import Canvas, Colour, jitter, mix, pick
 from segassess.synthetic.layout import Frame, Parcel, divide
 from segassess.synthetic.styles import ROOF_COLOURS, Palette, Style
 from segassess.synthetic.vegetation import plant_tree
@@ -99,8 +99,7 @@ class _Habits:
         """A building of about `length` x `width` metres; a shed is low and often of another material."""
         style, palette, rng = self.style, self.palette, self.rng
         material = self.names[int(rng.choice(len(self.names), p=self.weights))]
-        choices = self.colours[material]
-        colour: Colour = jitter(choices[int(rng.integers(len(choices)))], 0.05, rng)
+        colour = pick(self.colours[material], 0.05, rng)
         if shed and rng.random() < 0.5:
             material = str(rng.choice(("rust", "metal")))
             colour = jitter(ROOF_COLOURS[material][int(rng.integers(3))], 0.08, rng)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from segassess.synthetic.canvas import Colour, jitter, mix
+from segassess.synthetic.canvas import Colour, mix, pick
 
 GRASS: tuple[Colour, ...] = ((0.41, 0.46, 0.27), (0.35, 0.41, 0.24), (0.48, 0.49, 0.31), (0.55, 0.52, 0.36))
 SOIL: tuple[Colour, ...] = ((0.68, 0.46, 0.32), (0.72, 0.62, 0.48), (0.56, 0.46, 0.35), (0.78, 0.70, 0.57), (0.60, 0.55, 0.49))
@@ -114,10 +114,8 @@ def draw_style(rng: np.random.Generator) -> Style:
 
 def draw_palette(rng: np.random.Generator) -> Palette:
     """The colours of one climate and one kind of soil."""
-
-    def one(colours: tuple[Colour, ...], amount: float = 0.06) -> Colour:
-        return jitter(colours[int(rng.integers(len(colours)))], amount, rng)
-
-    grass = one(GRASS)
-    leaves = tuple(mix(one(LEAVES, 0.08), grass, 0.15) for _ in range(3))
-    return Palette(grass, mix(one(GRASS), (0.66, 0.59, 0.40), 0.5), one(SOIL), one(PAVING), one(ASPHALT), leaves, one(WATER))
+    grass = pick(GRASS, 0.06, rng)
+    leaves = tuple(mix(pick(LEAVES, 0.08, rng), grass, 0.15) for _ in range(3))
+    dry_grass = mix(pick(GRASS, 0.06, rng), (0.66, 0.59, 0.40), 0.5)
+    soil, paving, asphalt = (pick(colours, 0.06, rng) for colours in (SOIL, PAVING, ASPHALT))
+    return Palette(grass, dry_grass, soil, paving, asphalt, leaves, pick(WATER, 0.06, rng))

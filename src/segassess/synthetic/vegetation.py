@@ -5,7 +5,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from segassess.synthetic.canvas import Canvas, Colour, FloatMap, jitter
+from segassess.synthetic.canvas import Canvas, Colour, FloatMap, pick
 
 PATCH_PX = 72
 PATCHES = 20
@@ -88,7 +88,7 @@ def plant_tree(canvas: Canvas, x: float, y: float, leaves: tuple[Colour, ...], *
     pixel = canvas.pixel(x, y)
     if pixel is not None and canvas.taken[pixel]:
         return
-    colour = jitter(leaves[int(rng.integers(len(leaves)))], 0.10, rng)
+    colour = pick(leaves, 0.10, rng)
     palm = bool(rng.random() < palms)
     radius = float(rng.uniform(1.6, 2.8)) if palm else float(np.clip(rng.lognormal(0.55, 0.5), 0.5, 5.2)) * size
     height = float(rng.uniform(5, 9)) if palm else float(np.clip(radius * rng.uniform(1.5, 2.6) + 0.4, 0.6, 12))
