@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     _sync_folder(path.parent)
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON atomically."""
+def write_text(path: Path, text: str) -> None:
+    """Write text atomically, in UTF-8."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any, *, indent: int | None = 2, **options: Any) -> None:
+    """Write JSON atomically; `options` go to `json.dumps`."""
+    write_text(path, json.dumps(content, indent=indent, **options) + "\n")
 
 
 def fault_of_disk(folder: Path, needed: int, words: str) -> OSError:

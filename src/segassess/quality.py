@@ -42,11 +42,6 @@ def encode(mask: Tensor, truth: Tensor) -> Tensor:
     return torch.where(inside, torch.where(true, TP, FP), torch.where(true, FN, TN))
 
 
-def truth_from_quality(quality: Tensor) -> Tensor:
-    """Truth that quality codes imply: bool, same shape, true where TP or FN."""
-    return (quality == TP) | (quality == FN)
-
-
 def constrain(quality_logits: Tensor, mask: Tensor) -> Tensor:
     """Logits (B, 4, H, W) with TP and FP ruled out outside the mask (B, 1, H, W; > 0 is foreground), TN and FN inside it."""
     import torch

@@ -1,10 +1,12 @@
-"""CSV files as spreadsheets save them: a byte order mark, semicolons or tabs, capitals and blanks in the header."""
+"""CSV files, read as spreadsheets save them: a byte order mark, semicolons or tabs, capitals and blanks in the header."""
 
 import csv
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from segassess.errors import RequestError
+from segassess.files import atomic_path
 
 
 def read_rows(path: Path, needed: Collection[str]) -> list[tuple[int, dict[str, str]]]:
@@ -26,3 +28,11 @@ def read_rows(path: Path, needed: Collection[str]) -> list[tuple[int, dict[str, 
         found = ", ".join(columns.values()) or "none"
         raise RequestError(f"{path} has the columns {found}; it needs {', '.join(needed)}.")
     return [(first + table.line_num, {column: (row[name] or "").strip() for name, column in columns.items()}) for row in table]
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV atomically; a cell that a row lacks is empty. Raises ValueError if a row has another column."""
+    with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)

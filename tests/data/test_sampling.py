@@ -167,7 +167,7 @@ def test_a_wrong_batch_is_refused_at_the_border():
 
 def test_plain_indices_mean_the_first_epoch(tiny_folder):
     """Lightning puts a sampler of its own in place of ours where batches are to be overfitted."""
-    data = AmsDataset(FolderTiles(tiny_folder).tiles("train"), [FileSource("alpha")], crop=32)
+    data = AmsDataset(FolderTiles(tiny_folder).tiles("train"), [FileSource("alpha")], SamplingSettings(crop=32))
     (plain,), (key,), (later,) = data[1], data[TileKey(1)], data[TileKey(1, epoch=1)]
     assert np.array_equal(plain.image, key.image) and np.array_equal(plain.mask, key.mask)
     assert not np.array_equal(plain.image, later.image)

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,18 @@ class Batch:
         return replace(self, image=change(self.image), mask=change(self.mask), truth=truth, valid=change(self.valid))
 
 
+def padded(plane: NDArray[T], height: int, width: int) -> NDArray[T]:
+    """(H, W) or (H, W, C) padded with 0 at the bottom and right."""
+    return np.pad(plane, [(0, height - plane.shape[0]), (0, width - plane.shape[1])] + [(0, 0)] * (plane.ndim - 2))
+
+
 def collate(samples: Sequence[Sample]) -> Batch:
     """Stack samples into a batch; pad smaller ones at the bottom and right with pixels that do not count."""
     height = max(sample.mask.shape[0] for sample in samples)
     width = max(sample.mask.shape[1] for sample in samples)
 
     def plane(array: NDArray[np.generic]) -> Tensor:
-        padding = [(0, height - array.shape[0]), (0, width - array.shape[1])] + [(0, 0)] * (array.ndim - 2)
-        tensor = torch.from_numpy(np.ascontiguousarray(np.pad(array, padding)))
+        tensor = torch.from_numpy(np.ascontiguousarray(padded(array, height, width)))
         return tensor.permute(2, 0, 1) if array.ndim == 3 else tensor.unsqueeze(0)
 
     truths = [sample.truth for sample in samples if sample.truth is not None]

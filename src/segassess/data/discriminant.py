@@ -5,20 +5,19 @@ Friedman, The Elements of Statistical Learning, 2nd ed., sections 4.3 and 12.7).
 weak segmenter: bright soil taken for roofs, ragged outlines, missed rusty roofs.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Self, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segassess.errors import CheckpointError, InputError
+from segassess.errors import InputError
 
 BoolMap: TypeAlias = NDArray[np.bool_]
 ByteMap: TypeAlias = NDArray[np.uint8]
 FloatArray: TypeAlias = NDArray[np.float64]
 
-FORMAT_VERSION = 1
 WINDOWS = (9, 25)  # sides in pixels of the boxes for local means and deviations
 PIXELS_PER_IMAGE = 1500
 MAX_PIXELS_PER_CLASS = 60_000
@@ -177,7 +176,7 @@ class DiscriminantSegmenter:
     def probability(self, image: ByteMap) -> NDArray[np.float32]:
         """Object probability float32 (H, W) of an RGB image uint8 (H, W, 3); InputError if not fitted or for any other array."""
         if self._classes is None or self._centre is None or self._scale is None:
-            raise InputError("DiscriminantSegmenter has no statistics yet: call fit first or load them with from_state.")
+            raise InputError("DiscriminantSegmenter has no statistics yet: call fit first.")
         features = pixel_features(image)
         samples = features.reshape(-1, features.shape[2])
         standardised = np.asarray((samples - self._centre) / self._scale, np.float32)
@@ -193,46 +192,6 @@ class DiscriminantSegmenter:
         mask = self._smoothed(image) > self.threshold
         mask = _without_specks(mask, self.speck_px)
         return mask | ~_without_specks(~mask, self.speck_px, keep_at_border=True)
-
-    def state(self) -> dict[str, Any]:
-        """Everything that `from_state` needs, ready for JSON; InputError if not fitted."""
-        if self._classes is None or self._centre is None or self._scale is None:
-            raise InputError("DiscriminantSegmenter has no statistics yet: call fit before state.")
-        return {
-            "format_version": FORMAT_VERSION,
-            "components": self.components,
-            "speck_px": self.speck_px,
-            "threshold": self.threshold,
-            "prior": self._prior,
-            "centre": self._centre.tolist(),
-            "scale": self._scale.tolist(),
-            "classes": [
-                {"weights": m.weights.tolist(), "means": m.means.tolist(), "covariances": m.covariances.tolist()}
-                for m in self._classes
-            ],
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild a segmenter from `state`; CheckpointError if the state is of another version or incomplete."""
-        if (version := state.get("format_version")) != FORMAT_VERSION:
-            raise CheckpointError(
-                f"DiscriminantSegmenter state has format_version {version}: this version reads {FORMAT_VERSION}; fit it again."
-            )
-        try:
-            segmenter = cls(int(state["components"]), int(state["speck_px"]))
-            segmenter.threshold, segmenter._prior = float(state["threshold"]), float(state["prior"])
-            segmenter._centre, segmenter._scale = np.array(state["centre"], float), np.array(state["scale"], float)
-            background, objects = (
-                _Mixture(np.array(m["weights"], float), np.array(m["means"], float), np.array(m["covariances"], float))
-                for m in state["classes"]
-            )
-        except (KeyError, TypeError, ValueError, np.linalg.LinAlgError) as error:
-            raise CheckpointError(
-                f"DiscriminantSegmenter state is not readable ({error!r}): give what state() returned, or fit it again."
-            ) from error
-        segmenter._classes = (background, objects)
-        return segmenter
 
 
 def _without_specks(mask: BoolMap, smallest_px: int, *, keep_at_border: bool = False) -> BoolMap:

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, get_args
 
 from segassess.data.tiles import Tile
 from segassess.errors import InputError, RequestError
-from segassess.files import atomic_path
+from segassess.files import write_text
 
 RECORD_FILE = "masks.csv"
 
@@ -56,8 +56,7 @@ def append_record(folder: Path, record: MaskRecord) -> None:
     """Append a row to the record of a folder."""
     file = folder / RECORD_FILE
     if not file.is_file():
-        with atomic_path(file) as beside:
-            beside.write_text(",".join(_COLUMNS) + "\n", encoding="utf-8")
+        write_text(file, ",".join(_COLUMNS) + "\n")
     with file.open("rb") as content:
         content.seek(-1, os.SEEK_END)
         torn = content.read() != b"\n"

@@ -11,7 +11,6 @@ from segassess.data.mask_records import refuse_seen
 from segassess.data.sampling import AmsDataset, EvaluationDataset, MixedCollate, TileSampler, collate_tiles
 from segassess.data.sources import DISCRIMINANT, FileSource, MaskSource, TruthSource, available_sources, make_source
 from segassess.data.tiles import Tile, TileSet, sources_on_disk
-from segassess.data.transforms import build_augmentation
 from segassess.errors import RequestError
 from segassess.options.sampling import SamplingSettings as SamplingSettings
 
@@ -24,22 +23,6 @@ class TileData(L.LightningDataModule):
         self.sampling = sampling or SamplingSettings()
         self.num_workers = num_workers
         self.seed = seed
-
-    def _views(self, tiles: Sequence[Tile], sources: Sequence[MaskSource], *, views: int | None, turn: bool = True) -> AmsDataset:
-        settings = self.sampling
-        return AmsDataset(
-            tiles,
-            sources,
-            views=views,
-            crop=settings.crop,
-            object_crops=settings.object_crops,
-            scale=settings.scale,
-            gsd=(settings.gsd[0], settings.gsd[1]),
-            augmentation=build_augmentation(settings.photometric, settings.geometric),
-            turn=turn,
-            seed=self.seed,
-            cache=settings.cache,
-        )
 
     def _training_loader(self, dataset: AmsDataset) -> DataLoader[Batch]:
         """Shuffled AMS batches; an incomplete last batch is dropped unless it is the only one."""
@@ -82,7 +65,7 @@ class SegmentationData(TileData):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled views whose mask is the truth."""
-        return self._training_loader(self._views(self.train_tiles, [TruthSource()], views=1))
+        return self._training_loader(AmsDataset(self.train_tiles, [TruthSource()], self.sampling, views=1, seed=self.seed))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Whole tiles whose mask is the truth."""
@@ -176,7 +159,7 @@ class AssessmentData(TileData):
             tiles = self.training_tiles()
             if self.sampling.online:
                 # One view per image without a mask; `training.online_ams` draws the masks on the device.
-                self._train = self._views(tiles, [TruthSource()], views=1, turn=False)
+                self._train = AmsDataset(tiles, [TruthSource()], self.sampling, views=1, turn=False, seed=self.seed)
             else:
                 names = self.train_sources
                 if self.sampling.cross_fit:
@@ -187,7 +170,8 @@ class AssessmentData(TileData):
                             f"The source {DISCRIMINANT} learns from the training tiles and would draw masks of the same images; "
                             "name it in held_out, or set sampling.cross_fit=false."
                         )
-                self._train = self._views(tiles, self.sources(names, tiles), views=self.sampling.views)
+                sources = self.sources(names, tiles)
+                self._train = AmsDataset(tiles, sources, self.sampling, views=self.sampling.views, seed=self.seed)
         return self._train
 
     def evaluation_dataset(self, tiles: Sequence[Tile], sources: Sequence[str]) -> EvaluationDataset:

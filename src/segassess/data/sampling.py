@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
 from segassess.data.ams import Dihedral, mixing_order
-from segassess.data.batch import Batch, Sample, collate
+from segassess.data.batch import Batch, Sample, collate, padded
 from segassess.data.sources import MaskSource
 from segassess.data.tiles import Tile, TilePixels
-from segassess.data.transforms import Augmentation
+from segassess.data.transforms import build_augmentation
 from segassess.errors import RequestError
+from segassess.options.sampling import SamplingSettings
 
 
 @dataclass(frozen=True)
@@ -63,23 +64,24 @@ class TileSampler(Sampler[TileKey]):
             yield TileKey(int(order[position % self.count]), self.epoch, filler)
 
 
-def _assessable(tiles: Sequence[Tile], sources: Sequence[MaskSource]) -> list[Tile]:
-    """Tiles with truth and a mask of at least one source."""
-    found = [tile for tile in tiles if tile.truth is not None and any(source.covers(tile) for source in sources)]
-    if not found:
-        names = ", ".join(source.name for source in sources) or "none"
-        raise RequestError(
-            f"No tile has both truth and a mask of the sources {names}; check dataset.root, the split and the sources."
-        )
-    return found
+class _TileDataset(Dataset[list[Sample]]):
+    """Tiles with truth and a mask of at least one source; `cache` keeps them in memory."""
 
-
-class _TileReader:
-    def __init__(self, tiles: Sequence[Tile], cache: bool) -> None:
-        self.tiles = list(tiles)
+    def __init__(self, tiles: Sequence[Tile], sources: Sequence[MaskSource], seed: int, cache: bool) -> None:
+        self.tiles = [tile for tile in tiles if tile.truth is not None and any(source.covers(tile) for source in sources)]
+        if not self.tiles:
+            names = ", ".join(source.name for source in sources) or "none"
+            raise RequestError(
+                f"No tile has both truth and a mask of the sources {names}; check dataset.root, the split and the sources."
+            )
+        self.sources = list(sources)
+        self.seed = seed
         self._cache: dict[int, TilePixels] | None = {} if cache else None
 
-    def __call__(self, index: int) -> TilePixels:
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def _read(self, index: int) -> TilePixels:
         if self._cache is None:
             return self.tiles[index].read()
         if index not in self._cache:
@@ -87,43 +89,27 @@ class _TileReader:
         return self._cache[index]
 
 
-class AmsDataset(Dataset[list[Sample]]):
-    """Training views: for each tile one independently augmented view per source that covers it.
+class AmsDataset(_TileDataset):
+    """Training views: for each tile one independently augmented view per source that covers it, drawn by `settings`.
 
-    If there are fewer `views` than sources, they are drawn without replacement; if more, sources repeat. `crop` is the side of
-    the square views in pixels; None keeps whole tiles, which must then have one size. The share `object_crops` in [0, 1] of
-    crops is centred on an object of mask or truth. `turn=False` leaves turning and mirroring to `training.online_ams`. `cache`
-    keeps tiles in memory.
-    The share `scale` of views is at another ground resolution within `gsd` (finest, coarsest; metres per pixel), see `_rescaled`;
-    it needs a crop.
+    If there are fewer `views` than sources, they are drawn without replacement; if more, sources repeat. Whole tiles must have
+    one size. `turn=False` leaves turning and mirroring to `training.online_ams`. For views at another ground resolution, see
+    `_rescaled`.
     """
 
     def __init__(
         self,
         tiles: Sequence[Tile],
         sources: Sequence[MaskSource],
+        settings: SamplingSettings,
         *,
         views: int | None = None,
-        crop: int | None = None,
-        object_crops: float = 0.5,
-        scale: float = 0.0,
-        gsd: tuple[float, float] = (0.05, 1.0),
-        augmentation: Augmentation | None = None,
         turn: bool = True,
         seed: int = 0,
-        cache: bool = True,
     ) -> None:
-        self.tiles = _assessable(tiles, sources)
-        self.sources = list(sources)
-        self.views, self.crop, self.object_crops = views, crop, object_crops
-        self.scale, self.gsd = scale, gsd
-        self.augmentation = augmentation
-        self.turn = turn
-        self.seed = seed
-        self._read = _TileReader(self.tiles, cache)
-
-    def __len__(self) -> int:
-        return len(self.tiles)
+        super().__init__(tiles, sources, seed, settings.cache)
+        self.settings, self.views, self.turn = settings, views, turn
+        self.augmentation = build_augmentation(settings.photometric, settings.geometric)
 
     def __getitem__(self, key: TileKey | int) -> list[Sample]:
         key = _as_key(key)
@@ -147,13 +133,14 @@ class AmsDataset(Dataset[list[Sample]]):
             "truth": pixels.truth.astype(np.uint8),
             "valid": pixels.valid.astype(np.uint8),
         }
-        if self.crop is not None and self.scale and rng.random() < self.scale:
-            side = _rescaled(self.crop, min(mask.shape), tile.gsd, self.gsd, rng)
-            planes = _resized(self._cropped(planes, side, rng), self.crop)
+        crop, scale = self.settings.crop, self.settings.scale
+        if crop is not None and scale and rng.random() < scale:
+            side = _rescaled(crop, min(mask.shape), tile.gsd, self.settings.gsd, rng)
+            planes = _resized(self._cropped(planes, side, rng), crop)
         if self.augmentation is not None:
             planes = self.augmentation(planes, int(rng.integers(2**31)))
-        if self.crop is not None:
-            planes = self._cropped(planes, self.crop, rng)
+        if crop is not None:
+            planes = self._cropped(planes, crop, rng)
         if self.turn:
             planes = _turned(planes, Dihedral.draw(generator))
         return Sample(planes["image"], planes["mask"] > 0, planes["truth"] > 0, planes["valid"] > 0, tile.name, source.name)
@@ -163,13 +150,13 @@ class AmsDataset(Dataset[list[Sample]]):
     ) -> dict[str, NDArray[np.uint8]]:
         height, width = planes["mask"].shape
         top, left = int(rng.integers(max(height - side, 0) + 1)), int(rng.integers(max(width - side, 0) + 1))
-        if rng.random() < self.object_crops:
+        if rng.random() < self.settings.object_crops:
             objects = np.flatnonzero(planes["mask"] | planes["truth"])
             if objects.size:
                 y, x = np.divmod(objects[rng.integers(objects.size)], width)
                 top = int(np.clip(y - side // 2, 0, max(height - side, 0)))
                 left = int(np.clip(x - side // 2, 0, max(width - side, 0)))
-        return {name: _padded(plane[top : top + side, left : left + side], side) for name, plane in planes.items()}
+        return {name: padded(plane[top : top + side, left : left + side], side, side) for name, plane in planes.items()}
 
 
 def _rescaled(crop: int, tile: int, own: float | None, gsd: tuple[float, float], rng: np.random.Generator) -> int:
@@ -202,11 +189,6 @@ def _resized(planes: Mapping[str, NDArray[np.uint8]], side: int) -> dict[str, ND
     return resized
 
 
-def _padded(plane: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    padding = [(0, side - plane.shape[0]), (0, side - plane.shape[1])] + [(0, 0)] * (plane.ndim - 2)
-    return np.pad(plane, padding)
-
-
 def _turned(planes: Mapping[str, NDArray[np.uint8]], dihedral: Dihedral) -> dict[str, NDArray[np.uint8]]:
     turned = {}
     for name, plane in planes.items():
@@ -231,17 +213,11 @@ class MixedCollate:
         return collate([samples[position] for position in order])
 
 
-class EvaluationDataset(Dataset[list[Sample]]):
+class EvaluationDataset(_TileDataset):
     """Whole tiles, each with its masks of all sources that cover it; generated masks are always the same."""
 
     def __init__(self, tiles: Sequence[Tile], sources: Sequence[MaskSource], *, seed: int = 0, cache: bool = True) -> None:
-        self.tiles = _assessable(tiles, sources)
-        self.sources = list(sources)
-        self.seed = seed
-        self._read = _TileReader(self.tiles, cache)
-
-    def __len__(self) -> int:
-        return len(self.tiles)
+        super().__init__(tiles, sources, seed, cache)
 
     def __getitem__(self, key: TileKey | int) -> list[Sample]:
         key = _as_key(key)

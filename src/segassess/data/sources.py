@@ -93,16 +93,8 @@ class DiscriminantSource(MaskSource):
 
 def fit_discriminant(tiles: Iterable[Tile], seed: int = 0) -> DiscriminantSegmenter:
     """Fit the classical segmenter on tiles with truth."""
-    images: list[NDArray[np.uint8]] = []
-    truths: list[NDArray[np.bool_]] = []
-    for tile in tiles:
-        pixels = tile.read()
-        if pixels.truth is not None:
-            images.append(pixels.image)
-            truths.append(pixels.truth)
-    segmenter = DiscriminantSegmenter()
-    segmenter.fit(images, truths, seed=seed)
-    return segmenter
+    pairs = [(pixels.image, pixels.truth) for pixels in map(Tile.read, tiles) if pixels.truth is not None]
+    return DiscriminantSegmenter().fit([image for image, _ in pairs], [truth for _, truth in pairs], seed=seed)
 
 
 def available_sources(tiles: Sequence[Tile], made: Sequence[str]) -> list[str]:

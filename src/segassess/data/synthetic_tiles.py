@@ -10,9 +10,8 @@ from segassess.data.sources import DISCRIMINANT, fit_discriminant
 from segassess.data.tiles import FolderTiles, Tile
 from segassess.errors import ConfigError, RequestError
 from segassess.files import atomic_path
-from segassess.synthetic import make_scene
+from segassess.synthetic import OBJECTS, make_scene
 
-OBJECTS = ("building", "road", "water")
 GENERATOR_VERSION = 1  # part of the folder's name, so that scenes of different generators never mix
 
 

@@ -47,9 +47,9 @@ class Tile:
         """Read image and truth; InputError if a file cannot be read or the sizes differ."""
         raster = read_image(self.image)
         image = np.round(raster.pixels * 255).astype(np.uint8)
-        truth = None if self.truth is None else read_mask(self.truth)
-        if truth is None:
+        if self.truth is None:
             return TilePixels(image, None, raster.valid)
+        truth = read_mask(self.truth)
         if truth.pixels.shape != image.shape[:2]:
             raise InputError(
                 f"{self.truth} has {truth.pixels.shape} pixels, its image {self.image} has {image.shape[:2]}; they must match."

@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -24,7 +23,6 @@ def write_heatmap(path: Path, grid: Grid) -> None:
     values = np.array([[grid.values.get((row, column), math.nan) for column in columns] for row in grid.rows], dtype=float)
     longest = max(map(len, grid.rows))
     figure = Figure(figsize=(2.6 + 0.085 * longest + 0.95 * len(columns), 2.4 + 0.6 * len(grid.rows)), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     # A scale common to all pictures would waste most of the colours.
     top = max(0.1, math.ceil(10 * np.nanmax(values)) / 10) if np.isfinite(values).any() else 1.0

@@ -17,7 +17,7 @@ from segassess.evaluation.result_tables import COLUMNS, MAIN_METRIC, write_csv
 from segassess.experiments.heatmap import write_heatmap
 from segassess.experiments.matrix import Grid
 from segassess.experiments.runs import Run, read_runs, varied_keys
-from segassess.files import atomic_path
+from segassess.files import write_text
 from segassess.metrics.evaluation import ALL
 
 # Meaning of the rows, by layout.
@@ -64,9 +64,8 @@ def join_runs(
     if grids[0].marked:
         notes.append("Bold: tested on what it was trained on.")
     notes += [f"No result of {line}" for line in dict.fromkeys(f"{gap.row}: {gap.reason}" for gap in gaps)]
-    with atomic_path(folder / "joined.md") as temporary:
-        parts = [*(grid.markdown() for grid in grids), "\n".join(f"- {note}" for note in notes)]
-        temporary.write_text("\n\n".join([f"# Joined runs: {layout}", *parts]) + "\n", encoding="utf-8")
+    parts = [f"# Joined runs: {layout}", *(grid.markdown() for grid in grids), "\n".join(f"- {note}" for note in notes)]
+    write_text(folder / "joined.md", "\n\n".join(parts) + "\n")
     drawn = layout == "transfer" and bool(grids[0].values)
     if drawn:
         write_heatmap(folder / "joined.png", grids[0])

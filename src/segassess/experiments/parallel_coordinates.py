@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from segassess.files import atomic_path
@@ -59,7 +58,6 @@ def write_parallel_coordinates(path: Path, values: Mapping[str, Sequence[str]], 
     axes_of = [make_axis(column) for column in values.values()]
     axes_of.append(make_axis([repr(float(value)) if math.isfinite(value) else "" for value in objectives]))
     figure = Figure(figsize=(2.2 + 1.9 * len(axes_of), 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     finite = [value for value in objectives if math.isfinite(value)]
     low, span = min(finite), (max(finite) - min(finite)) or 1.0

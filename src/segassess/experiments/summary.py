@@ -13,7 +13,7 @@ from segassess.errors import RequestError
 from segassess.evaluation.result_tables import COLUMNS, write_csv
 from segassess.experiments.parallel_coordinates import write_parallel_coordinates
 from segassess.experiments.runs import Run, read_runs, varied_keys
-from segassess.files import atomic_path
+from segassess.files import write_text
 from segassess.metrics.evaluation import ALL
 from segassess.outputs.tables import number
 
@@ -35,11 +35,10 @@ def write_summary(folder: Path) -> None:
     write_csv(folder / "summary.csv", [_long_row(run, keys, name) for run in runs])
     rows = [_short_row(run, keys, name) for run in runs]
     notes = [*_best(runs, keys, name), *_reasons(runs)]
-    with atomic_path(folder / "summary.md") as temporary:
-        headings = list(rows[0])
-        lines = [headings, ["---"] * len(headings), *([text.replace("|", "\\|") for text in row.values()] for row in rows)]
-        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        temporary.write_text("\n\n".join(["# Runs of a sweep, best first", table, *notes]) + "\n", encoding="utf-8")
+    headings = list(rows[0])
+    lines = [headings, ["---"] * len(headings), *([text.replace("|", "\\|") for text in row.values()] for row in rows)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    write_text(folder / "summary.md", "\n\n".join(["# Runs of a sweep, best first", table, *notes]) + "\n")
     drawn = bool(keys) and sum(not math.isnan(run.objective) for run in runs) > 1
     if drawn:
         values = {key: [run.overrides.get(key, "") for run in runs] for key in keys}

@@ -102,13 +102,8 @@ class JoinRuns(Callback):
         expected: Mapping[str, Sequence[str]] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> None:
-        self.settings = {
-            "layout": layout,
-            "columns": columns,
-            "metric": metric,
-            "expected": expected or {},
-            "labels": labels or {},
-        }
+        settings = {"layout": layout, "columns": columns, "metric": metric, "expected": expected, "labels": labels}
+        self.settings: dict[str, Any] = settings
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Join all runs in the sweep's folder, old ones too."""
@@ -122,7 +117,7 @@ class JoinRuns(Callback):
         # Slow to import.
         from segassess.experiments.joined_sweeps import join_runs
 
-        join_runs(folder, **self.settings)  # type: ignore[arg-type]
+        join_runs(folder, **self.settings)
 
 
 def summarise(folder: Path) -> None:

@@ -13,6 +13,7 @@ from segassess.errors import ConfigError
 from segassess.findings.bands import JudgedRows
 from segassess.findings.components import Components
 from segassess.findings.table import FindingsTable, ranked
+from segassess.findings.waiting_rows import Settled, WaitingRows
 from segassess.metrics.objects import MIN_AREA, opened
 from segassess.quality import CLASS_NAMES, FN, FP
 
@@ -43,52 +44,37 @@ class ErrorRegions:
         self.min_area = min_area
         self.pixel_area_m2 = math.nan if pixel_area_m2 is None else pixel_area_m2
         self._rim_px = rim_px
+        # The opening of a row depends on twice its radius.
+        self._rows = WaitingRows(2 * rim_px)
         self._regions = {(code, form): Components(min_area) for code in (FP, FN) for form in (AREA, RIM)}
         # By form: provisional numbers of an FP region and of its object in the mask.
         self._owners: dict[str, list[NDArray[np.int64]]] = {AREA: [], RIM: []}
-        # Rows that an opening still needs: quality, P(error), provisional numbers of objects.
-        self._kept: tuple[NDArray[np.uint8], NDArray[np.floating], NDArray[np.int64]] | None = None
-        self._unsettled = 0
 
     def add(self, rows: JudgedRows, objects: NDArray[np.int64]) -> None:
         """Take the next rows, and the provisional numbers (h, W) of the objects of the mask in them."""
-        quality, error = rows.quality, np.nan_to_num(rows.error)
-        if self._kept is not None:
-            quality, error, objects = (
-                np.concatenate([self._kept[0], quality]),
-                np.concatenate([self._kept[1], error]),
-                np.concatenate([self._kept[2], objects]),
-            )
-        self._kept = quality, error, objects
-        self._unsettled += len(rows)
-        self._settle(2 * self._rim_px)
+        self._settle(self._rows.add(quality=rows.quality, error=np.nan_to_num(rows.error), objects=objects))
 
-    def _settle(self, ahead: int) -> None:
-        """Label the unsettled rows but the last `ahead`: the opening of a row depends on as many rows around it."""
-        if self._kept is None:
+    def _settle(self, found: Settled | None) -> None:
+        """Label the rows that are settled."""
+        if found is None:
             return
-        quality, error, objects = self._kept
-        start, stop = len(quality) - self._unsettled, len(quality) - ahead
-        if stop <= start:
-            return
+        kept, settled = found
+        quality, error, objects = kept["quality"], kept["error"][settled], kept["objects"][settled]
         for code in (FP, FN):
             pixels = quality == code
             wide = opened(pixels, self._rim_px)
             for form, chosen in ((AREA, wide), (RIM, pixels & ~wide)):
-                labels = self._regions[code, form].add(chosen[start:stop], error[start:stop])
-                inside = (labels > 0) & (objects[start:stop] > 0)
+                labels = self._regions[code, form].add(chosen[settled], error)
+                inside = (labels > 0) & (objects > 0)
                 if code == FP and inside.any():
-                    self._owners[form].append(np.unique(np.stack([labels[inside], objects[start:stop][inside]]), axis=1))
-        self._unsettled = len(quality) - stop
-        back = max(0, stop - 2 * self._rim_px)
-        self._kept = quality[back:], error[back:], objects[back:]
+                    self._owners[form].append(np.unique(np.stack([labels[inside], objects[inside]]), axis=1))
 
     def finish(self, numbers: NDArray[np.int64]) -> FindingsTable:
         """All regions (`ERROR_COLUMNS`), ranked; no rows can follow.
 
         `numbers` are those of the objects of the mask by provisional number - 1; 0 for one that is left out.
         """
-        self._settle(0)
+        self._settle(self._rows.finish())
         parts = []
         for (code, form), components in self._regions.items():
             found = components.finish()

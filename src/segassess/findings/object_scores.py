@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segassess.findings.bands import JudgedRows
 from segassess.findings.components import Components
 from segassess.findings.table import FindingsTable, ranked
+from segassess.findings.waiting_rows import Settled, WaitingRows
 from segassess.metrics.objects import MIN_AREA, REACH, are_missed, missed_cores, nearest_objects
 from segassess.quality import FN
 
@@ -49,9 +50,8 @@ class ObjectScores:
         self._cores = Components(MIN_AREA, amounts=("border", "contact"))
         # P(FN) in the territory of an object: provisional numbers of core component (0 for none) and object, and the sum.
         self._charges: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
-        # Rows whose territories are not settled: as far as a later object could reach, and as far again to look back.
-        self._kept: dict[str, NDArray[np.generic]] = {}
-        self._unsettled = 0
+        # A territory depends on objects as far away as they reach.
+        self._rows = WaitingRows(REACH)
 
     def add(self, rows: JudgedRows) -> NDArray[np.int64]:
         """Take the next rows; returns the provisional numbers (h, W) of the objects of the mask in them, 0 outside."""
@@ -59,39 +59,25 @@ class ObjectScores:
         mask = rows.mask & assessed
         error = np.where(assessed, rows.error, 0)
         objects = self._mask.add(mask, error, np.where(assessed, rows.true, 0))
-        fresh = {
-            "objects": objects,
-            "called": rows.quality == FN,
-            "error": error,
-            # Where nothing is assessed, nothing is missing.
-            "missing": np.where(assessed & ~mask, rows.missing, 0).astype(np.float64),
-        }
-        kept = {name: np.concatenate([self._kept[name], each]) if self._kept else each for name, each in fresh.items()}
-        self._unsettled += len(rows)
-        self._settle(kept, REACH)
+        # Where nothing is assessed, nothing is missing.
+        missing = np.where(assessed & ~mask, rows.missing, 0).astype(np.float64)
+        self._settle(self._rows.add(objects=objects, called=rows.quality == FN, error=error, missing=missing))
         return objects
 
-    def _settle(self, kept: dict[str, NDArray[np.generic]], ahead: int) -> None:
-        """Charge missing pixels in the unsettled rows but the last `ahead`."""
-        self._kept = kept
-        total = len(kept["objects"])
-        start, stop = total - self._unsettled, total - ahead
-        if stop <= start:
+    def _settle(self, found: Settled | None) -> None:
+        """Charge missing pixels in the rows that are settled."""
+        if found is None:
             return
-        objects = kept["objects"].astype(np.int64)
-        nearest: NDArray[np.int64] = nearest_objects(objects, REACH)[start:stop]
-        settled = np.s_[start:stop]
-        cores, border, contact = (each[settled] for each in missed_cores(kept["called"].astype(bool), objects > 0))
-        lacking = self._cores.add(cores, kept["error"][settled].astype(np.float64), border, contact)
-        missing = kept["missing"][settled].astype(np.float64)
+        kept, settled = found
+        nearest: NDArray[np.int64] = nearest_objects(kept["objects"], REACH)[settled]
+        cores, border, contact = (each[settled] for each in missed_cores(kept["called"], kept["objects"] > 0))
+        lacking = self._cores.add(cores, kept["error"][settled], border, contact)
+        missing = kept["missing"][settled]
         charged = (nearest > 0) & (missing > 0)
         if charged.any():
             pairs, which = np.unique(np.stack([lacking[charged], nearest[charged]]), axis=1, return_inverse=True)
             amounts = np.bincount(which.reshape(-1), missing[charged]).astype(np.float64)
             self._charges.append((pairs[0], pairs[1], amounts))
-        self._unsettled = total - stop
-        back = max(0, stop - REACH)
-        self._kept = {name: each[back:] for name, each in kept.items()}
 
     def finish(self) -> tuple[FindingsTable, NDArray[np.int64]]:
         """Gather all objects; no rows can follow.
@@ -99,8 +85,7 @@ class ObjectScores:
         Returns the objects (`OBJECT_COLUMNS`), most expected wrong pixels first, and their numbers by provisional number - 1, 0
         for one that is left out.
         """
-        if self._kept:
-            self._settle(self._kept, 0)
+        self._settle(self._rows.finish())
         mask, cores = self._mask.finish(), self._cores.finish()
         missed = are_missed(cores["area_px"], cores["border"], cores["contact"])
         missing = np.zeros(len(mask["area_px"]))

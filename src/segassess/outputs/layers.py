@@ -51,13 +51,14 @@ def write_layer(path: str | Path, table: FindingsTable, georeference: Georeferen
             try:
                 pyogrio.raw.write(
                     beside,
-                    geometry=shapely.to_wkb(_multi(placed(outlines, georeference))),
+                    geometry=shapely.to_wkb(placed(outlines, georeference)),
                     field_data=[np.ma.getdata(values) for values in columns.values()],
                     field_mask=[np.ma.getmask(values) if np.ma.is_masked(values) else None for values in columns.values()],
                     fields=list(columns),
                     layer=path.stem,
                     driver="GeoJSON" if geojson else "GPKG",
                     geometry_type="MultiPolygon",
+                    promote_to_multi=True,
                     crs=crs,
                     layer_options=options,
                     append=first > 0,
@@ -91,12 +92,3 @@ def _dated_epoch() -> Iterator[None]:
         yield
     finally:
         pyogrio.set_gdal_config_options({_DATE: before})
-
-
-def _multi(geometries: NDArray[Any]) -> NDArray[Any]:
-    """Multipolygons, because a layer has one geometry type."""
-    single = shapely.get_type_id(geometries) == shapely.GeometryType.POLYGON
-    result = geometries.copy()
-    for index in np.flatnonzero(single):
-        result[index] = shapely.MultiPolygon([geometries[index]])
-    return result

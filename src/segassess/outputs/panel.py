@@ -1,14 +1,16 @@
 """Panels show image, mask, quality map and error map side by side; Pillow's own font looks the same on every machine."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
 from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, FN, FP, NOT_ASSESSED, TN, TP
+
+_ERROR = "Error probability"
 
 # Longest side of one picture, in pixels of the panel.
 SMALLEST, LARGEST = 320, 640
@@ -48,22 +50,12 @@ _SCALE_ANCHORS: tuple[Colour, ...] = (
     (247, 205, 68),
     (252, 252, 190),
 )
-
-
-def _interpolated(anchors: Sequence[Colour], steps: int = 256) -> NDArray[np.uint8]:
-    positions, table = np.linspace(0, 1, len(anchors)), np.asarray(anchors, dtype=np.float64)
-    at = np.linspace(0, 1, steps)
-    return np.rint(np.stack([np.interp(at, positions, table[:, channel]) for channel in range(3)], axis=1)).astype(np.uint8)
-
+_PLACES = np.linspace(0, 1, len(_SCALE_ANCHORS))
 
 # uint8 (256, 3): colour of P(error) = index / 255.
-ERROR_SCALE = _interpolated(_SCALE_ANCHORS)
-
-
-@dataclass(frozen=True)
-class _Picture:
-    heading: str
-    pixels: Image.Image
+ERROR_SCALE = np.rint(
+    np.stack([np.interp(np.linspace(0, 1, 256), _PLACES, channel) for channel in zip(*_SCALE_ANCHORS, strict=True)], axis=1)
+).astype(np.uint8)
 
 
 def render_panel(
@@ -100,14 +92,14 @@ def render_panel(
     size = _display_size(*inside.shape)
     photo = _resized(Image.fromarray(np.rint(colours * 255).astype(np.uint8)), size)
     assessed = (codes != NOT_ASSESSED) & ~np.isnan(probability)
-    pictures = [
-        _Picture("Image", photo),
-        _Picture("Mask", mask_over(photo, inside, size)),
-        _Picture("Quality map (predicted)", quality_over(photo, codes, size)),
-        _Picture("Error probability", _error_picture(probability, assessed, size)),
-    ]
+    pictures = {
+        "Image": photo,
+        "Mask": mask_over(photo, inside, size),
+        "Quality map (predicted)": quality_over(photo, codes, size),
+        _ERROR: _error_picture(probability, assessed, size),
+    }
     if true_codes is not None:
-        pictures.append(_Picture("Quality map (true)", quality_over(photo, true_codes, size)))
+        pictures["Quality map (true)"] = quality_over(photo, true_codes, size)
     return _composed(pictures, title, notes, estimated_iou, _legend(codes, true_codes))
 
 
@@ -145,10 +137,7 @@ def mask_over(photo: Image.Image, inside: NDArray[np.bool_], size: tuple[int, in
 
 def _eroded(inside: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     """Pixels whose neighbours up to `radius` in the four directions are inside; beyond the border counts as inside."""
-    for _ in range(radius):
-        padded = np.pad(inside, 1, constant_values=True)
-        inside = inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return inside
+    return np.asarray(ndimage.binary_erosion(inside, iterations=radius, border_value=1))
 
 
 def quality_over(photo: Image.Image, codes: NDArray[np.generic], size: tuple[int, int]) -> Image.Image:
@@ -198,7 +187,7 @@ def _stripes(size: tuple[int, int]) -> Image.Image:
 
 
 def _composed(
-    pictures: Sequence[_Picture],
+    pictures: Mapping[str, Image.Image],
     title: str,
     notes: Sequence[str],
     estimated_iou: float | None,
@@ -206,7 +195,7 @@ def _composed(
 ) -> Image.Image:
     """Lay out title, headings, pictures, legend and notes on white paper."""
     heading_font = _font(_HEADING_SIZE)
-    columns = [max(picture.pixels.width, math.ceil(heading_font.getlength(picture.heading)), 200) for picture in pictures]
+    columns = [max(picture.width, math.ceil(heading_font.getlength(heading)), 200) for heading, picture in pictures.items()]
     text_font = _font(_TEXT_SIZE)
     entries = [_SWATCH + 8 + math.ceil(text_font.getlength(text)) + _GAP for _, text in legend]
     inner = max(sum(columns) + _GAP * (len(columns) - 1), sum(entries))
@@ -215,7 +204,7 @@ def _composed(
     title_top = _MARGIN
     heading_top = title_top + _TITLE_SIZE + 22
     picture_top = heading_top + _HEADING_SIZE + 10
-    bar_top = picture_top + pictures[0].pixels.height + 10
+    bar_top = picture_top + next(iter(pictures.values())).height + 10
     legend_top = bar_top + 44
     note_top = legend_top + 32
     height = note_top + (len(note_lines) * (_TEXT_SIZE + 6) + 4 if note_lines else -8) + _MARGIN - 4
@@ -228,12 +217,12 @@ def _composed(
     draw.text((_MARGIN, title_top), _shortened(title, title_font, inner - estimate_width), fill=_INK, font=title_font)
     draw.text((_MARGIN + inner, title_top), estimate, fill=_INK, font=title_font, anchor="ra")
     left = _MARGIN
-    for picture, column in zip(pictures, columns, strict=True):
-        draw.text((left, heading_top), picture.heading, fill=_INK, font=heading_font)
-        panel.paste(picture.pixels, (left, picture_top))
-        right, bottom = left + picture.pixels.width, picture_top + picture.pixels.height
+    for (heading, picture), column in zip(pictures.items(), columns, strict=True):
+        draw.text((left, heading_top), heading, fill=_INK, font=heading_font)
+        panel.paste(picture, (left, picture_top))
+        right, bottom = left + picture.width, picture_top + picture.height
         draw.rectangle((left - 1, picture_top - 1, right, bottom), outline=_RULE)
-        if picture.heading == "Error probability":
+        if heading == _ERROR:
             _draw_colour_bar(panel, (left, bar_top), column)
         left += column + _GAP
     left = _MARGIN

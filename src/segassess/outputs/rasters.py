@@ -78,20 +78,15 @@ class RowWriter:
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
-        self._top = 0
+        self.done = 0  # rows written
         self.checksum = 0
 
     def write(self, rows: NDArray[np.uint8]) -> None:
         """Append rows, uint8 (h, W)."""
         height, width = rows.shape
-        self._dataset.write(rows, 1, window=Window(0, self._top, width, height))
-        self._top += height
+        self._dataset.write(rows, 1, window=Window(0, self.done, width, height))
+        self.done += height
         self.checksum = zlib.crc32(rows.tobytes(), self.checksum)
-
-    @property
-    def done(self) -> int:
-        """Number of rows written."""
-        return self._top
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from segassess.files import atomic_path
+from segassess.files import write_text
 from segassess.outputs.review_page import ReviewedMask, TilePicture, render_review_page
 from segassess.raster import Grid
 
@@ -33,8 +33,7 @@ def reviewed_mask(
 
 def keep_review(folder: Path, mask: ReviewedMask) -> None:
     """Write `review.json` beside the maps of a mask."""
-    with atomic_path(folder / REVIEW) as beside:
-        beside.write_text(json.dumps(mask, allow_nan=False), encoding="utf-8")
+    write_text(folder / REVIEW, json.dumps(mask, allow_nan=False))
 
 
 def write_page(output: Path, places: Sequence[Path], rows: Sequence[Mapping[str, Any]], about: str, pictures: int) -> None:
@@ -52,8 +51,7 @@ def write_page(output: Path, places: Sequence[Path], rows: Sequence[Mapping[str,
         ("estimated IoU, median of masks", f"{statistics.median(ious):.3f}" if ious else "–"),
         ("expected share of wrong pixels", f"{100 * errors / pixels:.2f} %" if pixels else "–"),
     ]
-    with atomic_path(output / PAGE) as beside:
-        beside.write_text(render_review_page(masks, about, summary, pictures), encoding="utf-8")
+    write_text(output / PAGE, render_review_page(masks, about, summary, pictures))
 
 
 def _add_degrees(rows: list[dict[str, Any]], grid: Grid) -> None:

@@ -1,6 +1,5 @@
 """Tables as files: CSV with a sensible number of digits, and on request Parquet with all of them."""
 
-import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from segassess.errors import ConfigError
 from segassess.files import atomic_path
 from segassess.findings.scores import SCORE_COLUMNS
+from segassess.spreadsheets import write_rows
 
 # Six digits of a northing in metres would be ten metres.
 _DIGITS = {"x": 12, "y": 12}
@@ -26,10 +26,8 @@ def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping
     column.
     """
     path, rows = Path(path), list(rows)
-    with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, columns, extrasaction="raise", lineterminator="\n")
-        table.writeheader()
-        table.writerows({column: table_cell(value, _DIGITS.get(column, 6)) for column, value in row.items()} for row in rows)
+    texts = ({column: table_cell(value, _DIGITS.get(column, 6)) for column, value in row.items()} for row in rows)
+    write_rows(path, columns, texts)
     if parquet:
         _write_parquet(path.with_suffix(".parquet"), columns, rows)
 
@@ -39,7 +37,7 @@ def _write_parquet(path: Path, columns: Sequence[str], rows: Sequence[Mapping[st
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    values = {column: [_stored(row.get(column)) for row in rows] for column in columns}
+    values = {column: [without_nan(row.get(column)) for row in rows] for column in columns}
     with atomic_path(path) as beside:
         pq.write_table(pa.table(values), beside)
 
@@ -52,7 +50,8 @@ def require_parquet() -> None:
         raise ConfigError("output.parquet=true needs the package pyarrow: pip install 'segassess[parquet]'.") from error
 
 
-def _stored(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """The value, None instead of NaN."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

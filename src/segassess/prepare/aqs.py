@@ -5,23 +5,13 @@ from typing import ClassVar
 
 from segassess.errors import RequestError
 from segassess.prepare.rasters import MaskReader, RasterMask, positive
-from segassess.prepare.source import (
-    CHECKED,
-    IMAGE,
-    UNCHECKED,
-    OfficialSource,
-    Scene,
-    Survey,
-    Track,
-    assign_splits,
-    rasters,
-)
+from segassess.prepare.source import CHECKED, IMAGE, UNCHECKED, DividedSource, Scene, Survey, Track, assign_splits, rasters
 
 # Names of the parts in the authors' scripts, by what they are used as here.
 _PARTS = {"train": ("train", "train512"), "valid": ("val", "val512", "valid"), "test": ("test", "test512")}
 
 
-class _Aqs(OfficialSource):
+class _Aqs(DividedSource):
     """`[<part>/]{image,label_checked,label_uncheck}/<tile>.tif`; checked masks are the truth, unchecked ones the source "raw".
 
     Tiles without an unchecked mask are kept. With two parts, the one that is not `train` is the test split; splits without a
@@ -30,10 +20,7 @@ class _Aqs(OfficialSource):
 
     region: ClassVar[str]
     needs = (IMAGE, CHECKED)
-
-    def __init__(self, url: str, test: float, valid: float, seed: int) -> None:
-        super().__init__(url)
-        self.test, self.valid, self.seed = test, valid, seed
+    images = IMAGE
 
     def holds(self, folder: Path) -> bool:
         """See `OfficialSource.holds`."""
@@ -44,25 +31,24 @@ class _Aqs(OfficialSource):
         folder = self.locate(download)
         parts = _parts(folder)
         if not parts:
-            images = rasters(folder / IMAGE)
-            splits = assign_splits(images, {"test": self.test, "valid": self.valid}, self.seed)
-            return Survey([self._scene(name, image, splits[name]) for name, image in images.items()])
+            return super().survey(download, track)
         if "train" not in parts or len(parts) == 1:
             raise RequestError(f"{folder} holds only the part {', '.join(parts)}; download {self.title} whole from {self.url}.")
         found = {part: rasters(place / IMAGE) for part, place in parts.items()}
         splits = {}
         if "valid" not in parts:
-            splits = assign_splits(found["train"], {"valid": self.valid}, self.seed)
+            splits = assign_splits(found["train"], {"valid": self.shares["valid"]}, self.seed)
         repeated = len({name for images in found.values() for name in images}) < sum(map(len, found.values()))
         return Survey(
             [
-                self._scene(f"{part}_{name}" if repeated else name, image, splits.get(name, part) if part == "train" else part)
+                self.scene(f"{part}_{name}" if repeated else name, image, splits.get(name, part) if part == "train" else part)
                 for part, images in found.items()
                 for name, image in images.items()
             ]
         )
 
-    def _scene(self, name: str, image: Path, split: str) -> Scene:
+    def scene(self, name: str, image: Path, split: str) -> Scene:
+        """See `DividedSource.scene`."""
         checked, unchecked = (image.parents[1] / layer / f"{image.stem}.tif" for layer in (CHECKED, UNCHECKED))
         masks: dict[str, MaskReader] = {CHECKED: RasterMask(checked, positive)}
         if unchecked.is_file():

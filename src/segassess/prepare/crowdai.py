@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,10 @@ import numpy as np
 from segassess.errors import ConfigError, RequestError
 from segassess.prepare.duplicates import HASH_BITS, clusters, distance, perceptual_hashes
 from segassess.prepare.rasters import PolygonMask
-from segassess.prepare.source import TRUTH, Duplicate, OfficialSource, Scene, Survey, Track, assign_splits, plain_name
+from segassess.prepare.source import Duplicate, OfficialSource, Scene, Survey, Track, assign_splits, plain_name
 
 # The organisers' parts and what they are used as.
 _PARTS = {"train": "train", "val": "test"}
-
-
-@dataclass(frozen=True)
-class _Image:
-    """An annotated image; `part` is the organisers' name of its split."""
-
-    name: str
-    part: str
-    path: Path
-    truth: PolygonMask
 
 
 class CrowdAI(OfficialSource):
@@ -52,48 +42,38 @@ class CrowdAI(OfficialSource):
         """See `OfficialSource.survey`."""
         folder = self.locate(download)
         images = [image for part in _PARTS for image in _annotated(folder / part, self.annotations)]
-        hashes = perceptual_hashes([image.path for image in images], track)
+        hashes = perceptual_hashes([image.image for image in images], track)
         first = clusters(hashes, self.max_distance)
-        kept = [place == position or not self.deduplicate for position, place in enumerate(first)]
         # A group of training images is named by its first; a test image that repeats one is dropped or, if asked for, kept apart.
         groups = [
-            images[place].name if images[place].part == image.part else image.name
+            images[place].name if images[place].split == image.split else image.name
             for image, place in zip(images, first, strict=True)
         ]
-        learned = [group for image, group in zip(images, groups, strict=True) if image.part == "train"]
+        learned = [group for image, group in zip(images, groups, strict=True) if image.split == "train"]
         splits = assign_splits(learned, {"valid": self.valid}, self.seed)
-        scenes = [
-            Scene(
-                image.name,
-                group,
-                "crowdai",
-                splits[group] if image.part == "train" else _PARTS[image.part],
-                image.path,
-                {TRUTH: image.truth},
-            )
-            for image, group, keep in zip(images, groups, kept, strict=True)
-            if keep
-        ]
-        repeats = [
-            Duplicate(place, images[place].name, image.name, _PARTS[image.part], _distance(hashes[place], hashes[position]))
-            for position, (image, place) in enumerate(zip(images, first, strict=True))
-            if place != position
-        ]
-        return Survey(scenes, repeats if self.deduplicate else [], [self._summary(images, first)])
+        scenes, repeats = [], []
+        for position, (image, group, place) in enumerate(zip(images, groups, first, strict=True)):
+            if place == position or not self.deduplicate:
+                split = splits[group] if image.split == "train" else image.split
+                scenes.append(replace(image, group=group, split=split))
+            else:
+                bits = distance(hashes[place] or 0, hashes[position] or 0)
+                repeats.append(Duplicate(place, images[place].name, image.name, image.split, bits))
+        return Survey(scenes, repeats, [self._summary(images, first)])
 
-    def _summary(self, images: Sequence[_Image], first: Sequence[int]) -> str:
-        parts = Counter(image.part for image in images)
+    def _summary(self, images: Sequence[Scene], first: Sequence[int]) -> str:
+        splits = Counter(image.split for image in images)
         repeats = Counter(
-            (image.part, images[place].part) for place, image in zip(first, images, strict=True) if image is not images[place]
+            (image.split, images[place].split) for place, image in zip(first, images, strict=True) if image is not images[place]
         )
         verdict = "left out" if self.deduplicate else "kept, so results on this test split say little"
         return (
-            f"{repeats['train', 'train']} of {parts['train']} training images repeat others, {repeats['val', 'train']} of "
-            f"{parts['val']} test images occur in training and {repeats['val', 'val']} repeat other test images: {verdict}."
+            f"{repeats['train', 'train']} of {splits['train']} training images repeat others, {repeats['test', 'train']} of "
+            f"{splits['test']} test images occur in training and {repeats['test', 'test']} repeat other test images: {verdict}."
         )
 
 
-def _annotated(folder: Path, annotations: str) -> Iterator[_Image]:
+def _annotated(folder: Path, annotations: str) -> Iterator[Scene]:
     """Images of a part with their polygons, ordered by file name."""
     file = folder / annotations
     # Decoded object by object: as one structure the whole file takes several times its size.
@@ -108,7 +88,8 @@ def _annotated(folder: Path, annotations: str) -> Iterator[_Image]:
         raise RequestError(f"{file} holds no complete COCO polygons; download it again.") from error
     for name, identity in names:
         truth = PolygonMask(polygons.get(identity, []))
-        yield _Image(f"{folder.name}_{plain_name(Path(name).stem)}", folder.name, folder / "images" / name, truth)
+        plain = f"{folder.name}_{plain_name(Path(name).stem)}"
+        yield Scene.alone(plain, "crowdai", _PARTS[folder.name], folder / "images" / name, truth)
 
 
 def _elements(text: str, key: str) -> Iterator[dict[str, Any]]:
@@ -121,7 +102,3 @@ def _elements(text: str, key: str) -> Iterator[dict[str, Any]]:
         element, place = decoder.raw_decode(text, place)
         yield element
         place = between.match(text, place).end()  # type: ignore[union-attr]
-
-
-def _distance(first: int | None, second: int | None) -> int:
-    return 0 if first is None or second is None else distance(first, second)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from segassess.errors import ConfigError, RequestError
 from segassess.prepare.rasters import RasterMask, positive
-from segassess.prepare.source import TRUTH, OfficialSource, Scene, Survey, Track, rasters
+from segassess.prepare.source import OfficialSource, Scene, Survey, Track, rasters
 
 
 class Inria(OfficialSource):
@@ -36,4 +36,4 @@ class Inria(OfficialSource):
             raise RequestError(f"{image} is not named <city><number>, such as austin1.tif; remove files that are not official.")
         split = self.split_of.get(int(city[2]), "train")
         truth = RasterMask(folder / "gt" / image.name, positive)
-        return Scene(name, name, city[1], split, image, {TRUTH: truth})
+        return Scene.alone(name, city[1], split, image, truth)

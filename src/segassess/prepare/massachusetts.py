@@ -1,9 +1,10 @@
 """Massachusetts Buildings: 151 scenes of 1500 x 1500 px in three parts."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from segassess.prepare.rasters import RasterMask, positive
-from segassess.prepare.source import SPLITS, TRUTH, OfficialSource, Scene, Survey, Track, rasters
+from segassess.prepare.source import SPLITS, OfficialSource, Scene, Survey, Track, rasters
 
 
 class Massachusetts(OfficialSource):
@@ -19,15 +20,7 @@ class Massachusetts(OfficialSource):
         return Survey([scene for split in SPLITS for scene in self._part(folder / split, split)])
 
     @staticmethod
-    def _part(folder: Path, split: str) -> list[Scene]:
-        return [
-            Scene(
-                name,
-                name,
-                "massachusetts",
-                split,
-                image,
-                {TRUTH: RasterMask(folder / "map" / f"{image.stem}.tif", positive)},
-            )
-            for name, image in rasters(folder / "sat").items()
-        ]
+    def _part(folder: Path, split: str) -> Iterator[Scene]:
+        for name, image in rasters(folder / "sat").items():
+            truth = RasterMask(folder / "map" / f"{image.stem}.tif", positive)
+            yield Scene.alone(name, "massachusetts", split, image, truth)

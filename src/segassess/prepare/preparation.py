@@ -1,17 +1,16 @@
 """Prepares a data set: surveys the download, cuts its scenes into tiles, and writes the report."""
 
-import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from segassess.errors import ConfigError, InputError, RequestError
-from segassess.files import atomic_path
+from segassess.files import write_json
 from segassess.prepare.record import Record
-from segassess.prepare.source import SPLITS, Duplicate, OfficialSource, Scene, Survey, T, Track
+from segassess.prepare.source import SPLITS, Duplicate, OfficialSource, Scene, Survey, Track
 from segassess.prepare.tiler import CutScene, cut
+from segassess.spreadsheets import write_rows
 from segassess.version import __version__
 
 REPORT_FILE = "preparation.json"
@@ -41,7 +40,7 @@ class Report:
     notes: Sequence[str]
 
 
-def untracked(sequence: Sequence[T], description: str) -> Iterable[T]:
+def untracked(sequence: Sequence[Any], description: str) -> Iterable[Any]:
     """The items without a display of progress."""
     return sequence
 
@@ -124,14 +123,12 @@ def _write_tiles(root: Path, done: Sequence[CutScene]) -> None:
             if scene.split == split
             for tile in scene.tiles
         ]
-        _write_csv(root / split / TILES_FILE, rows, ("name", "group", "region"))
+        write_rows(root / split / TILES_FILE, ("name", "group", "region"), rows)
 
 
 def _write_report(root: Path, source: OfficialSource, settings: Mapping[str, Any], survey: Survey, report: Report) -> None:
     if survey.dropped is not None:
-        _write_csv(
-            root / DUPLICATES_FILE, [asdict(image) for image in survey.dropped], [field.name for field in fields(Duplicate)]
-        )
+        write_rows(root / DUPLICATES_FILE, [field.name for field in fields(Duplicate)], map(asdict, survey.dropped))
     content = {
         "version": __version__,
         "source": source.title,
@@ -141,12 +138,4 @@ def _write_report(root: Path, source: OfficialSource, settings: Mapping[str, Any
         "failed": report.failed,
         "notes": report.notes,
     }
-    with atomic_path(root / REPORT_FILE) as beside:
-        beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, columns, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    write_json(root / REPORT_FILE, content, ensure_ascii=False)

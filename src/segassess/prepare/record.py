@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segassess.errors import RequestError
-from segassess.files import atomic_path
+from segassess.files import write_text
 from segassess.prepare.source import CHECKED, IMAGE, SPLITS, TRUTH, UNCHECKED
 from segassess.prepare.tiler import CutScene
 
@@ -67,8 +67,7 @@ class Record:
             self._write()
 
     def _write(self) -> None:
-        with atomic_path(self.file) as beside:
-            beside.write_text("".join(map(_line, [self.settings, *map(asdict, self.done.values())])), encoding="utf-8")
+        write_text(self.file, "".join(map(_line, [self.settings, *map(asdict, self.done.values())])))
 
 
 def _line(content: Mapping[str, Any]) -> str:

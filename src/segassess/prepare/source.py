@@ -1,11 +1,11 @@
 """The interface of published data sets: their scenes, groups and splits."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeAlias
 
 from segassess.errors import ConfigError, RequestError
 from segassess.prepare.rasters import MaskReader
@@ -17,14 +17,8 @@ SPLITS = ("train", "valid", "test")
 
 _ARCHIVES = frozenset({".zip", ".7z", ".001", ".tar", ".gz", ".tgz", ".rar"})
 
-T = TypeVar("T")
-
-
-class Track(Protocol):
-    """Passes items on while it shows progress, as `rich.progress.track` does."""
-
-    def __call__(self, sequence: Sequence[T], description: str) -> Iterable[T]:
-        """The items of `sequence`, in order."""
+# Passes the items of a sequence on while it shows progress under a description, as `rich.progress.track` does.
+Track: TypeAlias = Callable[[Sequence[Any], str], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +35,11 @@ class Scene:
     split: str
     image: Path
     masks: Mapping[str, MaskReader]
+
+    @classmethod
+    def alone(cls, name: str, region: str, split: str, image: Path, truth: MaskReader) -> "Scene":
+        """A scene that is a group by itself, with the truth as its only mask."""
+        return cls(name, name, region, split, image, {TRUTH: truth})
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,28 @@ class OfficialSource(ABC):
             f"{download / expected} does not exist; download {self.title} from {self.url}, unpack it and give its folder "
             "as download=."
         )
+
+
+class DividedSource(OfficialSource):
+    """A data set that its authors did not divide: `test` and `valid` are shares of its images, chosen by `seed`."""
+
+    # Folder of the images, and how their names end.
+    images: ClassVar[str]
+    ending: ClassVar[str] = ""
+
+    def __init__(self, url: str, test: float, valid: float, seed: int) -> None:
+        super().__init__(url)
+        self.shares, self.seed = {"test": test, "valid": valid}, seed
+
+    def survey(self, download: Path, track: Track) -> Survey:
+        """See `OfficialSource.survey`."""
+        images = rasters(self.locate(download) / self.images, self.ending)
+        splits = assign_splits(images, self.shares, self.seed)
+        return Survey([self.scene(name, image, splits[name]) for name, image in images.items()])
+
+    @abstractmethod
+    def scene(self, name: str, image: Path, split: str) -> Scene:
+        """The scene of an image."""
 
 
 def rasters(folder: Path, ending: str = "") -> dict[str, Path]:

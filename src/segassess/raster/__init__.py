@@ -1,11 +1,11 @@
 """Reading images and masks from any file that GDAL supports, whole or by window."""
 
 from segassess.raster.grid import Georeference, Grid
-from segassess.raster.image import ImageFile, ImageRaster, Rendering, open_image, read_image
-from segassess.raster.mask import MaskRaster, read_mask
+from segassess.raster.image import ImageFile, Rendering, open_image, read_image
+from segassess.raster.mask import read_mask
 from segassess.raster.masks import MaskFile, open_mask
 from segassess.raster.opening import RASTER_SUFFIXES, RasterPath, is_remote
-from segassess.raster.vectors import VECTOR_SUFFIXES, VectorMask, is_vector
+from segassess.raster.vectors import VECTOR_SUFFIXES, VectorMask
 
 __all__ = [
     "RASTER_SUFFIXES",
@@ -13,14 +13,11 @@ __all__ = [
     "Georeference",
     "Grid",
     "ImageFile",
-    "ImageRaster",
     "MaskFile",
-    "MaskRaster",
     "RasterPath",
     "Rendering",
     "VectorMask",
     "is_remote",
-    "is_vector",
     "open_image",
     "open_mask",
     "read_image",

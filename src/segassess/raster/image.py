@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +22,15 @@ SAMPLE_PIXELS = 2_000_000  # guesses use at most about this many pixels, read at
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _WHOLE = slice(None)
 
+T = TypeVar("T", bound=np.generic)
 _Palette: TypeAlias = dict[int, tuple[int, int, int, int]]  # RGBA by index
 
 
 @dataclass(frozen=True)
-class ImageRaster:
-    """An image in memory."""
+class WholeRaster(Generic[T]):
+    """An image or a mask in memory."""
 
-    pixels: NDArray[np.float32]  # (H, W, 3) in [0, 1], RGB; 0 where not valid
+    pixels: NDArray[T]  # as `ImageFile.read` or `RasterMask.read` returns them
     valid: NDArray[np.bool_]  # (H, W), False for nodata
     georeference: Georeference | None
     path: str
@@ -48,9 +49,7 @@ class ImageFile:
         self._alpha = alpha_band(dataset, notes)
         self._bands = _colour_bands(dataset, self._alpha, rendering.bands, self.path, notes)
         self._palette: _Palette | None = dataset.colormap(1) if dataset.colorinterp[0] == ColorInterp.palette else None
-        self._range: tuple[float, float] | None = rendering.value_range
-        if self._range is None:
-            self._range = self._find_range(rendering.percentiles, notes)
+        self._range = rendering.value_range or self._find_range(rendering.percentiles, notes)
         self.notes = (*dataset.notes, *_unplaced(dataset), *notes)
 
     def read(self, rows: slice = _WHOLE, columns: slice = _WHOLE) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -117,11 +116,11 @@ def open_image(path: RasterPath, rendering: Rendering | None = None) -> Iterator
         yield ImageFile(dataset, path, rendering or Rendering())
 
 
-def read_image(path: RasterPath, rendering: Rendering | None = None) -> ImageRaster:
+def read_image(path: RasterPath, rendering: Rendering | None = None) -> WholeRaster[np.float32]:
     """Read a whole image; see `open_image`."""
     with open_image(path, rendering) as image:
         pixels, valid = image.read()
-        return ImageRaster(pixels, valid, image.grid.georeference, image.path, image.notes)
+        return WholeRaster(pixels, valid, image.grid.georeference, image.path, image.notes)
 
 
 def window_of(grid: Grid, rows: slice, columns: slice) -> Window:
@@ -202,8 +201,7 @@ def _expand_palette(index: NDArray[Any], palette: _Palette) -> tuple[NDArray[Any
     return colours[..., :3].transpose(2, 0, 1), colours[..., 3] > 0
 
 
-def _scaled(data: NDArray[Any], value_range: tuple[float, float] | None) -> NDArray[np.float32]:
-    assert value_range is not None
+def _scaled(data: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
     low, high = value_range
     # Pixels that are not valid may be NaN or infinite.
     with np.errstate(invalid="ignore", over="ignore"):

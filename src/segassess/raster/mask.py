@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,24 +11,13 @@ from rasterio.vrt import WarpedVRT
 
 from segassess.errors import InputError
 from segassess.raster.grid import Georeference, Grid, apply_to_all, transformed
-from segassess.raster.image import alpha_band, sample_size, valid_pixels, window_of
+from segassess.raster.image import WholeRaster, alpha_band, sample_size, valid_pixels, window_of
 from segassess.raster.library_errors import LIBRARY_ERRORS
 from segassess.raster.opening import RasterPath, opened, reading
 from segassess.raster.shown import inverted
 
 _WHOLE = slice(None)
 _POINTS = 9  # points along each side of an image that are tested in the CRS of its mask
-
-
-@dataclass(frozen=True)
-class MaskRaster:
-    """A binary mask in memory."""
-
-    pixels: NDArray[np.bool_]  # (H, W), True where the value is > 0; False where not valid
-    valid: NDArray[np.bool_]  # (H, W), False for nodata
-    georeference: Georeference | None
-    path: str
-    notes: tuple[str, ...] = ()  # sentences about what had to be guessed
 
 
 class RasterMask:
@@ -148,11 +136,11 @@ def _require_sight(dataset: Any, own: Georeference, grid: Grid, image: Georefere
     )
 
 
-def read_mask(path: RasterPath) -> MaskRaster:
+def read_mask(path: RasterPath) -> WholeRaster[np.bool_]:
     """Read a whole mask on its own grid; see `open_raster_mask`."""
     with open_raster_mask(path) as mask:
         pixels, valid = mask.read()
-        return MaskRaster(pixels, valid, mask.grid.georeference, mask.path, mask.notes)
+        return WholeRaster(pixels, valid, mask.grid.georeference, mask.path, mask.notes)
 
 
 def _describe(

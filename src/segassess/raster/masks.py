@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segassess.raster.grid import Grid
 from segassess.raster.mask import open_raster_mask
 from segassess.raster.opening import RasterPath
-from segassess.raster.vectors import is_vector, open_vector_mask
+from segassess.raster.vectors import VectorMask, is_vector
 
 
 class MaskFile(Protocol):
@@ -25,10 +25,9 @@ class MaskFile(Protocol):
 
 @contextmanager
 def open_mask(path: RasterPath, grid: Grid, label: int | None = None) -> Iterator[MaskFile]:
-    """Open a mask on the grid of an image; see `open_raster_mask` and `open_vector_mask`."""
+    """Open a mask on the grid of an image; see `open_raster_mask` and `VectorMask`."""
     if is_vector(path):
-        with open_vector_mask(path, grid) as vectors:
-            yield vectors
+        yield VectorMask(str(path), grid)
     else:
         with open_raster_mask(path, grid, label) as raster:
             yield raster

@@ -219,10 +219,12 @@ def _wildcard_key(path: str, found: _Found) -> str:
 
 
 def _pairs_of_csv(path: Path) -> FoundPairs:
-    rows = _read_rows(path)
+    if not path.is_file():
+        raise RequestError(f"image={path} does not exist; {_ALLOWED}.")
     images: dict[tuple[str, str], dict[str, str]] = {}
     failures: list[FailedInput] = []
-    for number, row in rows:
+    for number, cells in read_rows(path, ("image", "mask")):
+        row = {column: cells.get(column, "") for column in ("image", "mask", "name", "source")}
         image, mask = (_resolved(row[column], path.parent) for column in ("image", "mask"))
         label = row["name"] or (_stem(image) if image else f"row {number}")
         missing = [column for column, value in (("image", image), ("mask", mask)) if not value]
@@ -252,14 +254,6 @@ def _pairs_of_csv(path: Path) -> FoundPairs:
         Pair(safe_name(name) if name else automatic[image], image, sources) for (image, name), sources in images.items()
     )
     return FoundPairs(pairs, tuple(failures))
-
-
-def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Line numbers and cells (image, mask, name, source; "" if empty) of a CSV of pairs."""
-    if not path.is_file():
-        raise RequestError(f"image={path} does not exist; {_ALLOWED}.")
-    wanted = ("image", "mask", "name", "source")
-    return [(line, {column: row.get(column, "") for column in wanted}) for line, row in read_rows(path, ("image", "mask"))]
 
 
 def _resolved(path: str, folder: Path) -> str:

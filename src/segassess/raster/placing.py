@@ -65,11 +65,9 @@ def _require_pixels(geometries: NDArray[Any], crs: str | None, path: str) -> Non
     mend = "give the image a CRS and a transform (gdalwarp derives them from ground control points), or give a layer in pixels"
     if crs is None or not len(geometries):
         return
-    geojson = path.lower().endswith(_GEOJSON)
     boxes = shapely.bounds(geometries)
-    if not geojson or (crs == "EPSG:4326" and (boxes[:, 2:] - boxes[:, :2]).max() < 1):
-        raise InputError(f"{path} is in {crs} and its image has no georeference; {mend}.")
-    if crs != "EPSG:4326" and crs != "OGC:CRS84":
+    small = crs == "EPSG:4326" and (boxes[:, 2:] - boxes[:, :2]).max() < 1
+    if small or not path.lower().endswith(_GEOJSON) or crs not in ("EPSG:4326", "OGC:CRS84"):
         raise InputError(f"{path} is in {crs} and its image has no georeference; {mend}.")
 
 

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,10 @@ class PolygonPixels:
 
 
 class VectorMask:
-    """Polygons read as a mask on the grid of an image; see `open_vector_mask`.
+    """Polygons to be read as a mask by window; `file.gpkg|layername=NAME` names one of several layers.
+
+    Coordinates are transformed to the image's CRS; without one they are pixels (origin upper left, y down). Raises InputError if
+    the file cannot be read, has several layers and none is named, holds no polygons, or cannot be located.
 
     `polygons` (N,) are shapely (multi)polygons in pixel coordinates whose bounding boxes meet the image, `features` int64 (N,)
     their GDAL feature ids, `notes` sentences about what had to be guessed.
@@ -80,25 +82,35 @@ class VectorMask:
         Dates are text; other types, such as lists, are left out. Raises InputError if the layer is unreadable or has lost a
         feature.
         """
-        return _read_attributes(self.path, np.asarray(features, np.int64))
+        features = np.asarray(features, np.int64)
+        about, ids, _, columns = _read(self.path, read_geometry=False, datetime_as_string=True)
+        if not np.isin(features, ids).all():
+            raise InputError(f"{self.path} has lost features since it was judged; judge it again.")
+        order = np.argsort(ids)
+        at = order[np.searchsorted(ids, features, sorter=order)]
+        declared = dict(zip(about["fields"], about["dtypes"], strict=True))
+        attributes = {}
+        for name, values in zip(about["fields"], columns, strict=True):
+            chosen = values[at]
+            if chosen.dtype == object:
+                if all(value is None or isinstance(value, str) for value in chosen):
+                    attributes[str(name)] = np.ma.array(chosen, mask=[value is None for value in chosen])
+            else:
+                absent = np.isnan(chosen) if chosen.dtype.kind == "f" else np.zeros(len(chosen), bool)
+                if absent.any() and declared[name] == "int64" and (np.abs(chosen[~absent]) >= _EXACT).any():
+                    chosen = _exact(self.path, str(name), features, absent)
+                # pyogrio reads integers and booleans as floats if some are absent.
+                kind = declared[name] if declared[name].startswith(("int", "uint", "bool")) else chosen.dtype
+                attributes[str(name)] = np.ma.array(np.where(absent, 0, chosen).astype(kind), mask=absent)
+        return attributes
 
     def _in(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.intp]:
         """Indices of polygons whose bounding boxes meet a window."""
         return np.sort(self._tree.query(shapely.box(left, top, right, bottom)))
 
 
-@contextmanager
-def open_vector_mask(path: RasterPath, grid: Grid) -> Iterator[VectorMask]:
-    """Open polygons to be read as a mask by window; `file.gpkg|layername=NAME` names one of several layers.
-
-    Coordinates are transformed to the image's CRS; without one they are pixels (origin upper left, y down). Raises InputError if
-    the file cannot be read, has several layers and none is named, holds no polygons, or cannot be located.
-    """
-    yield VectorMask(str(path), grid)
-
-
 def read_polygons(path: str, grid: Grid) -> tuple[NDArray[Any], NDArray[np.int64], list[str]]:
-    """Polygons (N,) in pixel coordinates, their feature ids int64 (N,), and notes on guesses; see `open_vector_mask`."""
+    """Polygons (N,) in pixel coordinates, their feature ids int64 (N,), and notes on guesses; see `VectorMask`."""
     about, features, stored, _ = _read(path, columns=[], force_2d=True)
     if stored is None:
         raise InputError(f"{path} has no geometries; give a layer of polygons.")
@@ -125,29 +137,6 @@ def _burn(polygons: NDArray[Any], left: int, top: int, right: int, bottom: int) 
         # Overlapping parts of one multipolygon would cancel out.
         rasterio.features.rasterize(shapely.get_parts(polygons), out=pixels, transform=Affine.translation(left, top))
     return pixels > 0
-
-
-def _read_attributes(path: str, features: NDArray[np.int64]) -> dict[str, "np.ma.MaskedArray[Any, Any]"]:
-    about, ids, _, columns = _read(path, read_geometry=False, datetime_as_string=True)
-    if not np.isin(features, ids).all():
-        raise InputError(f"{path} has lost features since it was judged; judge it again.")
-    order = np.argsort(ids)
-    at = order[np.searchsorted(ids, features, sorter=order)]
-    declared = dict(zip(about["fields"], about["dtypes"], strict=True))
-    attributes = {}
-    for name, values in zip(about["fields"], columns, strict=True):
-        chosen = values[at]
-        if chosen.dtype == object:
-            if all(value is None or isinstance(value, str) for value in chosen):
-                attributes[str(name)] = np.ma.array(chosen, mask=[value is None for value in chosen])
-        else:
-            absent = np.isnan(chosen) if chosen.dtype.kind == "f" else np.zeros(len(chosen), bool)
-            if absent.any() and declared[name] == "int64" and (np.abs(chosen[~absent]) >= _EXACT).any():
-                chosen = _exact(path, str(name), features, absent)
-            # pyogrio reads integers and booleans as floats if some are absent.
-            kind = declared[name] if declared[name].startswith(("int", "uint", "bool")) else chosen.dtype
-            attributes[str(name)] = np.ma.array(np.where(absent, 0, chosen).astype(kind), mask=absent)
-    return attributes
 
 
 def _exact(path: str, name: str, features: NDArray[np.int64], absent: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segassess.synthetic.canvas import BoolMap, Canvas, Colour, FloatMap, Window, jitter, mix, tinted
+from segassess.synthetic.canvas import BoolMap, Canvas, Colour, FloatMap, Window, mix, pick, tinted
 
 STOREY_M = 2.9
 ROOF_CLUTTER: tuple[Colour, ...] = ((0.80, 0.80, 0.78), (0.18, 0.18, 0.20), (0.30, 0.45, 0.62), (0.60, 0.42, 0.34))
@@ -71,6 +71,9 @@ def _roof_heights(building: Building, p: FloatMap, q: FloatMap) -> tuple[BoolMap
     top = np.full(shape, -1, np.float32)
     slope_p, slope_q, ridge = (np.zeros(shape, np.float32) for _ in range(3))
     pitch = np.float32(building.pitch if building.roof != "flat" else 0)
+    level = np.float32(0)
+    sp: FloatMap | np.float32
+    sq: FloatMap | np.float32
     for wing in building.wings:
         dp, dq = p - np.float32(wing.p), q - np.float32(wing.q)
         to_p, to_q = np.float32(wing.half_p) - np.abs(dp), np.float32(wing.half_q) - np.abs(dq)
@@ -78,18 +81,14 @@ def _roof_heights(building: Building, p: FloatMap, q: FloatMap) -> tuple[BoolMap
         long_p = wing.half_p >= wing.half_q
         if building.roof == "shed":
             height = pitch * (dq + np.float32(wing.half_q))
-            sp, sq = np.zeros(shape, np.float32), np.full(shape, pitch)
+            sp, sq = level, pitch
         elif building.roof == "hip":
             height = pitch * np.minimum(to_p, to_q)
             end = to_p < to_q
             sp, sq = np.where(end, -pitch * np.sign(dp), 0), np.where(end, 0, -pitch * np.sign(dq))
         else:
             height = pitch * (to_q if long_p else to_p)
-            sp, sq = (
-                (np.zeros(shape, np.float32), -pitch * np.sign(dq))
-                if long_p
-                else (-pitch * np.sign(dp), np.zeros(shape, np.float32))
-            )
+            sp, sq = (level, -pitch * np.sign(dq)) if long_p else (-pitch * np.sign(dp), level)
         wins = inside & (height > top)
         top = np.where(wins, height, top)
         slope_p, slope_q = np.where(wins, sp, slope_p), np.where(wins, sq, slope_q)
@@ -101,8 +100,6 @@ def place(canvas: Canvas, building: Building, clearance: float = 0.0) -> bool:
     """Put a building on the canvas, or return False if something lies within `clearance` metres of its footprint."""
     window = canvas.window(building.x, building.y, building.radius + clearance + 0.5)
     p, q = canvas.local(window, building.x, building.y, building.angle)
-    if p.size == 0:
-        return False
     footprint, top, slope_p, slope_q, ridge = _roof_heights(building, p, q)
     if not footprint.any() or _blocked(canvas, window, building, p, q, clearance):
         return False
@@ -185,7 +182,6 @@ def _furnish(canvas: Canvas, window: Window, building: Building, footprint: Bool
             continue
         box = (np.abs(p - np.float32(at_p)) < np.float32(half[0])) & (np.abs(q - np.float32(at_q)) < np.float32(half[1]))
         box &= footprint
-        choices = (building.colour, *ROOF_CLUTTER)
-        colour = jitter(choices[int(rng.integers(len(choices)))], 0.08, rng)
+        colour = pick((building.colour, *ROOF_CLUTTER), 0.08, rng)
         canvas.blend(window, box * np.float32(0.9), colour)
         canvas.height[window][box] += np.float32(rng.uniform(0.5, 1.2) if small else rng.uniform(1.5, 2.6))

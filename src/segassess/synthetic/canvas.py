@@ -3,7 +3,7 @@
 It is `SUPERSAMPLING` times finer than the image, so edges are anti-aliased and truth is exact to a quarter of a pixel.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -20,7 +20,6 @@ SUPERSAMPLING = 2
 OBJECTS = ("building", "road", "water")
 
 
-@dataclass
 class Canvas:
     """Buffers (H, W) of one scene in canvas pixels, `per_metre` of them to a metre; planes of colour come first, for speed.
 
@@ -29,31 +28,19 @@ class Canvas:
     nothing grows where `sealed`. `grain` and `mottle` are fine and metre-sized noise of unit variance that all painters share.
     """
 
-    albedo: NDArray[np.float32]
-    per_metre: float
-    rng: np.random.Generator
-    height: FloatMap = field(init=False)
-    slope: NDArray[np.float32] = field(init=False)
-    crown: FloatMap = field(init=False)
-    crown_albedo: NDArray[np.float32] = field(init=False)
-    truth: dict[str, BoolMap] = field(init=False)
-    taken: BoolMap = field(init=False)
-    sealed: BoolMap = field(init=False)
-    grain: FloatMap = field(init=False)
-    mottle: FloatMap = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, albedo: NDArray[np.float32], per_metre: float, rng: np.random.Generator) -> None:
+        self.albedo, self.per_metre, self.rng = albedo, per_metre, rng
         shape = self.shape
-        self.height = np.zeros(shape, np.float32)
-        self.slope = np.zeros((2, *shape), np.float32)
-        self.crown = np.zeros(shape, np.float32)
-        self.crown_albedo = np.zeros((3, *shape), np.float32)
-        self.truth = {name: np.zeros(shape, dtype=bool) for name in OBJECTS}
-        self.taken = np.zeros(shape, dtype=bool)
-        self.sealed = np.zeros(shape, dtype=bool)
-        metre = self.per_metre
-        self.grain = octaves(shape, (0.25 * metre, 0.6 * metre, 1.4 * metre), (1.0, 0.9, 0.7), self.rng)
-        self.mottle = octaves(shape, (2.5 * metre, 6 * metre, 15 * metre), (0.7, 1.0, 1.0), self.rng)
+        self.height: FloatMap = np.zeros(shape, np.float32)
+        self.slope: FloatMap = np.zeros((2, *shape), np.float32)
+        self.crown: FloatMap = np.zeros(shape, np.float32)
+        self.crown_albedo: FloatMap = np.zeros((3, *shape), np.float32)
+        self.truth: dict[str, BoolMap] = {name: np.zeros(shape, dtype=bool) for name in OBJECTS}
+        self.taken: BoolMap = np.zeros(shape, dtype=bool)
+        self.sealed: BoolMap = np.zeros(shape, dtype=bool)
+        metre = per_metre
+        self.grain = octaves(shape, (0.25 * metre, 0.6 * metre, 1.4 * metre), (1.0, 0.9, 0.7), rng)
+        self.mottle = octaves(shape, (2.5 * metre, 6 * metre, 15 * metre), (0.7, 1.0, 1.0), rng)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -65,6 +52,11 @@ class Canvas:
         """Height and width of the ground in metres."""
         return self.shape[0] / self.per_metre, self.shape[1] / self.per_metre
 
+    @property
+    def whole(self) -> Window:
+        """The window of all pixels."""
+        return slice(0, self.shape[0]), slice(0, self.shape[1])
+
     def window(self, x: float, y: float, radius: float) -> Window:
         """Rows and columns within `radius` metres of the point (x, y) in metres, clipped to the canvas; may be empty."""
         height, width = self.shape
@@ -74,6 +66,11 @@ class Canvas:
             slice(min(max(top, 0), height), min(max(top + side, 0), height)),
             slice(min(max(left, 0), width), min(max(left + side, 0), width)),
         )
+
+    def pixel(self, x: float, y: float) -> tuple[int, int] | None:
+        """Row and column of the point (x, y) in metres; None outside the canvas."""
+        row, column = int(y * self.per_metre), int(x * self.per_metre)
+        return (row, column) if 0 <= row < self.shape[0] and 0 <= column < self.shape[1] else None
 
     def coordinates(self, window: Window) -> tuple[FloatMap, FloatMap]:
         """Ground coordinates of a window's pixel centres in metres: x float32 (1, w), y float32 (h, 1)."""
@@ -107,6 +104,11 @@ def jitter(colour: Colour, amount: float, rng: np.random.Generator) -> Colour:
     varied = np.asarray(colour) * (1 + amount * rng.standard_normal()) * (1 + amount / 5 * rng.standard_normal(3))
     red, green, blue = np.clip(varied, 0.02, 0.98)
     return float(red), float(green), float(blue)
+
+
+def pick(colours: Sequence[Colour], amount: float, rng: np.random.Generator) -> Colour:
+    """One of several colours, varied as `jitter` does."""
+    return jitter(colours[int(rng.integers(len(colours)))], amount, rng)
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:

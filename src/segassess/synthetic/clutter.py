@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segassess.synthetic.canvas import Canvas, Colour, jitter, mix, tinted
+from segassess.synthetic.canvas import Canvas, Colour, jitter, mix, pick, tinted
 from segassess.synthetic.layout import Frame, Parcel, Strip, parcel_pixels
 from segassess.synthetic.styles import Palette
 from segassess.synthetic.vegetation import plant
@@ -29,8 +29,6 @@ def put_box(
     """Put a box of the given half sides (along, across), in metres, on the ground."""
     window = canvas.window(x, y, float(np.hypot(*half)) + 0.3)
     p, q = canvas.local(window, x, y, angle)
-    if p.size == 0:
-        return
     box = (np.abs(p) < np.float32(half[0])) & (np.abs(q) < np.float32(half[1]))
     canvas.blend(window, box * np.float32(opacity), colour)
     canvas.height[window] = np.where(box, np.maximum(canvas.height[window], np.float32(height)), canvas.height[window])
@@ -40,10 +38,8 @@ def put_box(
 def put_car(canvas: Canvas, x: float, y: float, angle: float) -> None:
     """Put a car, van or truck, but not on a building or water."""
     rng = canvas.rng
-    row, column = int(y * canvas.per_metre), int(x * canvas.per_metre)
-    if not (0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1]) or (
-        canvas.truth["building"][row, column] or canvas.truth["water"][row, column]
-    ):
+    pixel = canvas.pixel(x, y)
+    if pixel is None or canvas.truth["building"][pixel] or canvas.truth["water"][pixel]:
         return
     colour = jitter(CAR_COLOURS[int(rng.choice(len(CAR_COLOURS), p=(0.3, 0.2, 0.15, 0.13, 0.08, 0.07, 0.07)))], 0.06, rng)
     if rng.random() < 0.08:
@@ -103,8 +99,8 @@ def _put_hedge(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) -
             continue
         for share in np.arange(0, 1, 1.1 * radius / max(abs(ub - ua) + abs(vb - va), 1e-6)):
             x, y = frame.ground(float(ua + share * (ub - ua)), float(va + share * (vb - va)))
-            row, column = int(y * canvas.per_metre), int(x * canvas.per_metre)
-            if 0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1] and not canvas.taken[row, column]:
+            pixel = canvas.pixel(x, y)
+            if pixel is not None and not canvas.taken[pixel]:
                 size, height = radius * float(rng.uniform(0.9, 1.4)), float(rng.uniform(1.0, 2.0))
                 plant(canvas, x, y, size, height, jitter(colour, 0.05, rng))
 
@@ -151,9 +147,9 @@ def put_debris(canvas: Canvas, frame: Frame, parcel: Parcel, number: int) -> Non
     rng = canvas.rng
     for _ in range(number):
         x, y = frame.ground(*parcel.any_point(rng))
-        row, column = int(y * canvas.per_metre), int(x * canvas.per_metre)
-        if not (0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1]) or canvas.taken[row, column]:
+        pixel = canvas.pixel(x, y)
+        if pixel is None or canvas.taken[pixel]:
             continue
         half = (float(rng.uniform(0.2, 1.0)), float(rng.uniform(0.2, 0.7)))
-        colour = jitter(DEBRIS_COLOURS[int(rng.integers(len(DEBRIS_COLOURS)))], 0.12, rng)
+        colour = pick(DEBRIS_COLOURS, 0.12, rng)
         put_box(canvas, x, y, float(rng.uniform(0, np.pi)), half, float(rng.uniform(0.2, 1.0)), colour)

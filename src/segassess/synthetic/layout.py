@@ -6,7 +6,6 @@ Plans are straight in street coordinates (u, v), in metres; `Frame` bends and tu
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segassess.synthetic.canvas import Canvas, FloatMap, Window
 
@@ -157,13 +156,3 @@ def parcel_pixels(canvas: Canvas, frame: Frame, parcel: Parcel, ragged: float) -
     inward += np.float32(ragged) * (canvas.mottle[window] * np.float32(0.6) + canvas.grain[window] * np.float32(0.5))
     softness = np.float32(max(0.15, ragged))
     return window, np.clip(inward / softness + np.float32(0.5), 0, 1), u, v
-
-
-def side_of(window: Window) -> tuple[int, int]:
-    """Height and width of a window in pixels."""
-    return window[0].stop - window[0].start, window[1].stop - window[1].start
-
-
-def as_float(array: NDArray[np.bool_]) -> FloatMap:
-    """Bool to float32, 0 or 1."""
-    return array.astype(np.float32)

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from segassess.synthetic.canvas import BoolMap, Canvas, Colour, FloatMap, jitter, mix, tinted
 from segassess.synthetic.layout import Frame, Strip
@@ -18,8 +19,7 @@ def paint_roads(canvas: Canvas, frame: Frame, strips: list[Strip], palette: Pale
     """
     if not strips:
         return
-    whole = (slice(0, canvas.shape[0]), slice(0, canvas.shape[1]))
-    u, v = frame.street(*canvas.coordinates(whole))
+    u, v = frame.street(*canvas.coordinates(canvas.whole))
     asphalt: dict[int, Colour] = {}
     for strip in sorted(strips, key=lambda each: -each.level):
         across, along = (u - np.float32(strip.at), v) if strip.axis == 0 else (v - np.float32(strip.at), u)
@@ -114,11 +114,11 @@ def _paint_dirt(
     return carriageway
 
 
-def paint_footpath(canvas: Canvas, start: tuple[float, float], end: tuple[float, float], palette: Palette) -> None:
-    """Paint a path about one metre wide between two ground points in metres; too narrow to count as a road."""
+def paint_footpath(canvas: Canvas, start: NDArray[np.float64], end: NDArray[np.float64], palette: Palette) -> None:
+    """Paint a path about one metre wide between two ground points (x, y) in metres; too narrow to count as a road."""
     rng = canvas.rng
     steps = np.linspace(0, 1, 24)[:, None]
-    line = np.asarray(start) + steps * (np.asarray(end) - np.asarray(start))
+    line = start + steps * (end - start)
     length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
     normal = np.array([start[1] - end[1], end[0] - start[0]]) / max(length, 1e-6)
     swing = np.sin(np.pi * steps * rng.integers(1, 4)) * rng.normal(0, 0.07 * length) * np.sin(np.pi * steps)
@@ -126,6 +126,5 @@ def paint_footpath(canvas: Canvas, start: tuple[float, float], end: tuple[float,
     drawn = np.zeros(canvas.shape, np.uint8)
     cv2.polylines(drawn, [points[:, None, :]], False, 255, max(1, round(rng.uniform(0.6, 1.4) * canvas.per_metre)), shift=4)
     soft = cv2.GaussianBlur(drawn, (0, 0), 0.35 * canvas.per_metre).astype(np.float32) / 255
-    whole = (slice(0, canvas.shape[0]), slice(0, canvas.shape[1]))
     weight = np.asarray(np.clip(soft * 1.3 + 0.12 * canvas.grain * soft, 0, 0.8) * ~canvas.taken, np.float32)
-    canvas.blend(whole, weight, mix(palette.soil, (0.82, 0.74, 0.62), 0.35))
+    canvas.blend(canvas.whole, weight, mix(palette.soil, (0.82, 0.74, 0.62), 0.35))

@@ -4,7 +4,7 @@ import numpy as np
 
 from segassess.synthetic import clutter, roads, terrain
 from segassess.synthetic.buildings import STOREY_M, Building, draw_wings, place
-from segassess.synthetic.canvas import Canvas, Colour, jitter, mix
+from segassess.synthetic.canvas import Canvas, Colour, jitter, mix, pick
 from segassess.synthetic.layout import Frame, Parcel, divide
 from segassess.synthetic.styles import ROOF_COLOURS, Palette, Style
 from segassess.synthetic.vegetation import plant_tree
@@ -36,7 +36,7 @@ def compose(canvas: Canvas, style: Style, palette: Palette) -> None:
     if style.kind in ("village", "farmland"):
         _footpaths(canvas, palette)
     roads.paint_roads(canvas, frame, strips, palette, style.paved_levels, style.verge)
-    habits = _Habits(style, rng)
+    habits = _Habits(style, palette, rng)
     for parcel, use in zip(parcels, uses, strict=True):
         _build(canvas, frame, parcel, use, style, palette, habits)
     clutter.put_traffic(canvas, frame, strips, TRAFFIC_PER_100_M[style.kind])
@@ -57,10 +57,8 @@ def _visible(canvas: Canvas, frame: Frame, parcel: Parcel) -> bool:
 def _footpaths(canvas: Canvas, palette: Palette) -> None:
     height, width = canvas.extent
     for _ in range(int(canvas.rng.poisson(1.2))):
-        start, end = canvas.rng.uniform(-0.1, 1.1, 2), canvas.rng.uniform(-0.1, 1.1, 2)
-        roads.paint_footpath(
-            canvas, (float(start[0] * width), float(start[1] * height)), (float(end[0] * width), float(end[1] * height)), palette
-        )
+        start, end = canvas.rng.uniform(-0.1, 1.1, (2, 2)) * (width, height)
+        roads.paint_footpath(canvas, start, end, palette)
 
 
 def _cover(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style, palette: Palette) -> None:
@@ -87,7 +85,8 @@ def _cover(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style,
 class _Habits:
     """What the buildings of one place share: a few roof colours, pitch, one or two materials."""
 
-    def __init__(self, style: Style, rng: np.random.Generator) -> None:
+    def __init__(self, style: Style, palette: Palette, rng: np.random.Generator) -> None:
+        self.style, self.palette, self.rng = style, palette, rng
         names, weights = list(style.roofs), np.array(list(style.roofs.values()), float)
         # A place favours some materials: without this every scene would be the same mixture.
         weights *= rng.gamma(0.8, 1.0, len(names)) + 0.03
@@ -96,22 +95,11 @@ class _Habits:
         self.pitch = float(rng.uniform(0.35, 0.75))
         self.hip = float(rng.uniform(0, 0.8))
 
-    def building(
-        self,
-        x: float,
-        y: float,
-        angle: float,
-        size: tuple[float, float],
-        style: Style,
-        palette: Palette,
-        rng: np.random.Generator,
-        *,
-        shed: bool = False,
-    ) -> Building:
+    def building(self, x: float, y: float, angle: float, size: tuple[float, float], *, shed: bool = False) -> Building:
         """A building of about `length` x `width` metres; a shed is low and often of another material."""
+        style, palette, rng = self.style, self.palette, self.rng
         material = self.names[int(rng.choice(len(self.names), p=self.weights))]
-        choices = self.colours[material]
-        colour: Colour = jitter(choices[int(rng.integers(len(choices)))], 0.05, rng)
+        colour = pick(self.colours[material], 0.05, rng)
         if shed and rng.random() < 0.5:
             material = str(rng.choice(("rust", "metal")))
             colour = jitter(ROOF_COLOURS[material][int(rng.integers(3))], 0.08, rng)
@@ -139,7 +127,7 @@ def _build(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: Style,
             u, v = parcel.shrunk(2.0).any_point(rng)
             x, y = frame.ground(u, v)
             dims = (float(rng.uniform(2.4, 5.5)), float(rng.uniform(2.0, 3.6)))
-            place(canvas, habits.building(x, y, frame.heading(u, v), dims, style, palette, rng, shed=True), 0.15)
+            place(canvas, habits.building(x, y, frame.heading(u, v), dims, shed=True), 0.15)
     if use == "house" and style.kind == "suburb" and rng.random() < 0.15:
         clutter.put_pool(canvas, frame, parcel)
     if rng.random() < style.fenced:
@@ -165,7 +153,7 @@ def _build_main(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: S
     slack = np.maximum(room - size, 0) / 2
     u, v = (float(value) for value in np.array(parcel.middle) + rng.uniform(-1, 1, 2) * slack)
     x, y = frame.ground(u, v)
-    building = habits.building(x, y, frame.heading(u, v), (float(size[0]), float(size[1])), style, palette, rng)
+    building = habits.building(x, y, frame.heading(u, v), (float(size[0]), float(size[1])))
     bare = mix(palette.soil, (0.80, 0.74, 0.64), float(rng.uniform(0, 0.4)))
     if style.kind == "village":
         terrain.wear_ground(canvas, x, y, 0.55 * float(size.max()) + float(rng.uniform(1, 4)), bare, float(rng.uniform(0.3, 0.9)))
@@ -182,7 +170,7 @@ def _build_main(canvas: Canvas, frame: Frame, parcel: Parcel, use: str, style: S
         cosine, sine = np.cos(building.angle), np.sin(building.angle)
         at = float(x + cosine * p - sine * q), float(y + sine * p + cosine * q)
         dims = (2 * half[0], 2 * half[1]) if half[0] >= half[1] else (2 * half[1], 2 * half[0])
-        place(canvas, habits.building(*at, building.angle, dims, style, palette, rng, shed=True), 0.0)
+        place(canvas, habits.building(*at, building.angle, dims, shed=True), 0.0)
 
 
 def _drive(canvas: Canvas, frame: Frame, parcel: Parcel, house: tuple[float, float], colour: Colour) -> None:
@@ -194,8 +182,8 @@ def _drive(canvas: Canvas, frame: Frame, parcel: Parcel, house: tuple[float, flo
     ends = ((parcel.u0 - reach, v), (parcel.u1 + reach, v), (u, parcel.v0 - reach), (u, parcel.v1 + reach))
     for index in rng.permutation(4):
         x, y = frame.ground(*ends[index])
-        row, column = int(y * canvas.per_metre), int(x * canvas.per_metre)
-        if 0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1] and canvas.taken[row, column]:
+        pixel = canvas.pixel(x, y)
+        if pixel is not None and canvas.taken[pixel]:
             end_u, end_v = ends[index]
             drive = Parcel(min(u, end_u) - half * (index > 1), min(v, end_v) - half * (index < 2),
                            max(u, end_u) + half * (index > 1), max(v, end_v) + half * (index < 2))  # fmt: skip

@@ -17,12 +17,11 @@ def paint_ground(canvas: Canvas, palette: Palette, greenness: float) -> None:
     metre = canvas.per_metre
     cover = octaves(canvas.shape, (40 * metre, 14 * metre, 5 * metre), (1.0, 0.9, 0.6), canvas.rng) + 0.35 * canvas.grain
     dryness = smooth_noise(canvas.shape, 22 * metre, canvas.rng) + 0.5 * canvas.mottle
-    whole = (slice(0, canvas.shape[0]), slice(0, canvas.shape[1]))
     canvas.albedo[:] = np.asarray(palette.soil, np.float32)[:, None, None]
     # The share of a unit normal field above an edge falls like the logistic function of 1.7 times the edge.
     edge = -float(np.log(greenness / (1 - greenness))) / 1.7
-    canvas.blend(whole, _step(cover, edge, 0.9), palette.grass)
-    canvas.blend(whole, _step(dryness, 0.7, 1.6) * np.float32(0.7) * _step(cover, edge, 0.9), palette.dry_grass)
+    canvas.blend(canvas.whole, _step(cover, edge, 0.9), palette.grass)
+    canvas.blend(canvas.whole, _step(dryness, 0.7, 1.6) * np.float32(0.7) * _step(cover, edge, 0.9), palette.dry_grass)
     canvas.albedo *= 1 + 0.07 * canvas.grain + 0.05 * canvas.mottle
 
 
@@ -47,8 +46,6 @@ def wear_ground(canvas: Canvas, x: float, y: float, radius: float, colour: Colou
     """Paint bare, trodden ground that fades out at `radius` metres."""
     window = canvas.window(x, y, 1.3 * radius)
     grid_x, grid_y = canvas.coordinates(window)
-    if grid_x.size == 0 or grid_y.size == 0:
-        return
     distance = np.hypot(grid_x - np.float32(x), grid_y - np.float32(y))
     uneven = np.float32(0.22 * radius) * canvas.mottle[window] + np.float32(0.06 * radius) * canvas.grain[window]
     bare = np.clip((np.float32(radius) - distance + uneven) / np.float32(0.35 * radius), 0, 1)
@@ -71,8 +68,6 @@ def paint_cover(
     Nothing grows on a `sealed` cover, and it leaves roads, water and buildings untouched.
     """
     window, weight, _, _ = parcel_pixels(canvas, frame, parcel, ragged)
-    if weight.size == 0:
-        return
     if sealed:
         weight = weight * ~canvas.taken[window]
     shade = 1 + np.float32(0.045) * canvas.grain[window] + np.float32(0.045) * canvas.mottle[window][::-1]
@@ -114,16 +109,15 @@ def paint_field(canvas: Canvas, frame: Frame, parcel: Parcel, palette: Palette) 
 
 def _water_surface(canvas: Canvas, inward: FloatMap, palette: Palette) -> None:
     """Paint water where `inward`, the distance to the shore in metres, is positive, and a bank around it."""
-    whole = (slice(0, canvas.shape[0]), slice(0, canvas.shape[1]))
     wet = inward > 0
     bank = np.clip(1 + inward / np.float32(2.2), 0, 1) * ~wet
     reeds = np.clip(0.5 + 0.8 * canvas.grain, 0, 1)
-    canvas.blend(whole, bank * np.float32(0.75), mix(palette.soil, (0.40, 0.35, 0.26), 0.5))
-    canvas.blend(whole, bank * reeds * np.float32(0.7), palette.leaves[0])
+    canvas.blend(canvas.whole, bank * np.float32(0.75), mix(palette.soil, (0.40, 0.35, 0.26), 0.5))
+    canvas.blend(canvas.whole, bank * reeds * np.float32(0.7), palette.leaves[0])
     depth = np.clip(inward / np.float32(2.5), 0, 1)
     colours = tinted(palette.water, depth) + tinted(mix(palette.water, palette.soil, 0.25), 1 - depth)
     colours *= 1 + np.float32(0.05) * canvas.mottle + np.float32(0.015) * canvas.grain
-    canvas.blend(whole, wet, colours)
+    canvas.blend(canvas.whole, wet, colours)
     canvas.truth["water"] |= wet
     canvas.taken |= inward > -1.5
     canvas.height[wet] = 0
@@ -134,11 +128,9 @@ def paint_river(canvas: Canvas, palette: Palette) -> None:
     """Paint a winding river across the scene."""
     rng = canvas.rng
     height, width = canvas.extent
-    x, y = canvas.coordinates((slice(0, canvas.shape[0]), slice(0, canvas.shape[1])))
     angle = float(rng.uniform(0, np.pi))
-    dx, dy = x - np.float32(width * rng.uniform(0.2, 0.8)), y - np.float32(height * rng.uniform(0.2, 0.8))
-    along = np.float32(np.cos(angle)) * dx + np.float32(np.sin(angle)) * dy
-    across = np.float32(np.cos(angle)) * dy - np.float32(np.sin(angle)) * dx
+    x, y = width * rng.uniform(0.2, 0.8), height * rng.uniform(0.2, 0.8)
+    along, across = canvas.local(canvas.whole, x, y, angle)
     wavelength, phase = float(rng.uniform(60, 160)), float(rng.uniform(0, 6.28))
     swing = np.float32(wavelength * rng.uniform(0.04, 0.10))
     across = across + swing * np.sin(np.float32(2 * np.pi / wavelength) * along + np.float32(phase))
@@ -151,11 +143,9 @@ def paint_pond(canvas: Canvas, palette: Palette) -> None:
     """Paint a pond with an irregular shore."""
     rng = canvas.rng
     height, width = canvas.extent
-    x, y = canvas.coordinates((slice(0, canvas.shape[0]), slice(0, canvas.shape[1])))
-    dx, dy = x - np.float32(width * rng.uniform(0.1, 0.9)), y - np.float32(height * rng.uniform(0.1, 0.9))
+    x, y = width * rng.uniform(0.1, 0.9), height * rng.uniform(0.1, 0.9)
     radius, stretch, angle = float(rng.uniform(6, 18)), float(rng.uniform(1, 1.8)), float(rng.uniform(0, np.pi))
-    along = np.float32(np.cos(angle)) * dx + np.float32(np.sin(angle)) * dy
-    across = np.float32(np.cos(angle)) * dy - np.float32(np.sin(angle)) * dx
+    along, across = canvas.local(canvas.whole, x, y, angle)
     distance = np.hypot(along / np.float32(stretch), across)
     shore = np.float32(radius) - distance + np.float32(0.09 * radius) * canvas.mottle + np.float32(0.12) * canvas.grain
     _water_surface(canvas, shore, palette)

@@ -5,11 +5,12 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from segassess.synthetic.canvas import Canvas, Colour, FloatMap, jitter
+from segassess.synthetic.canvas import Canvas, Colour, FloatMap, pick
 
 PATCH_PX = 72
 PATCHES = 20
 PALM_PATCHES = 6
+_AXIS = np.linspace(-1.05, 1.05, PATCH_PX, dtype=np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -21,8 +22,7 @@ def crown_patches() -> tuple[tuple[FloatMap, ...], tuple[FloatMap, ...]]:
 
 def _crown(rng: np.random.Generator) -> FloatMap:
     """Overlapping clumps of leaves on a dome."""
-    axis = np.linspace(-1.05, 1.05, PATCH_PX, dtype=np.float32)
-    x, y = axis[None, :], axis[:, None]
+    x, y = _AXIS[None, :], _AXIS[:, None]
     surface = np.zeros((PATCH_PX, PATCH_PX), np.float32)
     number = int(rng.integers(35, 90))
     lobes, phase = int(rng.integers(2, 6)), float(rng.uniform(0, 6.28))
@@ -40,8 +40,7 @@ def _crown(rng: np.random.Generator) -> FloatMap:
 
 def _palm(rng: np.random.Generator) -> FloatMap:
     """Fronds that fall outwards, from above."""
-    axis = np.linspace(-1.05, 1.05, PATCH_PX, dtype=np.float32)
-    x, y = axis[None, :], axis[:, None]
+    x, y = _AXIS[None, :], _AXIS[:, None]
     surface = np.zeros((PATCH_PX, PATCH_PX), np.float32)
     fronds = int(rng.integers(11, 18))
     for index in range(fronds):
@@ -83,15 +82,14 @@ def plant(canvas: Canvas, x: float, y: float, radius: float, height: float, colo
     canvas.crown_albedo[:, rows, columns][:, wins] = np.asarray(colour, np.float32)[:, None] * depth[wins]
 
 
-def plant_tree(canvas: Canvas, x: float, y: float, leaves: tuple[Colour, ...], *, palms: float = 0.0, size: float = 1.0) -> bool:
-    """Plant a tree or bush of random size times `size`, a palm with probability `palms`; False if (x, y) is taken."""
+def plant_tree(canvas: Canvas, x: float, y: float, leaves: tuple[Colour, ...], *, palms: float = 0.0, size: float = 1.0) -> None:
+    """Plant a tree or bush of random size times `size`, a palm with probability `palms`, unless (x, y) is taken."""
     rng = canvas.rng
-    row, column = int(y * canvas.per_metre), int(x * canvas.per_metre)
-    if 0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1] and canvas.taken[row, column]:
-        return False
-    colour = jitter(leaves[int(rng.integers(len(leaves)))], 0.10, rng)
+    pixel = canvas.pixel(x, y)
+    if pixel is not None and canvas.taken[pixel]:
+        return
+    colour = pick(leaves, 0.10, rng)
     palm = bool(rng.random() < palms)
     radius = float(rng.uniform(1.6, 2.8)) if palm else float(np.clip(rng.lognormal(0.55, 0.5), 0.5, 5.2)) * size
     height = float(rng.uniform(5, 9)) if palm else float(np.clip(radius * rng.uniform(1.5, 2.6) + 0.4, 0.6, 12))
     plant(canvas, x, y, radius, height, colour, palm=palm)
-    return True

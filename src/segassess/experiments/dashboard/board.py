@@ -12,6 +12,7 @@ from segassess.evaluation.result_tables import write_csv
 from segassess.experiments.dashboard.tile_sheet import JudgedTile, write_tile_sheet
 from segassess.experiments.dashboard.wandb_logger import BestCheckpointLogger
 from segassess.files import atomic_path
+from segassess.outputs.tables import without_nan
 from segassess.quality import CLASS_LABELS, CLASS_NAMES, NOT_ASSESSED
 
 FIGURES, TABLES = "figures", "tables"
@@ -44,7 +45,7 @@ class Board:
         """Show rows under the union of their columns; NaN becomes an empty cell."""
         write_csv(self.folder / TABLES / f"{name}.csv", rows)
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+        cells = [[without_nan(row.get(column)) for column in columns] for row in rows]
         for logger in self._online:
             logger.log_table(f"{TABLES}/{name}", columns, cells)
 
@@ -87,7 +88,3 @@ def _overlays(tile: JudgedTile) -> dict[str, dict[str, Any]]:
         "predicted": {"mask_data": tile.predicted, "class_labels": _QUALITY_LABELS},
         "true": {"mask_data": tile.true, "class_labels": _QUALITY_LABELS},
     }
-
-
-def _cell(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value

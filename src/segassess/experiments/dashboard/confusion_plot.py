@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -16,7 +15,6 @@ def write_confusion_plot(path: Path, confusion: NDArray[np.int64], title: str) -
     occurs = confusion.sum(axis=1, keepdims=True)
     shares = np.divide(confusion, occurs, out=np.zeros(confusion.shape), where=occurs > 0)
     figure = Figure(figsize=(4.8, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -36,7 +35,6 @@ def write_history_plot(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     panels = {title: _ordered(lines) for title, lines in panels.items() if lines}
     lines_of_panels = -(-len(panels) // _COLUMNS)
     figure = Figure(figsize=(4.2 * _COLUMNS, 3.2 * max(1, lines_of_panels)), layout="constrained")
-    FigureCanvasAgg(figure)
     for number, (title, lines) in enumerate(panels.items(), start=1):
         _draw(figure.add_subplot(lines_of_panels, _COLUMNS, number), title, lines, rows)
     with atomic_path(path) as temporary:

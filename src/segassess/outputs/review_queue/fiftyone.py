@@ -3,12 +3,11 @@
 Coordinates are shares of a picture's width and height. Written without FiftyOne, which brings a database of its own.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from segassess.files import atomic_path
+from segassess.files import write_json
 from segassess.outputs.review_queue.tasks import ReviewTask, Ring, TaskError
 
 METADATA, SAMPLES = "metadata.json", "samples.json"
@@ -21,9 +20,8 @@ def write_fiftyone(queue: Path, tasks: Sequence[ReviewTask], model: str) -> list
     """
     about = {"media_type": "image", "info": {"model": model, "order": "most expected wrong pixels first"}}
     samples = [fiftyone_sample(task, rank) for rank, task in enumerate(tasks, 1)]
-    for name, content in ((METADATA, about), (SAMPLES, {"samples": samples})):
-        with atomic_path(queue / name) as beside:
-            beside.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(queue / METADATA, about, indent=1, allow_nan=False)
+    write_json(queue / SAMPLES, {"samples": samples}, indent=1, allow_nan=False)
     return [queue / METADATA, queue / SAMPLES]
 
 
@@ -33,13 +31,7 @@ def fiftyone_sample(task: ReviewTask, rank: int) -> dict[str, Any]:
         "filepath": task.picture,
         "tags": [],
         "_media_type": "image",
-        "rank": rank,
-        "name": task.name,
-        "source": task.source,
-        "tile": task.tile,
-        "x": task.x,
-        "y": task.y,
-        **task.scores,
+        **task.facts(rank),
         "errors": {
             "_cls": "Polylines",
             "polylines": [_polyline(task, error, ring) for error in task.errors for ring in error.rings],

@@ -4,14 +4,13 @@ Coordinates are percent of the picture's size. A prediction's score is the expec
 P(error).
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from segassess.files import atomic_path
+from segassess.files import write_json, write_text
 from segassess.outputs.review_queue.tasks import ReviewTask, TaskError, share_right
 from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, FN, FP
 
@@ -29,27 +28,15 @@ def write_label_studio(queue: Path, tasks: Sequence[ReviewTask], model: str, ima
     to.
     """
     before = f"/data/local-files/?d={quote(queue.resolve().name)}/" if image_url is None else f"{image_url.rstrip('/')}/"
-    with atomic_path(queue / TASKS) as beside:
-        content = [label_studio_task(task, rank, model, before) for rank, task in enumerate(tasks, 1)]
-        beside.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    with atomic_path(queue / CONFIG) as beside:
-        beside.write_text(labeling_config(), encoding="utf-8")
+    content = [label_studio_task(task, rank, model, before) for rank, task in enumerate(tasks, 1)]
+    write_json(queue / TASKS, content, indent=1, allow_nan=False)
+    write_text(queue / CONFIG, labeling_config())
     return [queue / TASKS, queue / CONFIG]
 
 
 def label_studio_task(task: ReviewTask, rank: int, model: str, before: str) -> dict[str, Any]:
     """A task as Label Studio imports it; `rank` counts from 1, `before` precedes the path of the picture."""
-    data = {
-        "image": before + quote(task.picture),
-        "title": task.title,
-        "rank": rank,
-        "name": task.name,
-        "source": task.source,
-        "tile": task.tile,
-        "x": task.x,
-        "y": task.y,
-        **task.scores,
-    }
+    data = {"image": before + quote(task.picture), "title": task.title, **task.facts(rank)}
     result = [region for error in task.errors for region in _regions(task, error)]
     prediction: dict[str, Any] = {"model_version": model, "result": result}
     if (score := share_right(task)) is not None:

@@ -24,7 +24,7 @@ from segassess.raster.pairs import find_pairs, safe_name
 # Folder of the pictures in the queue's.
 PICTURES = "images"
 _SCORES = ("estimated_iou", "estimated_f1", "estimated_precision", "estimated_recall", "error_share", "error_area_px")
-# Of the layer of errors.
+# Of the layer of errors, as `TaskError` names them.
 _COLUMNS = ("error", "quality", "form", "mean_error")
 # Pixels: the border of a tile may leave less of an error than anybody wants to click on.
 _SMALLEST_REST = 4.0
@@ -65,6 +65,11 @@ class ReviewTask:
     def title(self) -> str:
         """One line that names image, mask and tile."""
         return f"{self.name}, mask of {self.source}, tile {self.tile}"
+
+    def facts(self, rank: int) -> dict[str, Any]:
+        """What a tool may sort and filter by; `rank` is the place in the queue, from 1."""
+        place = {"rank": rank, "name": self.name, "source": self.source, "tile": self.tile, "x": self.x, "y": self.y}
+        return {**place, **self.scores}
 
 
 def make_tasks(
@@ -143,7 +148,7 @@ class _Regions:
     """Error regions of a mask in pixel coordinates of its image, worst first."""
 
     outlines: NDArray[Any]
-    columns: Mapping[str, NDArray[Any]]
+    columns: Mapping[str, Sequence[Any]]  # `_COLUMNS`
 
     @classmethod
     def read(cls, folder: Path) -> "_Regions":
@@ -151,9 +156,7 @@ class _Regions:
         try:
             with opened(folder / "quality.tif") as quality:
                 grid = Grid.of(quality)
-            about, _, stored, values = pyogrio.raw.read(
-                folder / "errors.gpkg", columns=["error", "quality", "form", "mean_error"]
-            )
+            about, _, stored, values = pyogrio.raw.read(folder / "errors.gpkg", columns=list(_COLUMNS))
         except (InputError, pyogrio.errors.DataSourceError) as error:
             raise RequestError(f"{folder} is not complete ({error}); run predict.py again with the same output_dir.") from error
         outlines = shapely.from_wkb(stored)
@@ -162,7 +165,7 @@ class _Regions:
             outlines = shapely.transform(outlines, lambda points: apply_to_all(to_pixels, points))
             # Outlines lie on the edges of pixels again.
             outlines = shapely.set_precision(outlines, 2**-10)
-        return cls(outlines, dict(zip(about["fields"], values, strict=True)))
+        return cls(outlines, {name: column.tolist() for name, column in zip(about["fields"], values, strict=True)})
 
     def within(self, left: int, top: int, right: int, bottom: int, simplify_px: float) -> Iterator[TaskError]:
         """The errors in a tile, in pixel coordinates of the tile."""
@@ -174,14 +177,7 @@ class _Regions:
             pieces = [piece for part in _polygons(here) for piece in without_holes(part) if piece.area >= _SMALLEST_REST]
             if pieces:
                 rings = tuple(tuple((x - left, y - top) for x, y in piece.exterior.coords[:-1]) for piece in pieces)
-                columns = self.columns
-                yield TaskError(
-                    int(columns["error"][index]),
-                    str(columns["quality"][index]),
-                    str(columns["form"][index]),
-                    float(columns["mean_error"][index]),
-                    rings,
-                )
+                yield TaskError(**{name: values[int(index)] for name, values in self.columns.items()}, rings=rings)
 
 
 def _record(predicted: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 All take a bool (H, W) mask and return a new one. Loops run over the chosen objects, not over pixels.
 """
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import cv2
@@ -24,12 +25,6 @@ def label_objects(mask: BoolMap) -> tuple[int, NDArray[np.int32], NDArray[np.int
     """Number of components N, labels int32 (H, W) in 0..N, and boxes int32 (N + 1, 5): x, y, w, h, area."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     return count - 1, np.asarray(labels, np.int32), np.asarray(stats, np.int32)
-
-
-def _pick(count: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Labels (from 1) of a random share of `count` objects, at most `MAX_PICKED`."""
-    picked = np.flatnonzero(rng.random(count) < share) + 1
-    return picked if picked.size <= MAX_PICKED else rng.choice(picked, MAX_PICKED, replace=False)
 
 
 def drop_objects(mask: BoolMap, share: float, rng: np.random.Generator) -> BoolMap:
@@ -103,12 +98,7 @@ def miss_regions(mask: BoolMap, image: ByteMap, number: int, size_px: tuple[floa
 
 def invent_regions(mask: BoolMap, image: ByteMap, number: int, size_px: tuple[float, float], rng: np.random.Generator) -> BoolMap:
     """Add up to `number` regions of similar colour, as networks take trees, yards and roads for objects."""
-    result = mask.copy()
-    for _ in range(number):
-        if (found := _similar_region(image, ~result, size_px, rng)) is not None:
-            rows, columns, region = found
-            result[rows, columns] |= region
-    return result
+    return ~miss_regions(~mask, image, number, size_px, rng)
 
 
 def _made_up_shape(size_px: tuple[float, float], rng: np.random.Generator) -> BoolMap:
@@ -195,23 +185,23 @@ def merge_neighbours(mask: BoolMap, radius: int) -> BoolMap:
     return np.asarray((closed > 0) | mask)
 
 
-def _window_of(
-    labels: NDArray[np.int32], boxes: NDArray[np.int32], label: int
-) -> tuple[slice, slice, BoolMap, NDArray[Any], NDArray[Any]]:
-    """Rows, columns and pixels of an object in its box, and the coordinates of those pixels."""
-    x, y, w, h = (int(value) for value in boxes[label, :4])
-    rows, columns = slice(y, y + h), slice(x, x + w)
-    inside = labels[rows, columns] == label
-    ys, xs = np.nonzero(inside)
-    return rows, columns, inside, ys, xs
+def _picked(
+    mask: BoolMap, share: float, rng: np.random.Generator
+) -> Iterator[tuple[slice, slice, BoolMap, NDArray[Any], NDArray[Any]]]:
+    """Rows, columns and pixels in its box of each of a random share of the objects, and the coordinates of those pixels."""
+    count, labels, boxes = label_objects(mask)
+    picked = np.flatnonzero(rng.random(count) < share) + 1
+    for label in picked if picked.size <= MAX_PICKED else rng.choice(picked, MAX_PICKED, replace=False):
+        x, y, w, h = (int(value) for value in boxes[label, :4])
+        rows, columns = slice(y, y + h), slice(x, x + w)
+        inside = labels[rows, columns] == label
+        yield rows, columns, inside, *np.nonzero(inside)
 
 
 def split_objects(mask: BoolMap, share: float, width_px: float, rng: np.random.Generator) -> BoolMap:
     """Cut a straight strip of `width_px` pixels across a `share` of the objects."""
-    count, labels, boxes = label_objects(mask)
     result = mask.copy()
-    for label in _pick(count, share, rng):
-        rows, columns, inside, ys, xs = _window_of(labels, boxes, int(label))
+    for rows, columns, inside, ys, xs in _picked(mask, share, rng):
         through = int(rng.integers(ys.size))
         centre_y, centre_x = (ys.mean() + ys[through]) / 2, (xs.mean() + xs[through]) / 2
         angle = rng.uniform(0, np.pi)
@@ -223,10 +213,8 @@ def split_objects(mask: BoolMap, share: float, width_px: float, rng: np.random.G
 
 def bite_objects(mask: BoolMap, share: float, depth: float, rng: np.random.Generator) -> BoolMap:
     """Take a round bite off a `share` of the objects, of radius `depth` times the square root of the object's area."""
-    count, labels, boxes = label_objects(mask)
     result = mask.copy()
-    for label in _pick(count, share, rng):
-        rows, columns, inside, ys, xs = _window_of(labels, boxes, int(label))
+    for rows, columns, inside, ys, xs in _picked(mask, share, rng):
         # The farthest of a few random pixels lies near the outline, mostly at a corner.
         tried = rng.integers(ys.size, size=6)
         far = tried[np.argmax((ys[tried] - ys.mean()) ** 2 + (xs[tried] - xs.mean()) ** 2)]
