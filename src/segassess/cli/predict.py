@@ -138,7 +138,11 @@ def judge_masks(config: DictConfig) -> None:
             for path in found.unmatched:
                 log.warning("%s has no image of the same name and is skipped.", path)
         jobs = [PairJob(pair, judge, output / pair.name) for pair in found.pairs]
-        jobs = with_fit(config, jobs, output, processes.device)
+        if processes.is_first:
+            jobs = with_fit(config, jobs, output, processes.device)
+        processes.gather(None)
+        if not processes.is_first:  # the networks are there now
+            jobs = with_fit(config, jobs, output, processes.device)
         outcome = _judge_all(jobs, processes, Outcome(bool(config.overwrite), bool(config.traceback)))
         if processes.is_first:
             with only_one(output, wait=True):

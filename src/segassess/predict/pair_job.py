@@ -19,12 +19,10 @@ from segassess.outputs.panel import render_panel
 from segassess.outputs.review_record import keep_review, reviewed_mask
 from segassess.predict.bands import BandStore
 from segassess.predict.progress import SceneProgress
-from segassess.predict.scene import Source, open_scene
+from segassess.predict.scene import Source, identity, open_scene
 from segassess.predict.scene_job import SceneJob, SceneJudge
 from segassess.predict.windows import JoinsFit
-from segassess.raster import is_remote
 from segassess.raster.pairs import Pair, safe_name
-from segassess.raster.vectors import LAYER
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +79,7 @@ class PairJob:
             sorted(self.pair.masks),
         ]
         parts += [(source, fit.identity) for source, fit in sorted(self.fits.items())]
-        parts += [_identity(path) for path in (self.pair.image, *self.pair.masks.values())]
+        parts += [identity(path) for path in (self.pair.image, *self.pair.masks.values())]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @cached_property
@@ -203,14 +201,3 @@ def mask_folder(folder: Path, source: str, sources: int) -> Path:
 
 def _stored(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{name: None if value != value else value for name, value in row.items()} for row in rows]
-
-
-def _identity(path: str) -> Mapping[str, Any] | str:
-    if is_remote(path):
-        return path
-    file = path.split(LAYER)[0]
-    try:
-        status = Path(file).stat()
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror}).") from error
-    return {"file": str(Path(file).resolve()), "path": path, "size": status.st_size, "time": status.st_mtime_ns}

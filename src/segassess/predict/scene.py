@@ -4,13 +4,19 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segassess.errors import InputError
 from segassess.options.output import OutputSettings as OutputSettings
-from segassess.raster import Grid, ImageFile, MaskFile, Rendering, VectorMask, open_image, open_mask
+from segassess.raster import Grid, ImageFile, MaskFile, Rendering, VectorMask, is_remote, open_image, open_mask
+from segassess.raster.vectors import LAYER
 
+# Where arrays lie that are read as files; they are named after their content.
+IN_MEMORY = "/vsimem/"
 # Columns and rows that are read at once for an overview.
 _CHUNK = 4096
 _STEP = 512
@@ -76,6 +82,20 @@ class Source:
 
     path: str
     label: int | None = None
+
+
+def identity(path: str) -> dict[str, Any] | str:
+    """What tells an input from others and from its own earlier editions; raises InputError if the file is missing."""
+    if path.startswith(IN_MEMORY):
+        return Path(path).name
+    if is_remote(path):
+        return path
+    file = path.split(LAYER)[0]
+    try:
+        status = Path(file).stat()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}).") from error
+    return {"file": str(Path(file).resolve()), "path": path, "size": status.st_size, "time": status.st_mtime_ns}
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """From a layer to networks: folds, crops, training."""
 
+import os
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,9 @@ from segassess.options.fit import FitSettings
 from segassess.predict.fit import fitted_layer, training
 from segassess.predict.fit.blocks import Blocks
 from segassess.predict.fit.fitted_layer import FittedLayer, fit_layer, load_fitted
+from segassess.predict.fit.layer import Layer, LayerScene
+from segassess.predict.scene import Source
+from segassess.raster import Rendering
 from tests.cli.scenes import write_tif
 from tests.predict.fit.conftest import CPU, layer_of
 
@@ -87,16 +93,41 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(damaged, quick, tmp
     for one, other in zip(whole.networks, resumed.networks, strict=True):
         for name, tensor in one.state_dict().items():
             assert torch.equal(tensor, other.state_dict()[name]), name
-    assert sorted(path.name for path in (tmp_path / "stopped").iterdir()) == [
-        "fit.json",
-        "fold_0.safetensors",
-        "fold_1.safetensors",
-    ]
+    kept = [path.name for path in sorted((tmp_path / "stopped").glob("f*"))]
+    assert kept == ["fit.json", "fold_0.safetensors", "fold_1.safetensors"]
+
+
+@pytest.mark.slow
+def test_another_edition_of_the_layer_is_learned_again(damaged, quick, tmp_path):
+    image, mask, pixels, _ = damaged
+    settings = replace(quick, steps=2)
+
+    def trained():
+        folds = []
+        with layer_of(image, mask) as layer:
+            fit_layer(layer, settings, tmp_path / "fit", CPU, lambda fold, done, steps: folds.append(fold))
+        return folds
+
+    assert trained() == [0, 0, 1, 1] and trained() == []
+    write_tif(mask, np.roll(pixels, 300)[None].astype(np.uint8))
+    os.utime(mask, ns=(1, 1))
+    assert trained() == [0, 0, 1, 1]
+
+
+def test_many_scenes_are_opened_in_turn(tmp_path, quick, monkeypatch):
+    monkeypatch.setattr("segassess.predict.fit.layer._OPEN", 2)
+    scenes = []
+    for number in range(5):
+        write_tif(tmp_path / f"{number}.tif", np.full((3, 40, 40), 10 * number + 1, np.uint8))
+        write_tif(tmp_path / f"mask_{number}.tif", np.ones((1, 40, 40), np.uint8))
+        scenes.append(LayerScene(str(tmp_path / f"{number}.tif"), Source(str(tmp_path / f"mask_{number}.tif")), number))
+    with Layer(scenes, Rendering()) as layer:
+        assert layer.sizes == [(40, 40)] * 5
+        found = [layer.window(index, slice(0, 9), slice(0, 9))[0][0, 0, 0] * 255 for index in (3, 0, 4, 1, 2, 0)]
+    assert np.allclose(found, [31, 1, 41, 11, 21, 1])
 
 
 def test_minutes_become_steps(damaged, quick, tmp_path):
-    from dataclasses import replace
-
     settings = replace(quick, steps=None, minutes=0.01)
     found = []
     with layer_of(*damaged[:2]) as layer:

@@ -45,7 +45,7 @@ def test_predict_learns_from_the_layer(damaged, run, tmp_path):
     assert found(joined, pixels, truth) > max(0.6, found(alone, pixels, truth) + 0.2)
 
     kept = tmp_path / "fitted" / "fit" / "mask"
-    assert sorted(path.name for path in kept.iterdir()) == ["fit.json", "fold_0.safetensors", "fold_1.safetensors"]
+    assert sorted(path.name for path in kept.glob("f*")) == ["fit.json", "fold_0.safetensors", "fold_1.safetensors"]
     again = run(image, mask, "fitted", "fit=layer", *KEYS)
     assert "1 of 1 were complete" in again.stderr + again.stdout
     # Networks of an earlier run judge the same ground in the same way, each its own blocks.
@@ -58,7 +58,10 @@ def test_a_folder_of_tiles_is_one_layer(run, tmp_path):
         truth, _ = rectangles(256, 12, seed=number)
         write_tif(tmp_path / "image" / f"{number}.tif", drawn(truth).transpose(2, 0, 1))
         write_tif(tmp_path / "mask" / f"{number}.tif", truth[None].astype(np.uint8))
-    run(tmp_path / "image", tmp_path / "mask", "out", "fit=layer", *KEYS, "fit.block_px=256", "fit.steps=2")
+    (tmp_path / "image" / "8.tif").write_bytes(b"no image")
+    (tmp_path / "mask" / "8.tif").write_bytes(b"no mask")
+    done = run(tmp_path / "image", tmp_path / "mask", "out", "fit=layer", *KEYS, "fit.block_px=256", "fit.steps=2", code=1)
+    assert "8.tif" in error_of(done)
     groups = json.loads((tmp_path / "out" / "fit" / "mask" / "fit.json").read_text())["groups"]
     assert sorted(groups.values()) == list(range(8))
 

@@ -10,16 +10,18 @@ import scipy.ndimage
 import torch
 from numpy.typing import NDArray
 
+from segassess.errors import InputError
 from segassess.options.fit import FitSettings
 from segassess.predict.fit.fitted_layer import RECORD, FittedLayer, fit_layer, load_fitted
 from segassess.predict.fit.fusion import Fusion
 from segassess.predict.fit.layer import Layer, LayerScene
 from segassess.predict.fit.scene_fit import SceneFit
 from segassess.predict.fit.self_confidence import LabelCounts, best_cut
-from segassess.predict.scene import Source
+from segassess.predict.scene import Source, open_scene
 from segassess.predict.scene_job import SceneJudge
 from segassess.predict.windows import WindowNetwork
 from segassess.quality import FN, FP, TN, TP
+from segassess.raster import Rendering
 from segassess.raster.pairs import safe_name
 
 log = logging.getLogger(__name__)
@@ -50,13 +52,16 @@ def fit_layers(
         device: where to train.
         on_step: gets the source, the steps done for it and their number, 0 while it is unknown.
 
-    A layer that is too small is judged by the assessor alone, which a warning says. Raises InputError if a file cannot be read or
-    the folder lacks networks of an earlier request.
+    A layer that is too small is judged by the assessor alone, which a warning says; scenes that cannot be read are left out.
+    Raises InputError if the folder lacks networks of an earlier request.
     """
     fits: list[dict[str, SceneFit]] = [{} for _ in scenes]
     folds = 0 if settings is None else settings.folds
     for source in dict.fromkeys(source for _, masks in scenes for source in masks):
         numbers = [number for number, (_, masks) in enumerate(scenes) if source in masks]
+        numbers = [number for number in numbers if _readable(*scenes[number], judge.rendering)]
+        if not numbers:
+            continue
         alike = [LayerScene(scenes[number][0], scenes[number][1][source], number) for number in numbers]
         with Layer(alike, judge.rendering) as layer:
             if settings is not None and (reason := too_little(layer, judge.tiling.window)):
@@ -74,6 +79,15 @@ def fit_layers(
         for number in numbers:
             fits[number][source] = SceneFit(fitted, fusion, fitted.blocks(scenes[number][0]))
     return fits
+
+
+def _readable(image: str, masks: Mapping[str, Source], rendering: Rendering) -> bool:
+    """Whether a scene can be opened; if not, judging it will say why."""
+    try:
+        with open_scene(image, masks, rendering):
+            return True
+    except InputError:
+        return False
 
 
 def _kept(folder: Path, source: str) -> Path:

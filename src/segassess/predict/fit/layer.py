@@ -1,19 +1,22 @@
 """A layer under test: the scenes of one mask source, and random crops of them to learn from."""
 
+import hashlib
+import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Self
 
 import cv2
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 
 from segassess.options.fit import FitSettings
 from segassess.predict.fit.blocks import Blocks
-from segassess.predict.scene import Scene, Source, open_scene
+from segassess.predict.scene import Scene, Source, identity, open_scene
 from segassess.raster import Rendering
 
 # Scenes kept open at once.
@@ -50,14 +53,18 @@ class Layer:
     def __init__(self, scenes: Sequence[LayerScene], rendering: Rendering) -> None:
         self.scenes, self.rendering = list(scenes), rendering
         self._open: OrderedDict[int, tuple[ExitStack, Scene]] = OrderedDict()
+        self._environment = ExitStack()
         self._sizes: dict[int, tuple[int, int]] = {}
 
     def __enter__(self) -> Self:
+        # Scenes are closed in any order, which rasterio bears within an environment that outlives them all.
+        self._environment.enter_context(rasterio.Env())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         while self._open:
             self._open.popitem()[1][0].close()
+        self._environment.close()
 
     def scene(self, index: int) -> Scene:
         """An open scene; raises InputError if it cannot be used."""
@@ -70,6 +77,12 @@ class Layer:
             self._sizes[index] = scene.size
         self._open.move_to_end(index)
         return self._open[index][1]
+
+    def fingerprint(self, settings: FitSettings) -> str:
+        """Hash of all that a training depends on: the inputs and the settings."""
+        inputs = [(identity(each.image), identity(each.mask.path), each.mask.label, each.group) for each in self.scenes]
+        about = [asdict(settings), asdict(self.rendering), inputs]
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
     @property
     def sizes(self) -> list[tuple[int, int]]:

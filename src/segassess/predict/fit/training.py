@@ -40,7 +40,8 @@ class FoldTraining:
         layer: to learn from.
         fold: whose ground the network will judge.
         settings: of the fit.
-        state: file of the state to go on from; gone when the training is done.
+        state: file of the state to go on from.
+        fingerprint: of the layer and the settings; a state of another one is not used.
         device: where to train.
     """
 
@@ -48,6 +49,7 @@ class FoldTraining:
     fold: int
     settings: FitSettings
     state: Path
+    fingerprint: str
     device: torch.device
 
     def run(self, seconds: float, on_step: Callable[[int, int], None] = lambda done, steps: None) -> FitNetwork:
@@ -62,8 +64,10 @@ class FoldTraining:
         optimizer = torch.optim.AdamW(learned, lr=settings.learning_rate, weight_decay=_DECAY)
         average: dict[str, Tensor] = {}
         done, steps = 0, settings.steps
+        kept: dict[str, Any] = {}
         if self.state.is_file():
-            kept: dict[str, Any] = torch.load(self.state, map_location=self.device, weights_only=True)
+            kept = torch.load(self.state, map_location=self.device, weights_only=True)
+        if kept.get("fingerprint") == self.fingerprint:
             network.load_state_dict(kept["network"])
             optimizer.load_state_dict(kept["optimizer"])
             average, done, steps = kept["average"], kept["done"], kept["steps"]
@@ -104,7 +108,7 @@ class FoldTraining:
     def _save(
         self, network: FitNetwork, optimizer: torch.optim.Optimizer, average: dict[str, Tensor], done: int, steps: int
     ) -> None:
-        content = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
+        content = {"fingerprint": self.fingerprint, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
         with atomic_path(self.state) as beside:
             torch.save({**content, "average": average, "done": done, "steps": steps}, beside)
 
