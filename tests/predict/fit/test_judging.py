@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit, logit
 
 from segassess.models.calibration import Calibration
-from segassess.predict.fit.fusion import Fusion
+from segassess.predict.fit.fusion import Fusion, Weights
 from segassess.predict.fit.self_confidence import LabelCounts, SelfConfidence, best_cut
 from segassess.quality import FN, FP, TN, TP
 
@@ -69,7 +69,8 @@ def test_a_join_keeps_pairs_and_unknown_pixels():
     probabilities[:, 0, 0] = np.nan
     probabilities[:, 1, 1] = [0.6, 0.4, 0, 0]
     reference = rng.random((5, 6)).astype(np.float32)
-    fusion = Fusion(SelfConfidence(1.2, 0.1, 0.05, 0.02), Calibration((0.8, 0.2), (1.1, -0.1)))
+    confidence, calibration = SelfConfidence(1.2, 0.1, 0.05, 0.02), Calibration((0.8, 0.2), (1.1, -0.1))
+    fusion = Fusion(confidence, calibration, Weights(0.5, 0.8, -0.1), Weights(0.7, 0.2, 0.3))
     joined = fusion(probabilities, reference)
     assert np.isnan(joined[:, 0, 0]).all() and np.isfinite(joined).sum() == 4 * 29
     for right, wrong in ((TP, FP), (TN, FN)):
@@ -79,3 +80,23 @@ def test_a_join_keeps_pairs_and_unknown_pixels():
     surer = fusion(probabilities, np.minimum(reference + 0.2, 1))
     known = ~np.isnan(joined[0])
     assert (surer[FP] <= joined[FP])[known].all() and (surer[FN] >= joined[FN])[known].all()
+
+
+def test_the_one_who_knows_gets_the_weight():
+    rng = np.random.default_rng(0)
+    wrong = rng.random(20_000) < 0.1
+    knows, guesses = (rng.normal(np.where(wrong, shift, -shift), 1).astype(np.float32) for shift in (2.0, 0.0))
+    found = Weights.learned(guesses, knows, wrong)
+    assert found.fit > 10 * found.assessor
+    assert Weights.learned(knows, guesses, wrong).assessor == pytest.approx(found.fit, rel=0.05)
+    # One who is wrong more often than right is not turned round.
+    assert Weights.learned(-knows, guesses, wrong).assessor == 0
+
+
+def test_as_many_errors_are_expected_as_both_expect():
+    rng = np.random.default_rng(0)
+    first, second = (rng.normal(mean, 1, 5000).astype(np.float32) for mean in (-3, -1))
+    for weights, expected in ((Weights(1.3, 0), expit(first).mean()), (Weights(0, 0.7), expit(second).mean())):
+        assert expit(weights.shifted_to(first, second)(first, second)).mean() == pytest.approx(expected, rel=1e-3)
+    both = Weights(1, 1).shifted_to(first, second)
+    assert expit(both(first, second)).mean() == pytest.approx(np.sqrt(expit(first).mean() * expit(second).mean()), rel=1e-3)

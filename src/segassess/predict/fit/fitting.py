@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +12,22 @@ from numpy.typing import NDArray
 from segassess.errors import InputError
 from segassess.options.fit import FitSettings
 from segassess.predict.fit.fitted_layer import RECORD, FittedLayer, fit_layer, load_fitted
-from segassess.predict.fit.fusion import Fusion
+from segassess.predict.fit.fusion import Fusion, Weights, assessed_odds
 from segassess.predict.fit.layer import Layer, LayerScene
 from segassess.predict.fit.scene_fit import SceneFit
 from segassess.predict.fit.self_confidence import LabelCounts, best_cut
 from segassess.predict.scene import Source, open_scene
 from segassess.predict.scene_job import SceneJudge
-from segassess.predict.windows import WindowNetwork
-from segassess.quality import FN, FP, TN, TP
 from segassess.raster import Rendering
 from segassess.raster.pairs import safe_name
+from segassess.synthetic.perturbations import RECIPES, perturb
 
 log = logging.getLogger(__name__)
 
 # Windows in which fit and assessor are compared, and every how many-th of their pixels in both directions.
 _WINDOWS, _EVERY = 24, 3
+# How the layer is damaged to weigh fit and assessor.
+_DAMAGE = "perturbed"
 # A layer with less ground or fewer objects teaches a network too little.
 LEAST_PIXELS, LEAST_OBJECTS = 500_000, 30
 
@@ -111,24 +111,47 @@ def too_little(layer: Layer, window: int) -> str | None:
 
 
 def find_fusion(layer: Layer, fitted: FittedLayer, judge: SceneJudge) -> Fusion:
-    """Find, in some windows and without ground truth, how reliable layer and fit are, and where to cut."""
+    """Find, in some windows and without ground truth, how reliable layer, fit and assessor are here, and where to cut.
+
+    The layer is damaged in these windows, and assessor and fit get weights by how well they find that. The fit has not learned
+    from these places, so for it the damage is one error more among the layer's own.
+    """
+    rng = np.random.default_rng(fitted.settings.seed)
     counts, seen = LabelCounts(), []
-    for index, rows, columns in _windows(layer, judge.tiling.window, np.random.default_rng(fitted.settings.seed)):
+    for index, rows, columns in _windows(layer, judge.tiling.window, rng):
         pixels, mask, valid = layer.window(index, rows, columns)
         if not valid.any():
             continue
         reference = fitted.reference(fitted.blocks(layer.scenes[index].image), (rows, columns), pixels)
         counts.update(reference, mask, valid)
-        assessed = _assessed(judge.network, pixels, mask)
+        damaged = perturb(mask, np.rint(pixels * 255).astype(np.uint8), rng, RECIPES[_DAMAGE])
+        assessed = _assessed(judge, pixels, np.stack([mask, damaged]))
         part = np.s_[::_EVERY, ::_EVERY]
         chosen = valid[part]
-        seen.append((assessed[:, *part][:, chosen], reference[part][chosen], mask[part][chosen]))
+        planes = (mask, damaged, reference, *assessed[0], *assessed[1])
+        seen.append(np.stack([plane[part][chosen].astype(np.float32) for plane in planes]))
     confidence = counts.self_confidence()
-    fusion = Fusion(confidence, judge.calibration)
-    probabilities, references, masks = (np.concatenate(each, axis=-1) for each in zip(*seen, strict=True))
-    joined = fusion(probabilities, references)
-    cuts = (best_cut(_odds(joined, FP, TP)[masks]), best_cut(_odds(joined, FN, TN)[~masks]))
-    return replace(fusion, cuts=cuts)
+    masked, drawn, reference, false, missing, false_drawn, missing_drawn = np.concatenate(seen, axis=1)
+    mask, damaged = masked > 0, drawn > 0
+    fitted_false, fitted_missing = confidence.log_odds(reference)
+    weights, cuts = [], []
+    for inside, in_damaged, odds, of_damaged, of_fit in (
+        (mask, damaged, false, false_drawn, fitted_false),
+        (~mask, ~damaged, missing, missing_drawn, fitted_missing),
+    ):
+        found = Weights.learned(of_damaged[in_damaged], of_fit[in_damaged], (mask != damaged)[in_damaged])
+        found = found.shifted_to(odds[inside], of_fit[inside])
+        weights.append(found)
+        cuts.append(best_cut(found(odds[inside], of_fit[inside])))
+    false_weights, missing_weights = weights
+    log.info(
+        "Log-odds of FP are %.2f times the assessor's and %.2f times the fit's, of FN %.2f and %.2f times.",
+        false_weights.assessor,
+        false_weights.fit,
+        missing_weights.assessor,
+        missing_weights.fit,
+    )
+    return Fusion(confidence, judge.calibration, false_weights, missing_weights, (cuts[0], cuts[1]))
 
 
 def _windows(layer: Layer, side: int, rng: np.random.Generator, *, all_of_them: bool = False) -> list[tuple[int, slice, slice]]:
@@ -151,11 +174,8 @@ def _area(place: tuple[int, slice, slice]) -> int:
     return int((rows.stop - rows.start) * (columns.stop - columns.start))
 
 
-def _assessed(network: WindowNetwork, pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    features = network.encode(pixels.transpose(2, 0, 1)[None])
-    return np.asarray(network.probabilities(features, mask[None, None].astype(np.float32))[0])
-
-
-def _odds(probabilities: NDArray[np.float32], wrong: int, right: int) -> NDArray[np.float32]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.log(probabilities[wrong]) - np.log(probabilities[right]))
+def _assessed(judge: SceneJudge, pixels: NDArray[np.float32], masks: NDArray[np.bool_]) -> list[tuple[NDArray[np.float32], ...]]:
+    """Calibrated log-odds of FP and of FN (h, w) of masks (K, h, w)."""
+    features = judge.network.encode(pixels.transpose(2, 0, 1)[None])
+    probabilities = judge.network.probabilities(features, masks[:, None].astype(np.float32))
+    return [assessed_odds(judge.calibration.of_array(each)) for each in probabilities]

@@ -4,15 +4,59 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq, minimize
 from scipy.special import expit
 
 from segassess.models.calibration import Calibration
 from segassess.predict.fit.self_confidence import SelfConfidence
 from segassess.quality import FN, FP, TN, TP
 
-# How much the log-odds of the assessor and of the fit count, for FP and for FN; docs/results.md says how they were found.
-ASSESSOR_WEIGHT, FIT_WEIGHT = 0.5, 0.8
+# The classes that a pixel can have inside the mask, and outside: right, wrong.
+PAIRS = ((TP, FP), (TN, FN))
 _LARGEST = 15.0
+# Pulls both weights towards these, in units of the mean log-likelihood, where the windows say little.
+_USUAL, _PULL = 0.5, 1e-3
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How the log-odds of one class of error are joined: `assessor` and `fit` times each, plus `shift`."""
+
+    assessor: float
+    fit: float
+    shift: float = 0.0
+
+    def __call__(self, assessed: NDArray[np.float32], fitted: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Joined log-odds of any shape; NaN stays NaN."""
+        return np.asarray(self.assessor * assessed + self.fit * fitted + self.shift, np.float32)
+
+    @classmethod
+    def learned(cls, assessed: NDArray[np.float32], fitted: NDArray[np.float32], wrong: NDArray[np.bool_]) -> "Weights":
+        """Weights of 0 or more that tell wrong pixels from right ones best: (N,) log-odds, and which are wrong.
+
+        The shift is left out, because it depends on how many are wrong.
+        """
+
+        def loss(unknown: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            first, second, shift = unknown
+            mixed = first * assessed + second * fitted + shift
+            slope = (expit(mixed) - wrong) / len(wrong)
+            pulls = _PULL * (unknown[:2] - _USUAL)
+            value = np.logaddexp(0, np.where(wrong, -mixed, mixed)).mean() + 0.5 * float(pulls @ (unknown[:2] - _USUAL))
+            return float(value), np.array([slope @ assessed + pulls[0], slope @ fitted + pulls[1], slope.sum()])
+
+        start, bounds = np.array([_USUAL, _USUAL, 0.0]), [(0.0, 5.0), (0.0, 5.0), (-20.0, 20.0)]
+        first, second, _ = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+        return cls(float(first), float(second))
+
+    def shifted_to(self, assessed: NDArray[np.float32], fitted: NDArray[np.float32]) -> "Weights":
+        """The same weights, and a shift so that as many errors are expected as both expect, weighted alike: (N,) log-odds."""
+        share = self.fit / (self.assessor + self.fit) if self.assessor + self.fit > 0 else 0.5
+        first, second = (float(np.clip(expit(odds).mean(), 1e-4, 0.9)) for odds in (assessed, fitted))
+        expected = first ** (1 - share) * second**share
+        mixed = self(assessed, fitted)
+        shift = brentq(lambda shift: expit(mixed + shift).mean() - expected, -60, 60)
+        return Weights(self.assessor, self.fit, float(shift))
 
 
 @dataclass(frozen=True)
@@ -22,11 +66,14 @@ class Fusion:
     Attributes:
         confidence: what the layer says about itself.
         assessor: calibration of the assessor.
+        fp, fn: how both are weighted.
         cuts: joined log-odds of FP and FN above which a pixel is called an error.
     """
 
     confidence: SelfConfidence
     assessor: Calibration
+    fp: Weights
+    fn: Weights
     cuts: tuple[float, float] = (0.0, 0.0)
 
     def __call__(self, probabilities: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -35,9 +82,9 @@ class Fusion:
         The mass of each pair, TP with FP and TN with FN, stays; NaN stays NaN.
         """
         joined = self.assessor.of_array(probabilities)
-        for right, wrong, odds in ((TP, FP, 0), (TN, FN, 1)):
-            pair = joined[right] + joined[wrong]
-            mixed = self._joined(joined[wrong], joined[right], self.confidence.log_odds(reference)[odds])
+        assessed, fitted = assessed_odds(joined), self.confidence.log_odds(reference)
+        for (right, wrong), weights, one, other in zip(PAIRS, (self.fp, self.fn), assessed, fitted, strict=True):
+            pair, mixed = joined[right] + joined[wrong], weights(one, other)
             joined[wrong], joined[right] = pair * expit(mixed), pair * expit(-mixed)
         return joined
 
@@ -46,8 +93,12 @@ class Fusion:
         """How to decide on joined probabilities: they are calibrated, and have cuts."""
         return Calibration(cuts=self.cuts)
 
-    @staticmethod
-    def _joined(wrong: NDArray[np.float32], right: NDArray[np.float32], fitted: NDArray[np.float32]) -> NDArray[np.float32]:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            assessed = np.clip(np.log(wrong) - np.log(right), -_LARGEST, _LARGEST)
-        return np.asarray(ASSESSOR_WEIGHT * assessed + FIT_WEIGHT * fitted, np.float32)
+
+def assessed_odds(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Log-odds of FP and of FN of quality probabilities (4, ...); NaN where they are NaN, finite where they are certain."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(probabilities)
+        odds = [np.where(probabilities[right] + probabilities[wrong] > 0, logs[wrong] - logs[right], 0) for right, wrong in PAIRS]
+    unknown = np.isnan(probabilities).any(axis=0)
+    false, missing = (np.where(unknown, np.nan, np.clip(each, -_LARGEST, _LARGEST)).astype(np.float32) for each in odds)
+    return false, missing
