@@ -17,8 +17,8 @@ from segassess.predict.fit.layer import Crops, Layer
 from segassess.predict.fit.network import FitNetwork
 from segassess.training.losses import dice_loss
 
-# Share of the steps in which the learning rate rises, and from which weights are averaged, with what factor.
-_RISE, _AVERAGED, _AVERAGING = 0.15, 0.5, 0.05
+# Share of the steps in which the learning rate rises, and after which the result is the mean of the weights.
+_RISE, _AVERAGED = 0.15, 0.75
 _DECAY, _DICE = 1e-2, 0.5
 # Seconds between two states kept on disk; steps that are timed to turn minutes into steps.
 _KEPT, _TIMED = 20.0, 6
@@ -83,8 +83,8 @@ class FoldTraining:
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             done += 1
-            if steps is not None and done >= _AVERAGED * steps:
-                _average(average, network)
+            if steps is not None and (number := done - math.floor(_AVERAGED * steps)) > 0:
+                _average(average, network, number)
             # The first step also sets things up.
             timed = min(timed or math.inf, time.monotonic() - began) if done > 1 else 0.0
             if steps is None and done == _TIMED:
@@ -123,10 +123,10 @@ def _rate(done: int, steps: int | None) -> float:
     return 0.5 * (1 + math.cos(math.pi * (share - _RISE) / (1 - _RISE)))
 
 
-def _average(average: dict[str, Tensor], network: FitNetwork) -> None:
-    """Move the averaged weights towards those of the network; the first ones are copied."""
+def _average(average: dict[str, Tensor], network: FitNetwork, number: int) -> None:
+    """Make `average` the mean of so many weights, of which those of the network are the last."""
     for name, tensor in network.state_dict().items():
-        if name not in average or not tensor.is_floating_point():
+        if number == 1 or not tensor.is_floating_point():
             average[name] = tensor.clone()
         else:
-            average[name].lerp_(tensor, _AVERAGING)
+            average[name].lerp_(tensor, 1 / number)
