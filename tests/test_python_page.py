@@ -52,6 +52,15 @@ def blocks(page):
     return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.S)
 
 
+def test_what_the_page_on_any_layer_shows_runs(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (block,) = blocks("how-to/check-any-layer.md")
+    names: dict[str, object] = {}
+    exec(compile(block, "check-any-layer.md", "exec"), names)
+    # So small a layer is left to the assessor, which a warning says; tests/predict/fit has larger ones.
+    assert np.array_equal(names["judged"].quality, names["at_once"].quality)
+
+
 def test_what_the_page_on_export_shows_runs(folder, monkeypatch):
     monkeypatch.chdir(folder)
     save_pretrained("out/huggingface", load_assessor(folder / "assessor.safetensors"))
