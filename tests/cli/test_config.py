@@ -46,6 +46,8 @@ def script_of(group: str, option: str) -> str:
     """A config that has this option."""
     if option in ("benchmark", "benchmark_networks", "ablation", "ablation_paper"):
         return "evaluate"
+    if group == "fit":
+        return "predict"
     return "train_segmenter" if group == "segmenter" or (group, option) in OF_SEGMENTERS else "train"
 
 
@@ -66,7 +68,8 @@ def test_defaults_compose_and_know_their_own_keys(name):
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes(group, option):
     script = script_of(group, option)
-    config = composed(script, f"{group}={option}", *(["dataset.root=DIR"] if option == "folder" else []))
+    needed = {"folder": ["dataset.root=DIR"], "kept": ["fit.folder=DIR"]}.get(option, [])
+    config = composed(script, f"{group}={option}", *REQUIRED.get(script, []), *needed)
     OmegaConf.to_container(config, resolve=group != "dataset", throw_on_missing=False)
 
 

@@ -19,6 +19,8 @@ REQUIRED = {
     "evaluate_scaling": ["image=a", "mask=b", "output_dir=c"],
     "export": ["output_dir=c"],
 }
+# Keys that a choice needs.
+NEEDED = {"dataset=folder": "dataset.root=d", "fit=kept": "fit.folder=f"}
 # Losses belong to a task.
 LOSSES = {"train": ("compact", "segassess"), "train_segmenter": ("segmentation",), "train_crossfit": ("segmentation",)}
 
@@ -46,4 +48,4 @@ def command_lines(script: str, count: int | None = None) -> list[list[str]]:
     count = count or max(map(len, found.values()), default=1)
     columns = [[f"{group}={option}" for option in islice(cycle(options), count)] for group, options in found.items()]
     lines = [list(line) for line in zip(*columns, strict=True)] or [[]]
-    return [[*REQUIRED.get(script, []), *line, *(["dataset.root=d"] if "dataset=folder" in line else [])] for line in lines]
+    return [[*REQUIRED.get(script, []), *line, *(key for choice, key in NEEDED.items() if choice in line)] for line in lines]
