@@ -157,7 +157,7 @@ class CalibrationFit:
         if kind not in KINDS:
             raise ConfigError(f"The kind of calibration must be one of {', '.join(KINDS)}, not {kind!r}.")
         centres = (self._EDGES[:-1] + self._EDGES[1:]) / 2
-        fp, fn = (_fit_side(centres, counts.numpy().astype(np.float64), kind) for counts in self._counts)
+        fp, fn = (fit_log_odds(centres, counts.numpy().astype(np.float64), kind) for counts in self._counts)
         return Calibration(fp, fn)
 
     def cuts(self) -> tuple[float, float]:
@@ -188,8 +188,8 @@ def _log_odds(probabilities: Tensor, right: int, wrong: int) -> Tensor:
     return odds[:, 0] - odds[:, 1]
 
 
-def _fit_side(odds: NDArray[np.float64], counts: NDArray[np.float64], kind: Kind) -> Affine:
-    """Maximum-likelihood scale and shift (convex) for log-odds (N,) of bins with (N, 2) right and wrong pixels."""
+def fit_log_odds(odds: NDArray[np.float64], counts: NDArray[np.float64], kind: Kind) -> Affine:
+    """Maximum-likelihood scale and shift (convex) for log-odds (N,) of bins with (N, 2) pixels that speak against and for."""
     from scipy.optimize import minimize
 
     right, wrong = counts.T

@@ -100,3 +100,11 @@ def test_as_many_errors_are_expected_as_both_expect():
         assert expit(weights.shifted_to(first, second)(first, second)).mean() == pytest.approx(expected, rel=1e-3)
     both = Weights(1, 1).shifted_to(first, second)
     assert expit(both(first, second)).mean() == pytest.approx(np.sqrt(expit(first).mean() * expit(second).mean()), rel=1e-3)
+
+
+def test_without_pixels_both_count_alike():
+    nothing = np.empty(0, np.float32)
+    found = Weights.learned(nothing, nothing, nothing > 0)
+    assert found.assessor == found.fit > 0
+    assert found.shifted_to(nothing, nothing) == found
+    assert all(np.isfinite(odds).all() for odds in LabelCounts().self_confidence().log_odds(np.array([0, 1], np.float32)))

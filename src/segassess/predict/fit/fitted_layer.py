@@ -84,7 +84,6 @@ def fit_layer(
     minutes = settings.minutes or default_minutes(pixels)
     seconds = 60 * minutes / settings.folds
     fingerprint = layer.fingerprint(settings)
-    folder.mkdir(parents=True, exist_ok=True)
     with only_one(folder, wait=True):
         remove_leftovers(folder)
         for fold in range(settings.folds):

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 # Windows in which fit and assessor are compared, and every how many-th of their pixels in both directions.
 _WINDOWS, _EVERY = 24, 3
+# Mask, damaged mask, reference map, and log-odds of FP and of FN of the first and of the second.
+_PLANES = 7
 # How the layer is damaged to weigh fit and assessor.
 _DAMAGE = "perturbed"
 # A layer with less ground or fewer objects teaches a network too little.
@@ -104,7 +106,8 @@ def too_little(layer: Layer, window: int) -> str | None:
         return f"a layer of {pixels:,} pixels is too small to learn from (at least {LEAST_PIXELS:,})"
     objects = 0
     for index, rows, columns in _windows(layer, window, np.random.default_rng(0), all_of_them=True):
-        objects += int(scipy.ndimage.label(layer.window(index, rows, columns)[1])[1])
+        foreground, _ = layer.scene(index).masks[layer.name].read(rows, columns)
+        objects += int(scipy.ndimage.label(foreground)[1])
         if objects >= LEAST_OBJECTS:
             return None
     return f"a layer of {objects} objects is too small to learn from (at least {LEAST_OBJECTS})"
@@ -128,10 +131,11 @@ def find_fusion(layer: Layer, fitted: FittedLayer, judge: SceneJudge) -> Fusion:
         assessed = _assessed(judge, pixels, np.stack([mask, damaged]))
         part = np.s_[::_EVERY, ::_EVERY]
         chosen = valid[part]
-        planes = (mask, damaged, reference, *assessed[0], *assessed[1])
-        seen.append(np.stack([plane[part][chosen].astype(np.float32) for plane in planes]))
+        both = (mask, damaged, reference, *assessed[0], *assessed[1])
+        seen.append(np.stack([plane[part][chosen].astype(np.float32) for plane in both]))
     confidence = counts.self_confidence()
-    masked, drawn, reference, false, missing, false_drawn, missing_drawn = np.concatenate(seen, axis=1)
+    planes = np.concatenate([np.zeros((_PLANES, 0), np.float32), *seen], axis=1)
+    masked, drawn, reference, false, missing, false_drawn, missing_drawn = planes
     mask, damaged = masked > 0, drawn > 0
     fitted_false, fitted_missing = confidence.log_odds(reference)
     weights, cuts = [], []

@@ -14,6 +14,8 @@ from segassess.quality import FN, FP, TN, TP
 # The classes that a pixel can have inside the mask, and outside: right, wrong.
 PAIRS = ((TP, FP), (TN, FN))
 _LARGEST = 15.0
+# No joined log-odds are so far from 0.
+_FAR = 500.0
 # Pulls both weights towards these, in units of the mean log-likelihood, where the windows say little.
 _USUAL, _PULL = 0.5, 1e-3
 
@@ -34,8 +36,10 @@ class Weights:
     def learned(cls, assessed: NDArray[np.float32], fitted: NDArray[np.float32], wrong: NDArray[np.bool_]) -> "Weights":
         """Weights of 0 or more that tell wrong pixels from right ones best: (N,) log-odds, and which are wrong.
 
-        The shift is left out, because it depends on how many are wrong.
+        The shift is left out, because it depends on how many are wrong. Without pixels both count alike.
         """
+        if not len(wrong):
+            return cls(_USUAL, _USUAL)
 
         def loss(unknown: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             first, second, shift = unknown
@@ -51,11 +55,13 @@ class Weights:
 
     def shifted_to(self, assessed: NDArray[np.float32], fitted: NDArray[np.float32]) -> "Weights":
         """The same weights, and a shift so that as many errors are expected as both expect, weighted alike: (N,) log-odds."""
+        if not len(assessed):
+            return self
         share = self.fit / (self.assessor + self.fit) if self.assessor + self.fit > 0 else 0.5
         first, second = (float(np.clip(expit(odds).mean(), 1e-4, 0.9)) for odds in (assessed, fitted))
         expected = first ** (1 - share) * second**share
         mixed = self(assessed, fitted)
-        shift = brentq(lambda shift: expit(mixed + shift).mean() - expected, -60, 60)
+        shift = brentq(lambda shift: expit(mixed + shift).mean() - expected, -_FAR, _FAR)
         return Weights(self.assessor, self.fit, float(shift))
 
 

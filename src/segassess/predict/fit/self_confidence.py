@@ -6,14 +6,13 @@ estimates how much the layer omits and invents, and with these rates follows how
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit, logit
+
+from segassess.models.calibration import fit_log_odds
 
 BINS = 512
 # Rates are kept within these limits, so that a layer without errors keeps finite odds.
@@ -36,7 +35,7 @@ class LabelCounts:
         """Estimate rates and calibration."""
         centres = (np.arange(BINS) + 0.5) / BINS
         background, objects = self.counts
-        scale, shift = _platt(logit(centres), background, objects)
+        scale, shift = fit_log_odds(logit(centres), self.counts.T.astype(np.float64), "affine")
         calibrated = expit(scale * logit(centres) + shift)
         sure_object = calibrated >= _mean(calibrated, objects)
         sure_background = (1 - calibrated) >= _mean(1 - calibrated, background)
@@ -75,15 +74,6 @@ class SelfConfidence:
         missing = odds + np.float32(math.log(self.omitted / (1 - self.invented)))
         return false, missing
 
-    def as_dict(self) -> dict[str, float]:
-        """Primitives."""
-        return dict(vars(self))
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Rebuild from `as_dict`."""
-        return cls(**{name: float(value) for name, value in content.items()})
-
 
 def best_cut(odds: NDArray[np.float32]) -> float:
     """Log-odds above which to call pixels errors, for the best IoU to be expected if the odds are right; (N,) -> float.
@@ -107,17 +97,3 @@ def _shares(counts: NDArray[np.int64], sure_object: NDArray[np.bool_], sure_back
     first, second = counts[sure_object].sum(), counts[sure_background].sum()
     share = first / max(first + second, 1)
     return float(counts.sum() * share), float(counts.sum() * (1 - share))
-
-
-def _platt(odds: NDArray[np.float64], background: NDArray[np.int64], objects: NDArray[np.int64]) -> tuple[float, float]:
-    """Maximum-likelihood scale and shift of log-odds (N,) for counts (N,) of labels."""
-    if not background.any() or not objects.any():
-        return 1.0, 0.0
-    total = background.sum() + objects.sum()
-
-    def loss(unknown: NDArray[np.float64]) -> float:
-        mapped = unknown[0] * odds + unknown[1]
-        return float((objects @ np.logaddexp(0, -mapped) + background @ np.logaddexp(0, mapped)) / total)
-
-    scale, shift = minimize(loss, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=[(0.05, 20), (-20, 20)]).x
-    return float(scale), float(shift)
