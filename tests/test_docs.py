@@ -123,6 +123,12 @@ def test_there_are_commands_for_every_script():
     assert programs == {"train.py", "evaluate.py", "predict.py", "export.py", "segassess", *modules}
 
 
+def test_named_files_exist():
+    named = {(page, path) for page in PAGES for path in re.findall(r"`((?:src|tests|conf|docs)/[\w./-]+)`", page.read_text())}
+    assert named
+    assert not [f"{path} in {page.name}" for page, path in named if not (ROOT / path).exists()]
+
+
 def reasons(command: str) -> list[str]:
     return [reason for pattern, reason in COMPOSED_ONLY.items() if re.search(pattern, command)]
 

@@ -20,6 +20,8 @@ from tests.models.assessor import test_compositions as compositions
 from tests.models.segmenters.base import SegmenterContract
 from tests.parity import rules
 
+MODELS = "src/segassess/models"
+
 
 def shown(page: str, file: str) -> ModuleType:
     """The module that a page shows under the name of this file."""
@@ -35,9 +37,9 @@ def shown(page: str, file: str) -> ModuleType:
 def registered():
     """The pages' networks under the names that the pages give them, for this module only."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(SEGMENTERS, "pyramidsum", shown("add-a-segmenter", "src/segassess/segmenters/pyramidsum.py").PyramidSum)
-        patch.setitem(ENCODERS, "resnet18", shown("add-an-encoder", "src/segassess/assessor/encoders/resnet18.py").ResNet18)
-        patch.setitem(BASELINES, "majority", shown("add-a-baseline", "src/segassess/baselines/majority.py").Majority)
+        patch.setitem(SEGMENTERS, "pyramidsum", shown("add-a-segmenter", f"{MODELS}/segmenters/pyramidsum.py").PyramidSum)
+        patch.setitem(ENCODERS, "resnet18", shown("add-an-encoder", f"{MODELS}/assessor/encoders/resnet18.py").ResNet18)
+        patch.setitem(BASELINES, "majority", shown("add-a-baseline", f"{MODELS}/baselines/majority.py").Majority)
         yield
 
 

@@ -236,7 +236,7 @@ def test_importing_it_is_light_and_its_words_are_there():
 
 
 @pytest.mark.slow
-def test_the_script_and_the_assessor_in_the_box(files, tmp_path):
+def test_the_script_and_the_bundled_assessor(files, tmp_path):
     image, mask = f"{files}/image.tif", f"{files}/perturbed.tif"
     run_script("predict", f"image={image}", f"mask={mask}", f"output_dir={tmp_path}/out", f"hydra.run.dir={tmp_path}/run")
     with (tmp_path / "out" / "scores.csv").open() as file:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from segassess.data.module import AssessmentData
+from segassess.data.datamodule import AssessmentData
 from segassess.data.tiles import FolderTiles
 from segassess.errors import ConfigError, RequestError
 from segassess.evaluation.benchmark import Training, refuse_leaks, train_all

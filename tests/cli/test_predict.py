@@ -25,7 +25,7 @@ from segassess.findings.polygon_scores import POLYGON_COLUMNS
 from segassess.models.assessor.compositions import build_assessor
 from segassess.models.assessor.trained_assessor import load_assessor
 from segassess.models.calibration import Calibration
-from segassess.predict.bands import BandStore
+from segassess.predict.band_stores import BandStore
 from segassess.predict.pair_job import JudgedPair, PairJob
 from segassess.predict.progress import SceneProgress
 from segassess.predict.scene import OutputSettings

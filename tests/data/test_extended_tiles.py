@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from segassess.data.datamodule import AssessmentData, SamplingSettings
 from segassess.data.extended_tiles import ExtendedTiles, JoinedTiles
 from segassess.data.mask_records import MaskRecord, append_record
-from segassess.data.module import AssessmentData, SamplingSettings
 from segassess.data.synthetic_tiles import SyntheticTiles
 from segassess.data.tiles import FolderTiles, SharedTiles
 from segassess.errors import RequestError

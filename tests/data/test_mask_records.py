@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from segassess.data.datamodule import AssessmentData, SamplingSettings
 from segassess.data.mask_records import RECORD_FILE, MaskRecord, append_record, read_records, refuse_seen
-from segassess.data.module import AssessmentData, SamplingSettings
 from segassess.data.tiles import FolderTiles, Tile
 from segassess.errors import InputError, RequestError
 

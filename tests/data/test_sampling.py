@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from segassess.data.batch import Batch, Sample, collate
-from segassess.data.module import AssessmentData, SamplingSettings
+from segassess.data.datamodule import AssessmentData, SamplingSettings
 from segassess.data.sampling import AmsDataset, TileKey, TileSampler, _rescaled, _resized
 from segassess.data.sources import FileSource
 from segassess.data.tiles import FolderTiles

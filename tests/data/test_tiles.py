@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from segassess.data.module import AssessmentData
+from segassess.data.datamodule import AssessmentData
 from segassess.data.sources import available_sources
 from segassess.data.synthetic_tiles import SyntheticTiles
 from segassess.data.tiles import FolderTiles, SharedTiles, sources_on_disk

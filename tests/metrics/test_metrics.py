@@ -8,10 +8,10 @@ import torch
 
 from segassess import quality
 from segassess.metrics.confusion import confusion_matrix, quality_metrics
-from segassess.metrics.evaluation import ALL, EvaluationMetrics, metrics_by_region, pooled_metrics
+from segassess.metrics.evaluation_metrics import ALL, EvaluationMetrics, metrics_by_region, pooled_metrics
 from segassess.metrics.expected_counts import ExpectedCounts
 from segassess.metrics.reference import ReferenceProtocol
-from segassess.metrics.scores import score_agreement
+from segassess.metrics.score_agreement import score_agreement
 from tests.parity import rules
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "parity" / "loss.json").read_text())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from segassess.api import OutputSettings, Rendering, Tiling
-from segassess.data.module import SamplingSettings
+from segassess.data.datamodule import SamplingSettings
 from segassess.errors import ConfigError
 from segassess.options.checking import faults
 from segassess.options.option import defaults

@@ -17,7 +17,7 @@ from segassess.errors import InputError
 from segassess.interrupts import noting_interrupts
 from segassess.models.calibration import Calibration
 from segassess.outputs.review_page import tile_picture
-from segassess.predict.bands import BandsInMemory, BandStore
+from segassess.predict.band_stores import BandsInMemory, BandStore
 from segassess.predict.scene import OutputSettings, Source, open_scene
 from segassess.predict.scene_job import SceneJob, SceneJudge
 from segassess.predict.tiling import Tiling

@@ -90,7 +90,7 @@ def test_a_wrong_request_is_one_sentence(scene, graph_file):
 
 @pytest.mark.slow
 def test_real_tiles(shared_data, tmp_path):
-    """The two tiles with a real model's masks, by the assessor in the box: torch, and its graph without torch."""
+    """The two tiles with a real model's masks, by the bundled assessor: torch, and its graph without torch."""
     folder = shared_data / "hot_kampala_z19_pred"
     run_script("export", f"output_dir={tmp_path}", "formats=[onnx]", "check.speed_repeats=0", f"paths.output_root={tmp_path}")
     names = sorted(path.stem for path in (folder / "image").glob("*.png"))

@@ -8,7 +8,7 @@ import pytest
 
 from segassess.errors import ConfigError, RequestError
 from segassess.prepare.duplicates import clusters, distance, perceptual_hash
-from segassess.prepare.rasters import PolygonMask
+from segassess.prepare.readers import PolygonMask
 from segassess.raster import read_mask
 from tests.prepare import archives
 from tests.prepare.archives import coco, picture, save_picture, square

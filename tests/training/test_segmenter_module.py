@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from segassess.data.module import SamplingSettings, SegmentationData
+from segassess.data.datamodule import SamplingSettings, SegmentationData
 from segassess.data.tiles import FolderTiles
 from segassess.errors import ConfigError
 from segassess.training.losses import dice_loss

@@ -14,7 +14,7 @@ from segassess.api.quality_map import OVERVIEW_PIXELS, QualityMap
 from segassess.errors import InputError
 from segassess.models.assessor.trained_assessor import Description, LoadedAssessor
 from segassess.options.fit import FitSettings
-from segassess.predict.bands import BandsInMemory
+from segassess.predict.band_stores import BandsInMemory
 from segassess.predict.scene import Source, open_scene
 from segassess.predict.scene_job import SceneJob, SceneJudge
 from segassess.predict.windows import JoinsFit

@@ -16,7 +16,7 @@ from segassess.quality import Decoding
 from segassess.raster import Rendering
 
 _PACKAGE = Path(__file__).parents[1]
-_BOX = Path("checkpoints") / "twin_lite0.safetensors"
+_BUNDLED = Path("checkpoints") / "twin_lite0.safetensors"
 
 
 def load(
@@ -49,19 +49,19 @@ def load(
     or decoding does not exist, or a graph is asked to be another network; RequestError if a graph needs onnxruntime and it is not
     installed.
     """
-    loaded = load_any(_in_the_box() if checkpoint is None else checkpoint, assessor=assessor, encoder=encoder, decoding=decoding)
+    loaded = load_any(_bundled() if checkpoint is None else checkpoint, assessor=assessor, encoder=encoder, decoding=decoding)
     settings = {"tiling": tiling, "rendering": rendering, "output": output}
     given = {name: each for name, each in settings.items() if each is not None}
     place = _device(device)
     return Judge(loaded, SceneJudge.of(loaded, place, probe_squares=probe_squares, **given), place)
 
 
-def _in_the_box() -> Path:
+def _bundled() -> Path:
     """Path of the bundled assessor: beside `src` in a clone, in the package in a wheel."""
     for folder in (_PACKAGE, _PACKAGE.parents[1]):
-        if (folder / _BOX).is_file():
-            return folder / _BOX
-    raise CheckpointError(f"This installation has no {_BOX.name}; give load() the path of a checkpoint, or work in a clone.")
+        if (folder / _BUNDLED).is_file():
+            return folder / _BUNDLED
+    raise CheckpointError(f"This installation has no {_BUNDLED.name}; give load() the path of a checkpoint, or work in a clone.")
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -12,13 +12,13 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from segassess.cli import build, build_training
-from segassess.data.module import AssessmentData
+from segassess.data.datamodule import AssessmentData
 from segassess.errors import ConfigError
 from segassess.evaluation.benchmark import Training, refuse_leaks, train_all
 from segassess.evaluation.benchmark_tables import Part, benchmark_table, write_benchmark
 from segassess.evaluation.extreme_panels import write_extreme_panels
 from segassess.evaluation.methods import Candidate, Evaluator
-from segassess.metrics.evaluation import MaskRow
+from segassess.metrics.evaluation_metrics import MaskRow
 from segassess.models.assessor.trained_assessor import load_assessor
 from segassess.version import __version__
 

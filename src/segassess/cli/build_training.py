@@ -22,7 +22,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from segassess.cli.build import as_list, device, make, plain, tileset
-from segassess.data.module import AssessmentData, SamplingSettings
+from segassess.data.datamodule import AssessmentData, SamplingSettings
 from segassess.errors import ConfigError
 from segassess.evaluation.methods import Evaluator
 from segassess.files import atomic_path

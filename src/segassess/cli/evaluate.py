@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from segassess.cli import build, build_training
-from segassess.data.module import AssessmentData
+from segassess.data.datamodule import AssessmentData
 from segassess.data.sources import available_sources
 from segassess.errors import RequestError
 from segassess.evaluation.methods import Candidate, Evaluation
@@ -21,7 +21,7 @@ from segassess.experiments.dashboard.board import Board
 from segassess.experiments.dashboard.evaluation import show_evaluation
 from segassess.experiments.sweep import MISSING
 from segassess.files import write_json
-from segassess.metrics.evaluation import ALL
+from segassess.metrics.evaluation_metrics import ALL
 from segassess.version import __version__
 
 log = logging.getLogger(__name__)

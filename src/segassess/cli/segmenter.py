@@ -17,14 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from segassess.cli import build, build_training
+from segassess.data.datamodule import SegmentationData
 from segassess.data.folds import divide
-from segassess.data.module import SegmentationData
 from segassess.data.tiles import Tile, TileSet
 from segassess.errors import ConfigError, RequestError, SomeInputsFailed
 from segassess.experiments.dashboard.board import Board
 from segassess.models.segmenters.architectures import build_segmenter, resolved_spec
 from segassess.models.segmenters.fitted import FULL, FittedSegmenter, fold_file
-from segassess.models.segmenters.summary import SCORES, networks_table
+from segassess.models.segmenters.size_tables import SCORES, networks_table
 from segassess.models.segmenters.trained_segmenter import SegmenterDescription, read_description, save_segmenter
 from segassess.outputs.tables import number
 from segassess.predict.drawing import DrawnMasks, draw_masks

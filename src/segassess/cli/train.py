@@ -16,13 +16,13 @@ from segassess import quality
 from segassess.cli import build, build_training
 from segassess.cli.evaluate import report
 from segassess.cli.segmenter import crossfit, train_segmenter
-from segassess.data.module import AssessmentData
+from segassess.data.datamodule import AssessmentData
 from segassess.data.sampling import TileKey, collate_tiles
 from segassess.errors import ConfigError, RequestError
 from segassess.evaluation.methods import Candidate
 from segassess.experiments.dashboard.board import Board
 from segassess.experiments.dashboard.sheet import write_sheet
-from segassess.metrics.evaluation import ALL
+from segassess.metrics.evaluation_metrics import ALL
 from segassess.models.assessor.base import Assessor
 from segassess.models.assessor.trained_assessor import Description, load_assessor, save_assessor
 from segassess.models.calibration import Calibration, CalibrationFit

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segassess.data.module import AssessmentData
+from segassess.data.datamodule import AssessmentData
 from segassess.errors import ConfigError, RequestError
 from segassess.evaluation.benchmark_tables import Part
 from segassess.evaluation.commands import command_of

@@ -13,7 +13,7 @@ from segassess.evaluation.curves import write_reliability_plot, write_review_plo
 from segassess.evaluation.result_tables import COLUMNS as RESULT_COLUMNS
 from segassess.evaluation.result_tables import MAIN_METRIC, write_csv
 from segassess.files import atomic_path, write_json
-from segassess.metrics.evaluation import MaskRow, pooled_metrics
+from segassess.metrics.evaluation_metrics import MaskRow, pooled_metrics
 from segassess.outputs.tables import number
 
 COLUMNS = {**RESULT_COLUMNS, "refined_iou_gain": "refined IoU gain"}

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from segassess.files import atomic_path
-from segassess.metrics.evaluation import MaskRow
+from segassess.metrics.evaluation_metrics import MaskRow
 from segassess.metrics.review_curves import review_curve
 
 # Palette of Okabe and Ito (https://jfly.uni-koeln.de/color/); dashes distinguish methods of one colour.

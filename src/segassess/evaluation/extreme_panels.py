@@ -8,11 +8,11 @@ from statistics import median
 import torch
 
 from segassess import quality
-from segassess.data.module import AssessmentData
+from segassess.data.datamodule import AssessmentData
 from segassess.data.sampling import TileKey, collate_tiles
 from segassess.evaluation.methods import Candidate
 from segassess.files import atomic_path
-from segassess.metrics.evaluation import MaskRow
+from segassess.metrics.evaluation_metrics import MaskRow
 from segassess.outputs.panel import render_panel
 from segassess.quality import NOT_ASSESSED
 from segassess.training.module import assess_batch

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from rich.progress import track
 
-from segassess.data.module import AssessmentData
+from segassess.data.datamodule import AssessmentData
 from segassess.data.sampling import TileKey, collate_tiles
 from segassess.errors import CheckpointError, ConfigError, RequestError
 from segassess.evaluation.result_tables import RegionResults, Results
-from segassess.metrics.evaluation import ALL, MaskRow, metrics_by_region
+from segassess.metrics.evaluation_metrics import ALL, MaskRow, metrics_by_region
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.models.baselines import Baseline, BaselineContext, baseline_class, build_baseline
 from segassess.models.calibration import Calibration

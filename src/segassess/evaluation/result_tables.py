@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from rich.table import Table
 
 from segassess.files import atomic_path, write_json
-from segassess.metrics.evaluation import ALL
+from segassess.metrics.evaluation_metrics import ALL
 from segassess.outputs.tables import number
 
 # By method, source ("all" pools them) and metric.

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from segassess.experiments.matrix import Grid
+from segassess.experiments.matrix import ScoreMatrix
 from segassess.files import atomic_path
 from segassess.outputs.tables import number
 
@@ -17,7 +17,7 @@ _NO_VALUE = "#e4e4e4"
 _FRAME = "#d55e00"
 
 
-def write_heatmap(path: Path, grid: Grid) -> None:
+def write_heatmap(path: Path, grid: ScoreMatrix) -> None:
     """Draw a grid of values in [0, 1] as PNG: numbers in the cells, frames around marked ones, hatching without a value."""
     columns = [*grid.columns, *grid.apart]
     values = np.array([[grid.values.get((row, column), math.nan) for column in columns] for row in grid.rows], dtype=float)

@@ -15,10 +15,10 @@ from rich.markup import escape
 from segassess.errors import ConfigError, RequestError
 from segassess.evaluation.result_tables import COLUMNS, MAIN_METRIC, write_csv
 from segassess.experiments.heatmap import write_heatmap
-from segassess.experiments.matrix import Grid
+from segassess.experiments.matrix import ScoreMatrix
 from segassess.experiments.runs import Run, read_runs, varied_keys
 from segassess.files import write_text
-from segassess.metrics.evaluation import ALL
+from segassess.metrics.evaluation_metrics import ALL
 
 # Meaning of the rows, by layout.
 LAYOUTS = {"matrix": "data set", "transfer": "trained on", "comparison": "run"}
@@ -119,7 +119,7 @@ def make_grid(
     metric: str,
     expected: Mapping[str, Sequence[str]],
     baseline: str | None,
-) -> Grid:
+) -> ScoreMatrix:
     """The table of a baseline, or of the assessor (None); for the other arguments see `find_gaps` and `JoinRuns`."""
     by_source = columns == "sources"
     values: dict[tuple[str, str], float] = {}
@@ -140,7 +140,7 @@ def make_grid(
             values.setdefault((row, column), math.nan)
     apart = {source for run in runs for source in run.unseen} - {column for _, column in marked}
     compositions = sorted({score.method for run in runs for score in run.scores if not score.baseline})
-    grid = Grid(
+    grid = ScoreMatrix(
         title=f"{COLUMNS.get(metric, metric)} of {baseline or ', '.join(compositions) or 'the assessor'}",
         corner=LAYOUTS[layout],
         rows=names,

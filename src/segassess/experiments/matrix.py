@@ -12,7 +12,7 @@ from segassess.outputs.tables import number
 
 
 @dataclass(frozen=True)
-class Grid:
+class ScoreMatrix:
     """A table of one metric of one method.
 
     `corner` names the kind of the rows. `apart` are further columns, sources that no run was trained on. `values` are by row and
@@ -28,7 +28,7 @@ class Grid:
     values: Mapping[tuple[str, str], float]
     marked: frozenset[tuple[str, str]] = frozenset()
 
-    def with_means(self) -> "Grid":
+    def with_means(self) -> "ScoreMatrix":
         """Add the mean of the columns, and that of several columns apart."""
         values = dict(self.values)
         groups = []

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-from segassess.metrics.evaluation import ALL
+from segassess.metrics.evaluation_metrics import ALL
 
 
 class Score(NamedTuple):

@@ -14,7 +14,7 @@ from segassess.evaluation.result_tables import COLUMNS, write_csv
 from segassess.experiments.parallel_coordinates import write_parallel_coordinates
 from segassess.experiments.runs import Run, read_runs, varied_keys
 from segassess.files import write_text
-from segassess.metrics.evaluation import ALL
+from segassess.metrics.evaluation_metrics import ALL
 from segassess.outputs.tables import number
 
 # Printed; summary.csv has every metric.

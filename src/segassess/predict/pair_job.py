@@ -17,7 +17,7 @@ from segassess.findings.judged_mask import JudgedMask
 from segassess.interrupts import raise_if_interrupted
 from segassess.outputs.panel import render_panel
 from segassess.outputs.review_record import keep_review, reviewed_mask
-from segassess.predict.bands import BandStore
+from segassess.predict.band_stores import BandStore
 from segassess.predict.progress import SceneProgress
 from segassess.predict.scene import Source, identity, open_scene
 from segassess.predict.scene_job import SceneJob, SceneJudge

@@ -23,7 +23,7 @@ from segassess.outputs.layers import with_attributes, write_layer
 from segassess.outputs.rasters import open_maps
 from segassess.outputs.review_page import TilePicture, tile_picture
 from segassess.outputs.tables import write_table
-from segassess.predict.bands import KeepsBands
+from segassess.predict.band_stores import KeepsBands
 from segassess.predict.scene import OutputSettings, Scene
 from segassess.predict.tiling import Tiling, predict_bands
 from segassess.predict.windows import JoinsFit, MaskRows, WindowNetwork, assess_windows

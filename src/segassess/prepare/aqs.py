@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from segassess.errors import RequestError
-from segassess.prepare.rasters import MaskReader, RasterMask, positive
+from segassess.prepare.readers import MaskReader, RasterMask, positive
 from segassess.prepare.source import CHECKED, IMAGE, UNCHECKED, DividedSource, Scene, Survey, Track, assign_splits, rasters
 
 # Names of the parts in the authors' scripts, by what they are used as here.

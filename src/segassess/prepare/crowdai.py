@@ -12,7 +12,7 @@ import numpy as np
 
 from segassess.errors import ConfigError, RequestError
 from segassess.prepare.duplicates import HASH_BITS, clusters, distance, perceptual_hashes
-from segassess.prepare.rasters import PolygonMask
+from segassess.prepare.readers import PolygonMask
 from segassess.prepare.source import Duplicate, OfficialSource, Scene, Survey, Track, assign_splits, plain_name
 
 # The organisers' parts and what they are used as.

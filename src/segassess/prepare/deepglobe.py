@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from segassess.prepare.rasters import RasterMask, at_least
+from segassess.prepare.readers import RasterMask, at_least
 from segassess.prepare.source import DividedSource, Scene
 
 # Masks hold more values than 0 and 255.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from segassess.prepare.rasters import RasterMask, of_colour
+from segassess.prepare.readers import RasterMask, of_colour
 from segassess.prepare.source import DividedSource, Scene
 
 _WATER = (0, 0, 255)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segassess.errors import ConfigError, RequestError
-from segassess.prepare.rasters import RasterMask, positive
+from segassess.prepare.readers import RasterMask, positive
 from segassess.prepare.source import OfficialSource, Scene, Survey, Track, rasters
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from segassess.prepare.rasters import RasterMask, positive
+from segassess.prepare.readers import RasterMask, positive
 from segassess.prepare.source import SPLITS, OfficialSource, Scene, Survey, Track, rasters
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 from segassess.errors import ConfigError, RequestError
-from segassess.prepare.rasters import MaskReader
+from segassess.prepare.readers import MaskReader
 from segassess.raster import RASTER_SUFFIXES
 
 # Folders of the native layout.

@@ -16,7 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
 from segassess.files import atomic_path
-from segassess.prepare.rasters import SceneImage, opened_image
+from segassess.prepare.readers import SceneImage, opened_image
 from segassess.prepare.source import IMAGE, Scene
 
 # A tile is read whole, so its compressed blocks are as large as the tile, up to this.

@@ -17,8 +17,8 @@ from segassess.errors import InputError
 from segassess.raster.grid import Grid
 from segassess.raster.library_errors import as_input_error
 from segassess.raster.opening import RasterPath, is_remote
-from segassess.raster.outlines import areas
 from segassess.raster.placing import require_meeting, to_pixels
+from segassess.raster.polygon_parts import areas
 
 VECTOR_SUFFIXES = frozenset({"gpkg", "geojson", "json", "shp", "fgb"})
 LAYER = "|layername="  # QGIS syntax: file.gpkg|layername=buildings

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from segassess import quality
 from segassess.data.batch import Batch
 from segassess.errors import ConfigError
-from segassess.metrics.evaluation import ALL, EvaluationMetrics, MaskRow, all_ranks
+from segassess.metrics.evaluation_metrics import ALL, EvaluationMetrics, MaskRow, all_ranks
 from segassess.models.assessor.base import Assessor, AssessorOutput, ImageFeatures
 from segassess.models.baselines.base import Baseline
 from segassess.models.calibration import Calibration

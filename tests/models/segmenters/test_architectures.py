@@ -7,7 +7,7 @@ import pytest
 from segassess.errors import ConfigError
 from segassess.models.segmenters.__main__ import main
 from segassess.models.segmenters.architectures import SEGMENTERS, build_segmenter, resolved_spec
-from segassess.models.segmenters.summary import REFERENCE, parameters
+from segassess.models.segmenters.size_tables import REFERENCE, parameters
 from tests.conftest import ROOT
 
 

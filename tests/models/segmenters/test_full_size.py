@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from segassess.models.segmenters.architectures import build_segmenter
-from segassess.models.segmenters.summary import REFERENCE, parameters
+from segassess.models.segmenters.size_tables import REFERENCE, parameters
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from segassess.evaluation.curves import write_reliability_plot, write_review_plo
 from segassess.evaluation.result_tables import COLUMNS, Results
 from segassess.experiments.dashboard.board import Board
 from segassess.experiments.dashboard.confusion_plot import write_confusion_plot
-from segassess.metrics.evaluation import ALL, MaskRow
+from segassess.metrics.evaluation_metrics import ALL, MaskRow
 from segassess.metrics.reliability import reliability_curve
 from segassess.metrics.review_curves import review_curve
 from segassess.quality import CLASS_NAMES, NUM_CLASSES

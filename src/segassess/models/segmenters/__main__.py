@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from segassess.errors import SegAssessError
-from segassess.models.segmenters.summary import fitted_networks, networks_table, parameters_table
+from segassess.models.segmenters.size_tables import fitted_networks, networks_table, parameters_table
 
 
 def main(arguments: list[str] | None = None) -> None:

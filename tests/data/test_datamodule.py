@@ -1,6 +1,6 @@
 import pytest
 
-from segassess.data.module import AssessmentData, SamplingSettings
+from segassess.data.datamodule import AssessmentData, SamplingSettings
 from segassess.data.tiles import FolderTiles, SharedTiles
 from segassess.errors import RequestError
 

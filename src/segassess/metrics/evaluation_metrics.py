@@ -16,7 +16,7 @@ from segassess.metrics.objects import MIN_AREA, MaskObjects, estimated_object_io
 from segassess.metrics.reference import ReferenceProtocol
 from segassess.metrics.reliability import Reliability
 from segassess.metrics.review_curves import review_metrics
-from segassess.metrics.scores import score_agreement
+from segassess.metrics.score_agreement import score_agreement
 from segassess.quality import FN, FP, NUM_CLASSES, TP
 
 ALL = "all"
