@@ -11,7 +11,8 @@ import torch
 
 from segassess import quality
 from segassess.data.batch import Batch
-from segassess.models.assessor.compositions import ASSESSORS, ENCODERS, build_assessor
+from segassess.models.assessor.compositions import ASSESSORS, build_assessor
+from segassess.models.assessor.encoders.names import ENCODERS
 from segassess.models.baselines import BASELINES, build_baseline
 from segassess.models.segmenters.architectures import SEGMENTERS
 from segassess.training.module import assess_batch

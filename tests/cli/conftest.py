@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-import segassess.cli.config_check  # noqa: F401  # registers the options, without which no config composes
+import segassess.cli.composition  # noqa: F401  # registers the options, without which no config composes
 from segassess.models.assessor.compositions import build_assessor
 from segassess.models.assessor.trained_assessor import Description, save_assessor
 from tests.cli.scripts import QUICK, run_forked

@@ -15,11 +15,12 @@ from omegaconf import OmegaConf
 
 from segassess.cli import build, build_training, config_reference
 from segassess.cli import validation as validation
-from segassess.cli.config_check import OVERRIDING_GROUPS
+from segassess.cli.composition import OVERRIDING_GROUPS
 from segassess.cli.validate import main as validate_command
 from segassess.errors import ConfigError
 from segassess.experiments.exits import sentence
-from segassess.models.assessor.compositions import ASSESSORS, ENCODERS
+from segassess.models.assessor.compositions import ASSESSORS
+from segassess.models.assessor.encoders.names import ENCODERS
 from tests.cli.scripts import error_of, light, run_script
 from tests.conftest import ROOT
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from segassess.metrics import objects
-from segassess.metrics.objects import MaskObjects, estimated_object_iou, missed_objects, true_object_iou
+from segassess.metrics.missed_objects import missed_objects
+from segassess.metrics.objects import MaskObjects, estimated_object_iou, true_object_iou
 from segassess.quality import encode
 
 VALID = np.ones((40, 40), bool)

@@ -3,7 +3,7 @@
 import pytest
 from hydra.errors import HydraException
 
-from segassess.cli.config_check import check_config, clash, compose_run
+from segassess.cli.composition import check_config, clash, compose_run
 from segassess.errors import ConfigError
 from tests.options.configs import CONF, command_lines, loading
 

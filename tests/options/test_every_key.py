@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 from omegaconf import OmegaConf
 
-from segassess.cli.config_check import check_config, compose_run
+from segassess.cli.composition import check_config, compose_run
 from segassess.errors import ConfigError
 from segassess.options.checking import _chosen, faults
 from segassess.options.option import options_of

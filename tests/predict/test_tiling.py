@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from segassess.errors import ConfigError
-from segassess.predict.tiling import Tiling, predict_bands, predict_raster
+from segassess.predict.blending import predict_bands, predict_raster
+from segassess.predict.tiling import Tiling
 
 SMALL = Tiling(window=96, overlap=32)
 SIZE = (300, 170)

@@ -21,7 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from segassess.cli.config_check import check_config, clash
+from segassess.cli.composition import check_config, clash
 from segassess.errors import ConfigError, InputError, RequestError, SegAssessError, SomeInputsFailed
 from segassess.experiments.exits import EXIT_INTERRUPTED, EXIT_UNREAD, stop
 from segassess.experiments.sweep_check import check_sweep

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from segassess.cli.app import find_configs
-from segassess.cli.config_check import OVERRIDING_GROUPS, command
+from segassess.cli.composition import OVERRIDING_GROUPS, command
 from segassess.files import atomic_path
 from segassess.options.option import Option, options_of
 from segassess.options.scripts import SCRIPTS

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segassess.cli import build, build_training
 from segassess.cli.app import config_name
-from segassess.cli.config_check import check_config, clash, compose_run
+from segassess.cli.composition import check_config, clash, compose_run
 from segassess.errors import ConfigError
 from segassess.experiments.sweep_check import check_sweep
 from segassess.files import atomic_path

@@ -14,7 +14,7 @@ from segassess.findings.bands import JudgedRows
 from segassess.findings.components import Components
 from segassess.findings.table import FindingsTable, ranked
 from segassess.findings.waiting_rows import Settled, WaitingRows
-from segassess.metrics.objects import MIN_AREA, opened
+from segassess.metrics.missed_objects import MIN_AREA, opened
 from segassess.quality import CLASS_NAMES, FN, FP
 
 AREA, RIM = "area", "rim"

@@ -10,7 +10,7 @@ from segassess.findings.error_regions import RIM_PX, ErrorRegions
 from segassess.findings.object_scores import ObjectScores
 from segassess.findings.polygon_scores import POLYGON_COLUMNS, PolygonScores
 from segassess.findings.table import FindingsTable
-from segassess.metrics.objects import MIN_AREA
+from segassess.metrics.missed_objects import MIN_AREA
 from segassess.raster import VectorMask
 
 _NO_POLYGONS = FindingsTable({name: np.zeros(0) for name in POLYGON_COLUMNS}, np.zeros(0, object))

@@ -1,6 +1,6 @@
 """Objects with a verdict: the connected components of the mask, and missed objects.
 
-`metrics.objects` decides what a missed object is, and which object other missing pixels are charged to.
+`metrics.missed_objects` decides what a missed object is, `metrics.objects` which object other missing pixels are charged to.
 """
 
 import math
@@ -13,7 +13,8 @@ from segassess.findings.bands import JudgedRows
 from segassess.findings.components import Components
 from segassess.findings.table import FindingsTable, ranked
 from segassess.findings.waiting_rows import Settled, WaitingRows
-from segassess.metrics.objects import MIN_AREA, REACH, are_missed, missed_cores, nearest_objects
+from segassess.metrics.missed_objects import MIN_AREA, REACH, are_missed, missed_cores
+from segassess.metrics.objects import nearest_objects
 from segassess.quality import FN
 
 # An object is right from the first estimated IoU on and wrong below the second: a strict and a loose match in object detection.

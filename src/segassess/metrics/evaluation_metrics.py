@@ -12,7 +12,8 @@ from torch import Tensor
 from segassess import quality
 from segassess.metrics.confusion import confusion_matrix, quality_metrics
 from segassess.metrics.expected_counts import ExpectedCounts
-from segassess.metrics.objects import MIN_AREA, MaskObjects, estimated_object_iou, true_object_iou
+from segassess.metrics.missed_objects import MIN_AREA
+from segassess.metrics.objects import MaskObjects, estimated_object_iou, true_object_iou
 from segassess.metrics.reference import ReferenceProtocol
 from segassess.metrics.reliability import Reliability
 from segassess.metrics.review_curves import review_metrics

@@ -24,8 +24,9 @@ from segassess.outputs.rasters import open_maps
 from segassess.outputs.review_page import TilePicture, tile_picture
 from segassess.outputs.tables import write_table
 from segassess.predict.band_stores import KeepsBands
+from segassess.predict.blending import predict_bands
 from segassess.predict.scene import OutputSettings, Scene
-from segassess.predict.tiling import Tiling, predict_bands
+from segassess.predict.tiling import Tiling
 from segassess.predict.windows import JoinsFit, MaskRows, WindowNetwork, assess_windows
 from segassess.quality import Decoding
 from segassess.raster import Rendering

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from segassess import quality
 from segassess.models.assessor.base import Assessor, ImageFeatures
 from segassess.models.segmenters.base import Segmenter
-from segassess.predict.tiling import Area, Tiling, predict_raster
+from segassess.predict.blending import predict_raster
+from segassess.predict.tiling import Area, Tiling
 from segassess.quality import Decoding
 
 

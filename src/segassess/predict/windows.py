@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segassess.models.calibration import Calibration
+from segassess.predict.blending import Predict
 from segassess.predict.probe_squares import judge_with_probe_squares
-from segassess.predict.tiling import Area, Predict
+from segassess.predict.tiling import Area
 from segassess.quality import NUM_CLASSES
 
 

@@ -14,7 +14,7 @@ from segassess.raster.grid import Georeference, Grid, apply_to_all, transformed
 from segassess.raster.image import WholeRaster, alpha_band, sample_size, valid_pixels, window_of
 from segassess.raster.library_errors import LIBRARY_ERRORS
 from segassess.raster.opening import RasterPath, opened, reading
-from segassess.raster.shown import inverted
+from segassess.raster.orientation import inverted
 
 _WHOLE = slice(None)
 _POINTS = 9  # points along each side of an image that are tested in the CRS of its mask

@@ -11,7 +11,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from segassess.errors import InputError
 from segassess.raster.library_errors import as_input_error
-from segassess.raster.shown import ShownDataset
+from segassess.raster.orientation import ShownDataset
 
 # Suffixes that count as rasters when a folder is searched; a file given by name may have any suffix.
 RASTER_SUFFIXES = frozenset({"tif", "tiff", "png", "jpg", "jpeg", "jp2", "webp", "bmp", "vrt", "gif", "img"})

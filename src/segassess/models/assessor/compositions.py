@@ -1,24 +1,17 @@
-"""Every assessor and encoder by name, so that loading a checkpoint runs no code of its choice (docs/decisions/0002)."""
+"""Every assessor by name, on any encoder, so that loading a checkpoint runs no code of its choice (docs/decisions/0002)."""
 
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, cast
 
 from segassess.models.assessor.base import Assessor
 from segassess.models.assessor.compact import CompactAssessor
-from segassess.models.assessor.encoders.base import ImageEncoder
-from segassess.models.assessor.encoders.efficientnet_lite0 import EfficientNetLite0
-from segassess.models.assessor.encoders.sam_vit import SIZES, SamVitEncoder
+from segassess.models.assessor.encoders.names import ENCODERS
 from segassess.models.assessor.segassess import SegAssess
 from segassess.models.assessor.twin import TwinAssessor
 from segassess.models.named_parts import check_options, choose
 
-ENCODERS: dict[str, Callable[..., ImageEncoder]] = {
-    "efficientnet_lite0": EfficientNetLite0,
-    **{name: partial(SamVitEncoder, *size) for name, size in SIZES.items()},
-}
 ASSESSORS: dict[str, Callable[..., Assessor] | str] = {
     "segassess": SegAssess,
     "compact": CompactAssessor,
