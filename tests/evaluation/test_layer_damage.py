@@ -1,9 +1,21 @@
 import numpy as np
 import pytest
 import shapely
+import shapely.affinity
 
 from segassess.errors import RequestError
-from segassess.evaluation.layer_damage import EMPTIED, INVENTED, KINDS, REMOVED, SHIFTED, damage_layer, fitting_counts
+from segassess.evaluation.layer_damage import (
+    EMPTIED,
+    INVENTED,
+    KINDS,
+    REMOVED,
+    SHIFTED,
+    PixelScores,
+    damage_layer,
+    fitting_counts,
+    shifts_found,
+)
+from segassess.quality import FN, FP, NOT_ASSESSED, TN
 
 GRID = np.array([shapely.box(x, y, x + 20, y + 15) for x in range(5, 380, 40) for y in range(5, 280, 40)], object)
 SIZE = (300, 400)
@@ -80,3 +92,27 @@ def test_no_more_is_invented_than_there_is_room_for():
 def test_a_layer_that_lies_elsewhere():
     with pytest.raises(RequestError, match=r"polygon .*within the image"):
         damage(polygons=np.array([shapely.box(900, 900, 910, 910)], object))
+
+
+def test_what_was_shifted_comes_back():
+    damaged = damage()
+    shifted = np.flatnonzero((damaged.back != 0).any(axis=1))
+    assert len(shifted) == 8 and len(damaged.back) == len(damaged.polygons)
+    for index in shifted:
+        moved = shapely.affinity.translate(damaged.polygons[index], *damaged.back[index])
+        assert max(moved.intersection(polygon).area for polygon in GRID) == pytest.approx(300)
+
+
+def test_shifts_are_found_within_a_metre():
+    back = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, -6.0], [3.0, 3.0], [0.0, 0.0]])
+    offsets = np.array([[0.0, 1.0], [5.0, 1.0], [0.0, -9.0], [np.nan, np.nan], [7.0, 0.0]])
+    found = shifts_found(back, offsets, np.array([False, True, True, False, True]), pixel_m=0.5)
+    assert (found.shifted, found.called, found.near, found.others, found.others_called) == (3, 2, 1, 2, 1)
+
+
+def test_pixels_are_compared_where_they_were_assessed():
+    scores = PixelScores()
+    quality = np.array([[FP, FP, FN, TN, NOT_ASSESSED]], np.uint8)
+    before, after = np.array([[0, 1, 1, 1, 1]], bool), np.array([[1, 1, 0, 0, 0]], bool)
+    scores.add(quality, before, after)
+    assert scores.iou() == {"FP": 0.5, "FN": 0.5}

@@ -1,21 +1,38 @@
 """`evaluate.py task=damage`: how much of a known damage to a layer of polygons is found."""
 
 import logging
+import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyogrio
+import rasterio
 import shapely
 from numpy.typing import NDArray
 from omegaconf import DictConfig
+from rasterio.windows import Window
 from rich.console import Console
 from rich.table import Table
 
 from segassess.cli import build
 from segassess.cli.predict import judge_settings, with_fit
-from segassess.evaluation.layer_damage import EMPTIED, KINDS, REMOVED, damage_found, damage_layer, errors_right
+from segassess.evaluation.layer_damage import (
+    EMPTIED,
+    KINDS,
+    OFFSET_M,
+    REMOVED,
+    DamagedLayer,
+    PixelScores,
+    ShiftsFound,
+    damage_found,
+    damage_layer,
+    errors_right,
+    shifts_found,
+)
 from segassess.files import write_json
+from segassess.findings.by_reference import SHIFTED
 from segassess.findings.object_scores import MISSED
 from segassess.findings.table import FindingsTable
 from segassess.outputs.layers import write_layer
@@ -26,10 +43,12 @@ from segassess.quality import CLASS_NAMES, FN, FP
 from segassess.raster import Grid, open_image
 from segassess.raster.grid import apply_to_all
 from segassess.raster.pairs import DEFAULT_SOURCE, Pair
-from segassess.raster.vectors import read_polygons
+from segassess.raster.vectors import burn, read_polygons
 
 log = logging.getLogger(__name__)
 
+# Rows that are compared at once.
+_ROWS = 512
 DAMAGED, DAMAGE, RESULT = "damaged.gpkg", "damage.gpkg", "damage.json"
 
 
@@ -79,8 +98,18 @@ def run(config: DictConfig) -> float:
     missed, _ = _polygons(output / pair.name / "objects.gpkg", grid, ("object", "verdict"), f"verdict = '{MISSED}'")
     listed = damage_found(damaged.kinds, damaged.missing, missed)
     found[MISSED] = {kind: listed[kind] for kind in (EMPTIED, REMOVED) if kind in listed}
-    write_json(output / RESULT, {"found": found, "errors": right, "estimated_iou": scores["estimated_iou"]})
+    ious = _pixel_iou(polygons, damaged.polygons, output / pair.name)
+    result: dict[str, Any] = {"found": found, "errors": right, "pixels": ious, "estimated_iou": scores["estimated_iou"]}
     _print(found, right)
+    print(f"IoU of pixels: FP {number(ious['FP'])}, FN {number(ious['FN'])}, mean {number(float(np.mean(list(ious.values()))))}.")
+    if job.fits:
+        shifts = _shifts(output / pair.name / "polygons.gpkg", damaged, grid)
+        result["shifts"] = asdict(shifts)
+        print(
+            f"Of {shifts.shifted} shifted polygons {shifts.near} have their offset to {OFFSET_M:g} m, and {shifts.called} are "
+            f"called shifted; so are {shifts.others_called} of {shifts.others} others."
+        )
+    write_json(output / RESULT, result)
     recalls = [each["recall"] for code in classes for each in found[CLASS_NAMES[code]].values()]
     return float(np.mean(recalls)) if recalls else 0.0
 
@@ -94,6 +123,27 @@ def _polygons(path: Path, grid: Grid, columns: tuple[str, str], where: str) -> t
         return shapes, forms
     to_pixels = ~grid.georeference.transform
     return shapely.transform(shapes, lambda points: apply_to_all(to_pixels, points)), forms
+
+
+def _pixel_iou(before: NDArray[Any], after: NDArray[Any], folder: Path) -> dict[str, float]:
+    scores = PixelScores()
+    with rasterio.open(folder / "quality.tif") as quality:
+        for top in range(0, quality.height, _ROWS):
+            bottom = min(top + _ROWS, quality.height)
+            codes = quality.read(1, window=Window(0, top, quality.width, bottom - top))
+            scores.add(codes, *(burn(layer, 0, top, quality.width, bottom) for layer in (before, after)))
+    return scores.iou()
+
+
+def _shifts(path: Path, damaged: DamagedLayer, grid: Grid) -> ShiftsFound:
+    _, _, _, (feature, across, down, verdict) = pyogrio.raw.read(
+        path, columns=["feature", "shift_x_px", "shift_y_px", "verdict"], read_geometry=False
+    )
+    # Features are numbered from 1 in the order of the layer.
+    order = np.argsort(feature)
+    back = damaged.back[feature[order] - 1]
+    side = math.sqrt(grid.pixel_area_m2 or math.nan)
+    return shifts_found(back, np.stack([across, down], 1)[order], verdict[order] == SHIFTED, side)
 
 
 def _print(found: dict[str, dict[str, dict[str, float]]], right: dict[str, dict[str, float]]) -> None:

@@ -161,7 +161,9 @@ def with_fit(config: DictConfig, jobs: list[PairJob], output: Path, device: torc
     settings, folder = (None, Path(options["folder"])) if kept else (FitSettings(**options), output / FIT)
     scenes = [(job.pair.image, job.sources) for job in jobs]
     with fit_progress() as progress:
-        fits = fit_layers(scenes, jobs[0].judge, settings, folder, device, progress)
+        # On a CPU, two processes of one thread learn faster than one of two.
+        workers = torch.get_num_threads() if device.type == "cpu" else 1
+        fits = fit_layers(scenes, jobs[0].judge, settings, folder, device, progress, workers)
     return [replace(job, fits=each) for job, each in zip(jobs, fits, strict=True)]
 
 

@@ -11,6 +11,7 @@ import shapely.affinity
 from numpy.typing import NDArray
 
 from segassess.errors import RequestError
+from segassess.quality import CLASS_NAMES, FN, FP, NOT_ASSESSED
 
 REMOVED, SHIFTED, INVENTED = "removed", "shifted", "invented"
 KINDS = (REMOVED, SHIFTED, INVENTED)
@@ -18,6 +19,8 @@ KINDS = (REMOVED, SHIFTED, INVENTED)
 EMPTIED = "emptied"
 # Largest share of polygons removed or shifted, so that enough stay right.
 MOST_DAMAGED = 0.5
+# An offset is found if it is wrong by at most so many metres.
+OFFSET_M = 1.0
 # Share of its area from which a piece of damage is found, or an error polygon right.
 COVERED = 0.5
 # Places tried for an invented polygon before it is left out.
@@ -33,12 +36,25 @@ class DamagedLayer:
         kinds: of each piece of damage, one of `KINDS` or `EMPTIED`.
         missing: false negatives of each piece; empty for an invented polygon.
         false: false positives of each piece; empty for a removed polygon.
+        back: offset (N, 2), to the right and downwards, that brings each polygon back to its place; 0 for those not shifted.
     """
 
     polygons: NDArray[Any]
     kinds: list[str]
     missing: NDArray[Any]
     false: NDArray[Any]
+    back: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ShiftsFound:
+    """What was found of the polygons that were shifted, and which others are called shifted."""
+
+    shifted: int
+    called: int  # of the shifted polygons, those called so
+    near: int  # of the shifted polygons, those whose offset is found to `OFFSET_M`
+    others: int
+    others_called: int
 
 
 def damage_layer(
@@ -70,7 +86,10 @@ def damage_layer(
     counts = fitting_counts(counts, len(inside))
     chosen = rng.permutation(inside)[: counts[REMOVED] + counts[SHIFTED]]
     removed, shifted = chosen[: counts[REMOVED]], chosen[counts[REMOVED] :]
-    moved = np.array([_shifted(polygons[index], shift_px, rng) for index in shifted], object)
+    offsets = np.array([_offset(shift_px, rng) for _ in shifted]).reshape(-1, 2)
+    moved = np.array(
+        [shapely.affinity.translate(polygons[index], *offset) for index, offset in zip(shifted, offsets, strict=True)], object
+    )
     kept = np.delete(polygons, np.concatenate([chosen, emptied]))
     invented = _invented(polygons, inside, size, counts[INVENTED], rng)
     damaged = np.concatenate([kept, moved, invented])
@@ -86,7 +105,8 @@ def damage_layer(
         kinds.append(kind)
         missing.append(_without(old, damaged, after))
         false.append(_without(new, polygons, before))
-    return DamagedLayer(damaged, kinds, np.array(missing, object), np.array(false, object))
+    back = np.concatenate([np.zeros((len(kept), 2)), -offsets, np.zeros((len(invented), 2))])
+    return DamagedLayer(damaged, kinds, np.array(missing, object), np.array(false, object), back)
 
 
 def fitting_counts(counts: Mapping[str, int], polygons: int) -> dict[str, int]:
@@ -98,9 +118,9 @@ def fitting_counts(counts: Mapping[str, int], polygons: int) -> dict[str, int]:
     return {REMOVED: removed, SHIFTED: most - removed, INVENTED: math.ceil(most * counts[INVENTED] / wanted)}
 
 
-def _shifted(polygon: shapely.Geometry, shift_px: tuple[float, float], rng: np.random.Generator) -> shapely.Geometry:
+def _offset(shift_px: tuple[float, float], rng: np.random.Generator) -> tuple[float, float]:
     distance, angle = rng.uniform(*shift_px), rng.uniform(0, 2 * math.pi)
-    return shapely.affinity.translate(polygon, distance * math.cos(angle), distance * math.sin(angle))
+    return distance * math.cos(angle), distance * math.sin(angle)
 
 
 def _invented(
@@ -146,6 +166,34 @@ def damage_found(kinds: Sequence[str], damage: NDArray[Any], errors: NDArray[Any
             found = int((covered[of_kind] >= COVERED).sum())
             result[kind] = {"pieces": int(of_kind.sum()), "found": found, "recall": found / int(of_kind.sum())}
     return result
+
+
+def shifts_found(
+    back: NDArray[np.float64], offsets: NDArray[np.float64], called: NDArray[np.bool_], pixel_m: float
+) -> ShiftsFound:
+    """Compare the offsets (N, 2) in pixels that bring polygons back with those that were found, NaN where none was."""
+    shifted = (back != 0).any(axis=1)
+    near = np.hypot(*(offsets - back).T) * pixel_m <= OFFSET_M
+    counts = (shifted, shifted & called, shifted & near, ~shifted, ~shifted & called)
+    return ShiftsFound(*(int(each.sum()) for each in counts))
+
+
+class PixelScores:
+    """IoU of predicted FP and FN pixels with the true ones, counted band by band."""
+
+    def __init__(self) -> None:
+        self._counts = {FP: np.zeros(2, np.int64), FN: np.zeros(2, np.int64)}  # in both, in either
+
+    def add(self, quality: NDArray[np.uint8], before: NDArray[np.bool_], after: NDArray[np.bool_]) -> None:
+        """Take rows (h, W): quality codes, and the layer before and after the damage."""
+        assessed = quality != NOT_ASSESSED
+        for code, wrong in ((FP, after & ~before), (FN, before & ~after)):
+            called, wrong = quality == code, wrong & assessed
+            self._counts[code] += (called & wrong).sum(), (called | wrong).sum()
+
+    def iou(self) -> dict[str, float]:
+        """By name of the class; NaN without a pixel."""
+        return {CLASS_NAMES[code]: both / either if either else math.nan for code, (both, either) in self._counts.items()}
 
 
 def errors_right(damage: NDArray[Any], errors: NDArray[Any]) -> dict[str, float]:

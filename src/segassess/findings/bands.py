@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from segassess import quality
 from segassess.findings.review_grid import ReviewGrid
 from segassess.models.calibration import Calibration
-from segassess.quality import FN, FP, NOT_ASSESSED, TP
+from segassess.quality import FN, FP, NOT_ASSESSED, NUM_CLASSES, TP
 
 # P = value / 250: a step of exactly 0.004, and 255 stays free for nodata.
 PROBABILITY_STEPS = 250
@@ -42,6 +42,7 @@ class JudgedBand:
     true: NDArray[np.float16]  # calibrated P(TP)
     missing: NDArray[np.float16]  # calibrated P(FN)
     counts: NDArray[np.float64]  # (rows, columns, 4), see `ReviewGrid.counts`
+    reference: NDArray[np.uint8] | None = None  # P(object) by the fit to the layer, see `probability_steps`
     unreadable: int = 0  # pixels of the image that could not be read, see `raster.unreadable`
 
     @property
@@ -68,9 +69,10 @@ def judge_band(
 ) -> JudgedBand:
     """Decide, calibrate and count one band of a mask (h, W), whose first row in the raster is `top`.
 
-    `probabilities` are (4, h, W) as the assessor gave them, not calibrated, NaN where there is nothing to judge; `review` gives
-    the tiles that are counted.
+    `probabilities` are (4, h, W) as the assessor gave them, not calibrated, NaN where there is nothing to judge, with a reference
+    map as a fifth plane if there is one; `review` gives the tiles that are counted.
     """
+    probabilities, further = probabilities[:NUM_CLASSES], probabilities[NUM_CLASSES:]
     height, width = mask.shape
     codes, error = (np.full(mask.shape, NODATA, np.uint8) for _ in range(2))
     true, missing = (np.zeros(mask.shape, np.float16) for _ in range(2))
@@ -84,7 +86,8 @@ def judge_band(
         error[part] = probability_steps(calibrated[FP] + calibrated[FN], known)
         true[part], missing[part] = (np.where(known, calibrated[code], 0) for code in (TP, FN))
         counts += review.counts(calibrated, known, top, left)
-    return JudgedBand(codes, error, mask & (codes != NOT_ASSESSED), true, missing, counts)
+    reference = probability_steps(further[0], codes != NOT_ASSESSED) if len(further) else None
+    return JudgedBand(codes, error, mask & (codes != NOT_ASSESSED), true, missing, counts, reference)
 
 
 def probability_steps(probability: ArrayLike, valid: ArrayLike) -> NDArray[np.uint8]:

@@ -13,7 +13,19 @@ from segassess.findings.table import FindingsTable
 from segassess.metrics.missed_objects import MIN_AREA
 from segassess.raster import VectorMask
 
+# `missed`: rank; `object`: its number in the objects; `probability`: mean of the reference map inside.
+MISSED_COLUMNS = ("missed", "object", "area_px", "area_m2", "probability")
+
 _NO_POLYGONS = FindingsTable({name: np.zeros(0) for name in POLYGON_COLUMNS}, np.zeros(0, object))
+
+
+@dataclass(frozen=True)
+class LayerShift:
+    """The offset at which a whole layer agrees best with the reference map, in pixels to the right and downwards."""
+
+    x_px: float
+    y_px: float
+    gain: float  # by how much its objects agree better there, on average
 
 
 @dataclass(frozen=True)
@@ -23,6 +35,9 @@ class Findings:
     errors: FindingsTable  # `ERROR_COLUMNS`
     objects: FindingsTable  # `OBJECT_COLUMNS`: those of the mask, and missed ones
     polygons: FindingsTable = _NO_POLYGONS  # `POLYGON_COLUMNS`; none of a raster mask
+    # With a reference map, see `by_reference`; objects and polygons have its columns too.
+    missed: FindingsTable | None = None  # `MISSED_COLUMNS`: outlines of the missed objects
+    shift: LayerShift | None = None  # of the whole layer; also None of an empty one
 
 
 def gather_findings(

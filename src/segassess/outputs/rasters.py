@@ -71,6 +71,8 @@ _RAMP = {
 MASK = RasterKind("mask", nodata=None)
 # A segmenter's probability, see `probability_steps`.
 PROBABILITY = RasterKind("P(object)", resampling="AVERAGE", scale=1 / PROBABILITY_STEPS)
+# Of each map, the plane of `JudgedBand` with the name of the file; that of a fit to the layer.
+_REFERENCE = {"reference.tif": PROBABILITY}
 
 
 class RowWriter:
@@ -159,23 +161,25 @@ def write_raster(
 
 
 @contextmanager
-def open_maps(folder: Path, grid: Grid, tags: Mapping[str, str]) -> Iterator[Callable[[JudgedBand], None]]:
+def open_maps(
+    folder: Path, grid: Grid, tags: Mapping[str, str], *, reference: bool = False
+) -> Iterator[Callable[[JudgedBand], None]]:
     """Take the bands of a mask from top to bottom for `quality.tif`, `error.tif`, `refined.tif` and their QGIS styles.
 
-    For `tags` and errors see `open_raster`.
+    With `reference`, also for `reference.tif`. For `tags` and errors see `open_raster`.
     """
+    kinds = {**_KINDS, **(_REFERENCE if reference else {})}
     with ExitStack() as stack:
-        quality, error, refined = (
-            stack.enter_context(open_raster(folder / name, kind, grid, tags)) for name, kind in _KINDS.items()
-        )
+        writers = {
+            Path(name).stem: stack.enter_context(open_raster(folder / name, kind, grid, tags)) for name, kind in kinds.items()
+        }
 
         def write(band: JudgedBand) -> None:
-            quality.write(band.quality)
-            error.write(band.error)
-            refined.write(band.refined)
+            for name, writer in writers.items():
+                writer.write(getattr(band, name))
 
         yield write
-    for name, kind in _KINDS.items():
+    for name, kind in kinds.items():
         write_style((folder / name).with_suffix(".qml"), kind)
 
 

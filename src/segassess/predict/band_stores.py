@@ -55,6 +55,7 @@ class BandStore:
         """See `KeepsBands`; raises RequestError if the folder cannot be written to, OutputError if the disk is full."""
         for source, band in zip(self._sources, bands, strict=True):
             content = {**vars(band), "mask": np.packbits(band.mask, axis=1)}
+            content = {name: each for name, each in content.items() if each is not None}
             with atomic_path(self._path(index, source)) as beside, beside.open("wb") as file:
                 np.savez_compressed(file, **content)
 

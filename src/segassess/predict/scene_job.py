@@ -7,6 +7,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from segassess.errors import InputError
 from segassess.findings.bands import JudgedBand, judge_band, probabilities_of
+from segassess.findings.by_reference import add_reference
 from segassess.findings.judged_mask import TILE_COLUMNS, JudgedMask, gather
 from segassess.findings.review_grid import ReviewGrid
 from segassess.interrupts import raise_if_interrupted
@@ -27,7 +29,7 @@ from segassess.predict.band_stores import KeepsBands
 from segassess.predict.blending import predict_bands
 from segassess.predict.scene import OutputSettings, Scene
 from segassess.predict.tiling import Tiling
-from segassess.predict.windows import JoinsFit, MaskRows, WindowNetwork, assess_windows
+from segassess.predict.windows import JoinsFit, RowsOnce, WindowNetwork, assess_windows
 from segassess.quality import Decoding
 from segassess.raster import Rendering
 from segassess.version import __version__
@@ -113,7 +115,7 @@ class SceneJob:
         Raises InputError if a file cannot be read; bands judged before that stay.
         """
         image = self.scene.image
-        masks = [MaskRows(mask.read) for mask in self.scene.masks.values()]
+        masks = [RowsOnce(mask.read) for mask in self.scene.masks.values()]
         fits = [self.fits.get(source) for source in self.scene.masks]
         calibrations = [self.judge.calibration if fit is None else fit.calibration for fit in fits]
         predict = assess_windows(self.judge.network, image.read, masks, fits, probe_squares=self.judge.probe_squares)
@@ -149,7 +151,7 @@ class SceneJob:
     def gather(self, source: str, bands: Iterable[JudgedBand] | None = None) -> JudgedMask:
         """Gather scores and findings of a mask from its stored bands, or from `bands` where they pass by anyway."""
         output = self.judge.output
-        return gather(
+        judged = gather(
             self.bands(source) if bands is None else bands,
             self.review,
             self.scene.grid,
@@ -157,6 +159,10 @@ class SceneJob:
             rim_px=output.rim_px,
             layer=self.scene.layer(source),
         )
+        if source not in self.fits:
+            return judged
+        planes, ground = RowsOnce(partial(self._mask_and_reference, source)), self.scene.grid.pixel_ground_m
+        return replace(judged, findings=add_reference(judged.findings, planes, self.scene.size, ground))
 
     def write(self, source: str, folder: Path, judged: JudgedMask | None = None) -> JudgedMask:
         """Write maps, layers and tables of a mask, which is gathered on the way unless `judged` is given.
@@ -164,7 +170,7 @@ class SceneJob:
         Raises InputError if the file of a polygon layer is gone, RequestError if the folder cannot be written to, OutputError if
         the disk is full.
         """
-        with open_maps(folder, self.scene.grid, self.judge.tags) as write_band:
+        with open_maps(folder, self.scene.grid, self.judge.tags, reference=source in self.fits) as write_band:
 
             def written() -> Iterator[JudgedBand]:
                 for band in self.bands(source):
@@ -192,6 +198,9 @@ class SceneJob:
             for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
                 write_layer(folder / f"polygons.{suffix}", polygons, place)
             tables["polygons"] = found.polygons
+        if found.missed is not None:
+            for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
+                write_layer(folder / f"missed.{suffix}", found.missed, place)
         for name, table in tables.items():
             write_table(folder / f"{name}.csv", tuple(table.columns), table.rows(), parquet=output.parquet)
         write_table(folder / "tiles.csv", TILE_COLUMNS, judged.tiles, parquet=output.parquet)
@@ -213,19 +222,22 @@ class SceneJob:
         for _, group in itertools.groupby(sorted(tiles, key=lambda tile: tile["top"]), key=lambda tile: tile["top"]):
             alike = list(group)
             rows = slice(alike[0]["top"], alike[0]["bottom"])
-            codes, error = self._rows(source, rows)
+            codes, error = self._rows(source, rows, "quality", "error")
             for tile in alike:
                 columns = slice(tile["left"], tile["right"])
                 pixels, _ = self.scene.image.read(rows, columns)
                 shown[tile["tile"]] = tile_picture(pixels, codes[:, columns], error[:, columns])
         return {tile["tile"]: shown[tile["tile"]] for tile in tiles}
 
-    def _rows(self, source: str, rows: slice) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Quality codes and steps of P(error) of some rows, both uint8 (h, W)."""
-        codes, errors = [], []
-        for index, (top, bottom) in enumerate(self.spans):
-            if top < rows.stop and bottom > rows.start:
-                band, part = self.store.load(index, source), slice(max(rows.start - top, 0), rows.stop - top)
-                codes.append(band.quality[part])
-                errors.append(band.error[part])
-        return np.concatenate(codes), np.concatenate(errors)
+    def _rows(self, source: str, rows: slice, *names: str) -> list[NDArray[Any]]:
+        """Planes (h, W) of a mask's bands, by the names that `JudgedBand` gives them, in some rows."""
+        parts = [
+            (self.store.load(index, source), slice(max(rows.start - top, 0), rows.stop - top))
+            for index, (top, bottom) in enumerate(self.spans)
+            if top < rows.stop and bottom > rows.start
+        ]
+        return [np.concatenate([getattr(band, name)[part] for band, part in parts]) for name in names]
+
+    def _mask_and_reference(self, source: str, rows: slice) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        mask, reference = self._rows(source, rows, "mask", "reference")
+        return mask, probabilities_of(reference)

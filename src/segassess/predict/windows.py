@@ -1,6 +1,6 @@
 """Assess windows of an image and its masks with any network; imports no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,30 +48,33 @@ class JoinsFit(Protocol):
     def identity(self) -> str:
         """Text that changes with all that a result depends on."""
 
-    def join(self, area: Area, pixels: NDArray[np.float32], probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Joined quality probabilities (4, h, w) in a window with `pixels` (h, w, 3)."""
+    def reference(self, area: Area, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Reference map, float32 (h, w) in [0, 1], of a window with `pixels` (h, w, 3)."""
+
+    def join(self, probabilities: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Joined quality probabilities (4, h, w)."""
 
 
-class MaskRows:
-    """Reads windows of a mask from top to bottom, each row once; keeps the rows that were asked for last."""
+class RowsOnce:
+    """Reads windows of planes from top to bottom, each row once; keeps the rows that were asked for last."""
 
-    def __init__(self, read: ReadsMask) -> None:
+    def __init__(self, read: Callable[[slice], tuple[NDArray[Any], NDArray[Any]]]) -> None:
         self._read = read
         self._top = self._bottom = 0
-        self._planes: tuple[NDArray[np.bool_], ...] = ()
+        self._planes: tuple[NDArray[Any], ...] = ()
 
-    def __call__(self, rows: slice, columns: slice = slice(None)) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Foreground and validity of a window, both bool (h, w)."""
+    def __call__(self, rows: slice, columns: slice = slice(None)) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Both planes in a window, each (h, w); such as foreground and validity of a mask."""
         if rows.start < self._top or rows.stop > self._bottom:
             follows = self._top <= rows.start < self._bottom
-            planes: tuple[NDArray[np.bool_], ...] = self._read(slice(self._bottom if follows else rows.start, rows.stop))
+            planes: tuple[NDArray[Any], ...] = self._read(slice(self._bottom if follows else rows.start, rows.stop))
             if follows:
                 kept = (plane[rows.start - self._top :] for plane in self._planes)
                 planes = tuple(map(np.concatenate, zip(kept, planes, strict=True)))
             self._planes, self._top, self._bottom = planes, rows.start, rows.stop
         part = slice(rows.start - self._top, rows.stop - self._top)
-        foreground, known = (plane[part, columns] for plane in self._planes)
-        return foreground, known
+        first, second = (plane[part, columns] for plane in self._planes)
+        return first, second
 
 
 def assess_windows(
@@ -85,13 +88,14 @@ def assess_windows(
     """Make a `Predict` for masks of one image, each window of which is encoded once for all of them.
 
     It gives, for each mask, float32 (4, h, w) that sum to 1 over the classes; NaN where image or mask has no data. `fits` are
-    those of the masks' layers; see `predict.probe_squares` for the flag.
+    those of the masks' layers; a mask with one has its reference map as a fifth plane. See `predict.probe_squares` for the flag.
     """
 
     def predict(areas: Sequence[Area]) -> list[list[NDArray[np.float32]]]:
         images = [image(*area) for area in areas]
-        empty = np.full((NUM_CLASSES, *images[0][1].shape), np.nan, np.float32)
-        answers = [[empty] * len(masks) for _ in areas]
+        size = images[0][1].shape
+        empty = [np.full((NUM_CLASSES + (fit is not None), *size), np.nan, np.float32) for fit in fits]
+        answers = [list(empty) for _ in areas]
         # Orthophotos are rectangular and cities are not: many windows have nothing to judge.
         filled = [index for index, (_, valid) in enumerate(images) if valid.any()]
         if not filled:
@@ -106,8 +110,11 @@ def assess_windows(
             foregrounds = np.stack([foreground for foreground, _ in pixels])
             probabilities = judge_with_probe_squares(judge, foregrounds) if probe_squares else judge(foregrounds)
             for index, one, (_, known) in zip(filled, probabilities, pixels, strict=True):
-                joined = one if fit is None else fit.join(areas[index], images[index][0], one)
-                answers[index][number] = np.where(images[index][1] & known, joined, np.float32(np.nan))
+                image_pixels, valid = images[index]
+                if fit is not None:
+                    reference = fit.reference(areas[index], image_pixels)
+                    one = np.concatenate([fit.join(one, reference), reference[None]])
+                answers[index][number] = np.where(valid & known, one, np.float32(np.nan))
         return answers
 
     return predict

@@ -46,10 +46,10 @@ class Georeference:
         except (*LIBRARY_ERRORS, ValueError):
             return None
 
-    def pixel_area_m2(self, height: int, width: int) -> float | None:
-        """Ground area of the central pixel in square metres; None without a usable CRS.
+    def pixel_ground_m(self, height: int, width: int) -> NDArray[np.float64] | None:
+        """Metres to the east and the north of one column and of one row (2, 2), mid-raster; None without a usable CRS.
 
-        The area is measured on the WGS 84 ellipsoid, because EPSG:3857, for example, overstates areas by 1 / cos(latitude)^2.
+        They are measured on the WGS 84 ellipsoid, because EPSG:3857, for example, overstates lengths by 1 / cos(latitude).
         """
         if self.crs is None:
             return None
@@ -65,7 +65,7 @@ class Georeference:
         along = across * (1 - eccentricity2) / (1 - eccentricity2 * sine**2)
         east = [math.radians((value - lon[0] + 180) % 360 - 180) * across * cosine for value in lon[1:]]
         north = [math.radians(value - lat[0]) * along for value in lat[1:]]
-        return abs(east[0] * north[1] - east[1] * north[0])
+        return np.array([east, north]).T
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,18 @@ class Grid:
         return cls(dataset.height, dataset.width, Georeference.of(dataset))
 
     @property
+    def pixel_ground_m(self) -> NDArray[np.float64] | None:
+        """See `Georeference.pixel_ground_m`."""
+        return None if self.georeference is None else self.georeference.pixel_ground_m(self.height, self.width)
+
+    @property
     def pixel_area_m2(self) -> float | None:
-        """See `Georeference.pixel_area_m2`."""
-        return None if self.georeference is None else self.georeference.pixel_area_m2(self.height, self.width)
+        """Ground area of the central pixel in square metres; None without a usable CRS."""
+        ground = self.pixel_ground_m
+        if ground is None:
+            return None
+        (east, north), (east_down, north_down) = ground
+        return float(abs(east * north_down - east_down * north))
 
     def difference(self, other: "Grid") -> str | None:
         """How another grid differs, as a clause; None if the pixels coincide. A grid without georeference counts as aligned."""

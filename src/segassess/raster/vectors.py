@@ -61,7 +61,7 @@ class VectorMask:
         """Rasterise a window by pixel centres: foreground bool (h, w), and validity (h, w), which is True everywhere."""
         top, bottom, _ = rows.indices(self.grid.height)
         left, right, _ = columns.indices(self.grid.width)
-        pixels = _burn(self.polygons[self._in(left, top, right, bottom)], left, top, right, bottom)
+        pixels = burn(self.polygons[self._in(left, top, right, bottom)], left, top, right, bottom)
         return pixels, np.ones(pixels.shape, bool)
 
     def pixels(self, top: int, bottom: int) -> Iterator[PolygonPixels]:
@@ -73,7 +73,7 @@ class VectorMask:
         stops = np.clip(np.ceil(bounds[:, 2:]), low, high).astype(int)
         for index, (left, first), (right, last) in zip(chosen, starts, stops, strict=True):
             if left < right and first < last:
-                inside = _burn(self.polygons[[index]], left, first, right, last)
+                inside = burn(self.polygons[[index]], left, first, right, last)
                 yield PolygonPixels(int(index), slice(first - top, last - top), slice(left, right), inside)
 
     def attributes(self, features: ArrayLike) -> dict[str, "np.ma.MaskedArray[Any, Any]"]:
@@ -130,7 +130,7 @@ def is_vector(path: RasterPath) -> bool:
     return file.rpartition(".")[2].lower() in VECTOR_SUFFIXES
 
 
-def _burn(polygons: NDArray[Any], left: int, top: int, right: int, bottom: int) -> NDArray[np.bool_]:
+def burn(polygons: NDArray[Any], left: int, top: int, right: int, bottom: int) -> NDArray[np.bool_]:
     """Whether each pixel centre lies in a polygon: bool (bottom - top, right - left)."""
     pixels = np.zeros((bottom - top, right - left), np.uint8)
     if len(polygons):

@@ -1,5 +1,6 @@
 """From a layer to networks: folds, crops, training."""
 
+import multiprocessing
 import os
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from segassess.errors import OutputError
 from segassess.options.fit import FitSettings
 from segassess.predict.fit import fitted_layer, training
 from segassess.predict.fit.blocks import Blocks
@@ -158,3 +160,32 @@ def test_each_pixel_gets_the_network_that_did_not_learn_from_it(quick, tmp_path)
 def test_a_folder_without_a_fit_is_refused(tmp_path):
     with pytest.raises(fitted_layer.InputError, match="fit"):
         load_fitted(tmp_path, CPU)
+
+
+@pytest.mark.slow
+def test_folds_side_by_side_are_the_same_networks(damaged, quick, tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    steps = []
+    try:
+        with layer_of(*damaged[:2]) as layer:
+            alone = fit_layer(layer, quick, tmp_path / "alone", CPU)
+            beside = fit_layer(layer, quick, tmp_path / "beside", CPU, lambda *step: steps.append(step), workers=2)
+    finally:
+        torch.set_num_threads(threads)
+    assert beside.digest == alone.digest
+    assert sorted(steps) == [(fold, done, quick.steps) for fold in (0, 1) for done in range(1, quick.steps + 1)]
+
+
+@pytest.mark.slow
+def test_a_fold_whose_process_dies_is_named_and_goes_on(damaged, quick, tmp_path):
+    def kill(fold, done, steps):
+        if done == 3:
+            for process in multiprocessing.active_children():
+                process.kill()
+
+    with layer_of(*damaged[:2]) as layer:
+        with pytest.raises(OutputError, match="exit code -9; run it again"):
+            fit_layer(layer, quick, tmp_path / "fit", CPU, kill, workers=2)
+        assert not multiprocessing.active_children()
+        assert len(fit_layer(layer, quick, tmp_path / "fit", CPU, workers=2).networks) == 2

@@ -1,7 +1,7 @@
 """The networks fitted to a layer, and their reference map: P(object) of each pixel from a network that did not see its label."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from segassess.errors import InputError
 from segassess.files import file_digest, only_one, remove_leftovers, write_json
 from segassess.models.assessor.checkpoint import load_weights, read_tensors
-from segassess.models.safetensors_file import read_metadata, write_artifact
 from segassess.options.fit import FitSettings
 from segassess.predict.fit.blocks import Blocks
+from segassess.predict.fit.folds import Folds, OnFold
 from segassess.predict.fit.layer import Layer
 from segassess.predict.fit.network import FitNetwork
-from segassess.predict.fit.training import FoldTraining, default_minutes
+from segassess.predict.fit.training import default_minutes
 from segassess.predict.scene import IN_MEMORY
 from segassess.predict.tiling import Area
 from segassess.raster import is_remote
@@ -73,27 +73,19 @@ def fit_layer(
     settings: FitSettings,
     folder: Path,
     device: torch.device,
-    on_step: Callable[[int, int, int], None] = lambda fold, done, steps: None,
+    on_step: OnFold = lambda fold, done, steps: None,
+    workers: int = 1,
 ) -> FittedLayer:
     """Train a network for each fold of a layer, and keep them in a folder; folds that are there already are loaded.
 
-    `on_step` gets the fold, the steps done and their number. An interrupted fold goes on where its state was kept; what is there
-    of another edition of the layer or of other settings is replaced.
+    An interrupted fold goes on where its state was kept; what is there of another edition of the layer or of other settings is
+    replaced. With several `workers`, processes train the folds side by side, which needs images that are files.
     """
     pixels = sum(height * width for height, width in layer.sizes)
-    minutes = settings.minutes or default_minutes(pixels)
-    seconds = 60 * minutes / settings.folds
-    fingerprint = layer.fingerprint(settings)
+    folds = Folds(layer.scenes, layer.rendering, settings, folder, layer.fingerprint(settings), device)
     with only_one(folder, wait=True):
         remove_leftovers(folder)
-        for fold in range(settings.folds):
-            path, state = folder / f"fold_{fold}.safetensors", folder / f"fold_{fold}.state"
-            if path.is_file() and (read_metadata(path) or {}).get("fingerprint") == fingerprint:
-                continue
-            training = FoldTraining(layer, fold, settings, state, fingerprint, device)
-            trained = training.run(seconds, lambda done, steps, fold=fold: on_step(fold, done, steps))  # type: ignore[misc]
-            write_artifact(path, trained.state_dict(), {"fingerprint": fingerprint, "fold": fold}, half=True)
-            state.unlink(missing_ok=True)
+        folds.train(settings.minutes or default_minutes(pixels), workers, on_step)
         groups = {_key(scene.image): scene.group for scene in layer.scenes}
         write_json(folder / RECORD, {"settings": asdict(settings), "groups": groups})
     return load_fitted(folder, device)

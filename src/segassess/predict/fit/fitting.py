@@ -43,6 +43,7 @@ def fit_layers(
     folder: Path,
     device: torch.device,
     on_step: OnStep = lambda source, done, steps: None,
+    workers: int = 1,
 ) -> list[dict[str, SceneFit]]:
     """Fit the layer of each source; returns for each scene the fits of its masks by source.
 
@@ -53,6 +54,7 @@ def fit_layers(
         folder: keeps the networks, in a subfolder per source.
         device: where to train.
         on_step: gets the source, the steps done for it and their number, 0 while it is unknown.
+        workers: processes to train the folds of a layer in; several need images that are files.
 
     A layer that is too small is judged by the assessor alone, which a warning says; scenes that cannot be read are left out.
     Raises InputError if the folder lacks networks of an earlier request.
@@ -70,13 +72,18 @@ def fit_layers(
                 log.warning("%s: %s, so the assessor judges it alone.", source, reason)
                 continue
 
-            def shown(fold: int, done: int, steps: int, source: str = source) -> None:
-                on_step(source, fold * steps + done, folds * steps)
+            trained: dict[int, tuple[int, int]] = {}
+
+            def shown(
+                fold: int, done: int, steps: int, source: str = source, trained: dict[int, tuple[int, int]] = trained
+            ) -> None:
+                trained[fold] = done, steps
+                on_step(source, sum(each for each, _ in trained.values()), steps * folds)
 
             if settings is None:
                 fitted = load_fitted(_kept(folder, source), device)
             else:
-                fitted = fit_layer(layer, settings, folder / safe_name(source), device, shown)
+                fitted = fit_layer(layer, settings, folder / safe_name(source), device, shown, workers)
             fusion = find_fusion(layer, fitted, judge)
         for number in numbers:
             fits[number][source] = SceneFit(fitted, fusion, fitted.blocks(scenes[number][0]))

@@ -33,6 +33,10 @@ class SceneFit:
         about = [self.layer.digest, asdict(self.fusion), None if self.blocks is None else asdict(self.blocks)]
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
-    def join(self, area: Area, pixels: NDArray[np.float32], probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Quality probabilities (4, h, w) of both, of a window with `pixels` (h, w, 3); `probabilities` are the assessor's."""
-        return self.fusion(probabilities, self.layer.reference(self.blocks, area, pixels))
+    def reference(self, area: Area, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `FittedLayer.reference`."""
+        return self.layer.reference(self.blocks, area, pixels)
+
+    def join(self, probabilities: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Quality probabilities (4, h, w) of both; `probabilities` are the assessor's."""
+        return self.fusion(probabilities, reference)
