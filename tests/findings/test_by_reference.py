@@ -3,7 +3,7 @@ import pytest
 import shapely
 import shapely.affinity
 
-from segassess.findings.by_reference import LARGEST_PX, SHIFT_COLUMNS, add_reference
+from segassess.findings.by_reference import LARGEST_PX, SHIFT_COLUMNS, add_reference, aligned
 from segassess.findings.findings import Findings
 from segassess.findings.table import FindingsTable
 from segassess.raster.vectors import burn
@@ -56,8 +56,11 @@ def test_an_object_beside_another_one_of_the_mask_is_not_moved_onto_it():
 def test_a_layer_that_is_shifted_as_a_whole():
     layer = [shapely.affinity.translate(shape, 3, 4) for shape in TRUE]
     found = judged(layer, ["partly wrong"] * len(layer))
-    assert (found.shift.x_px, found.shift.y_px) == (-3, -4) and found.shift.gain > 0.1
-    assert judged(TRUE, ["right"] * len(TRUE)).shift.gain == 0
+    assert (found.shift.x_px, found.shift.y_px, found.shift.x_m, found.shift.y_m) == (-3, -4, -1.5, 2)
+    assert found.shift.is_clear
+    moved = aligned(FindingsTable({}, np.array(layer, object)), found.shift).outlines()
+    assert all(one.equals(two) for one, two in zip(moved, TRUE, strict=True))
+    assert not judged(TRUE, ["right"] * len(TRUE)).shift.is_clear
 
 
 def test_missed_objects_get_the_outline_that_the_reference_map_gives_them():

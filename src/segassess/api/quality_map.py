@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from segassess import quality
-from segassess.errors import InputError
-from segassess.findings.bands import JudgedBand
+from segassess.errors import InputError, RequestError
+from segassess.findings.bands import JudgedBand, probabilities_of
+from segassess.findings.findings import LayerShift
 from segassess.findings.judged_mask import JudgedMask
 from segassess.outputs.panel import render_panel
 from segassess.predict.scene_job import SceneJob
@@ -68,6 +69,15 @@ class QualityMap:
         return self._joined(lambda band: band.refined)
 
     @cached_property
+    def reference(self) -> NDArray[np.float32]:
+        """P(object) by the fit, float32 (H, W), NaN where not assessed; as `reference.tif`. Raises RequestError without a fit."""
+        planes = [band.reference for band in self._job.bands(self.source)]
+        known = [probabilities_of(plane) for plane in planes if plane is not None]
+        if not known:
+            raise RequestError("There is a reference map only with a fit to the layer: assess(..., fit='layer').")
+        return np.concatenate(known)
+
+    @cached_property
     def mask(self) -> NDArray[np.bool_]:
         """The mask under evaluation as it was read, bool (H, W); False where not assessed."""
         return self._joined(lambda band: band.mask)
@@ -91,6 +101,19 @@ class QualityMap:
     def polygons(self) -> "GeoDataFrame":
         """Polygons of the layer with verdicts (`POLYGON_COLUMNS`), most expected false pixels first; none of a raster mask."""
         return self._judged.findings.polygons.frame(self.georeference)
+
+    @property
+    def missed(self) -> "GeoDataFrame":
+        """Outlines of the missed objects (`MISSED_COLUMNS`), as `missed.gpkg`; raises RequestError without a fit."""
+        missed = self._judged.findings.missed
+        if missed is None:
+            raise RequestError("Missed objects have outlines only with a fit to the layer: assess(..., fit='layer').")
+        return missed.frame(self.georeference)
+
+    @property
+    def shift(self) -> LayerShift | None:
+        """The offset at which the whole layer agrees best with the image; None without a fit, and of an empty layer."""
+        return self._judged.findings.shift
 
     @property
     def tiles(self) -> list[dict[str, Any]]:

@@ -66,6 +66,12 @@ def add_reference(
     return replace(findings, objects=objects, polygons=polygons, missed=missed, shift=of_layer)
 
 
+def aligned(polygons: FindingsTable, shift: LayerShift) -> FindingsTable:
+    """The polygons of a layer, moved as a whole to where they agree best."""
+    outlines = shapely.transform(polygons.outlines(), lambda points: points + np.array([shift.x_px, shift.y_px]))
+    return FindingsTable(polygons.columns, outlines)
+
+
 class _ShiftSearch:
     """Finds offsets of outlines in a reference map."""
 
@@ -135,7 +141,10 @@ class _ShiftSearch:
     def _of_layer(self, mean: NDArray[np.float64]) -> LayerShift:
         row, column = np.unravel_index(int(mean.argmax()), mean.shape)
         gain = float(mean[row, column] - mean[self._reach, self._reach])
-        return LayerShift(float(column - self._reach), float(row - self._reach), gain)
+        offset = np.array([column - self._reach, row - self._reach], float)
+        metres = np.full(2, np.nan) if self._ground is None else offset @ self._ground
+        (x, y), (east, north) = offset.tolist(), metres.tolist()
+        return LayerShift(x, y, east, north, gain)
 
 
 def _missed(

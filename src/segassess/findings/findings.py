@@ -16,16 +16,26 @@ from segassess.raster import VectorMask
 # `missed`: rank; `object`: its number in the objects; `probability`: mean of the reference map inside.
 MISSED_COLUMNS = ("missed", "object", "area_px", "area_m2", "probability")
 
+# From which gain, and how many pixels, on a whole layer is shifted.
+LAYER_GAIN, LAYER_LEAST_PX = 0.02, 3
+
 _NO_POLYGONS = FindingsTable({name: np.zeros(0) for name in POLYGON_COLUMNS}, np.zeros(0, object))
 
 
 @dataclass(frozen=True)
 class LayerShift:
-    """The offset at which a whole layer agrees best with the reference map, in pixels to the right and downwards."""
+    """The offset, to the right and downwards, at which a whole layer agrees best with the reference map."""
 
     x_px: float
     y_px: float
+    x_m: float  # to the east, NaN if the size of pixels is unknown
+    y_m: float  # to the north
     gain: float  # by how much its objects agree better there, on average
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the layer lies elsewhere, and not only some of its objects."""
+        return self.gain >= LAYER_GAIN and max(abs(self.x_px), abs(self.y_px)) >= LAYER_LEAST_PX
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from segassess.errors import InputError
 from segassess.files import atomic_path, only_one, remove_empty, remove_leftovers, write_json
+from segassess.findings.findings import LayerShift
 from segassess.findings.judged_mask import JudgedMask
 from segassess.interrupts import raise_if_interrupted
 from segassess.outputs.panel import render_panel
@@ -170,6 +171,7 @@ class PairJob:
         for source in self.sources:
             folder = self.mask_folder(source)
             judged = job.write(source, folder)
+            _tell_shift(f"{name} ({source})", judged.findings.shift)
             if self.judge.report:
                 pictures = job.pictures(source, judged.tiles[: self.judge.report_pictures])
                 keep_review(folder, reviewed_mask(name, source, scene.grid, judged.tiles, pictures))
@@ -192,6 +194,17 @@ class PairJob:
         picture = render_panel(job.scene.overview(size), *job.reduced(source, size), title, [note], estimated_iou=iou)
         with atomic_path(self.mask_folder(source) / "panel.png") as temporary:
             picture.save(temporary)
+
+
+def _tell_shift(name: str, shift: LayerShift | None) -> None:
+    """Say that a whole layer lies elsewhere than what the image shows."""
+    if shift is None or not shift.is_clear:
+        return
+    if math.isnan(shift.x_m):
+        offset = f"{shift.x_px:+.0f} px to the right and {shift.y_px:+.0f} px downwards"
+    else:
+        offset = f"{shift.x_m:+.1f} m to the east and {shift.y_m:+.1f} m to the north"
+    log.warning("%s: the whole layer agrees better with the image if it is moved by %s; see aligned.gpkg.", name, offset)
 
 
 def mask_folder(folder: Path, source: str, sources: int) -> Path:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segassess.errors import InputError
 from segassess.findings.bands import JudgedBand, judge_band, probabilities_of
-from segassess.findings.by_reference import add_reference
+from segassess.findings.by_reference import add_reference, aligned
 from segassess.findings.judged_mask import TILE_COLUMNS, JudgedMask, gather
 from segassess.findings.review_grid import ReviewGrid
 from segassess.interrupts import raise_if_interrupted
@@ -198,6 +198,8 @@ class SceneJob:
             for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
                 write_layer(folder / f"polygons.{suffix}", polygons, place)
             tables["polygons"] = found.polygons
+            if found.shift is not None and found.shift.is_clear:
+                write_layer(folder / "aligned.gpkg", aligned(polygons, found.shift), place)
         if found.missed is not None:
             for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
                 write_layer(folder / f"missed.{suffix}", found.missed, place)

@@ -4,6 +4,7 @@ import json
 import logging
 
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 
@@ -46,6 +47,15 @@ def test_predict_learns_from_the_layer(damaged, run, tmp_path):
 
     kept = tmp_path / "fitted" / "fit" / "mask"
     assert sorted(path.name for path in kept.glob("f*")) == ["fit.json", "fold_0.safetensors", "fold_1.safetensors"]
+    folder = tmp_path / "fitted" / "image"
+    with rasterio.open(folder / "reference.tif") as reference:
+        probability = reference.read(1) * reference.scales[0]
+    assert probability[truth].mean() > 0.8 and probability[~truth].mean() < 0.2
+    verdict, gain = pyogrio.raw.read(folder / "objects.gpkg", columns=["verdict", "shift_gain"], read_geometry=False)[3]
+    missed = pyogrio.read_info(folder / "missed.gpkg")["features"]
+    assert missed == (verdict == "missed").sum() > 0 and np.isnan(gain[verdict == "missed"]).all()
+    assert not (tmp_path / "plain" / "image" / "reference.tif").exists()
+
     # Networks of an earlier run judge the same ground in the same way, each its own blocks.
     run(image, mask, "kept", "fit=kept", f"fit.folder={tmp_path / 'fitted' / 'fit'}")
     assert np.array_equal(rasterio.open(tmp_path / "kept" / "image" / "quality.tif").read(1), joined)

@@ -29,7 +29,7 @@ _WINDOWS, _EVERY = 24, 3
 # Mask, damaged mask, reference map, and log-odds of FP and of FN of the first and of the second.
 _PLANES = 7
 # How the layer is damaged to weigh fit and assessor.
-_DAMAGE = "perturbed"
+_DAMAGE = "perturbed_objects"
 # A layer with less ground or fewer objects teaches a network too little.
 LEAST_PIXELS, LEAST_OBJECTS = 500_000, 30
 
