@@ -16,6 +16,8 @@ PAIRS = ((TP, FP), (TN, FN))
 _LARGEST = 15.0
 # No joined log-odds are so far from 0.
 _FAR = 500.0
+# So many times as many errors as the fit expects are expected at most.
+_MOST = 2.0
 # Pulls both weights towards these, in units of the mean log-likelihood, where the windows say little.
 _USUAL, _PULL = 0.5, 1e-3
 
@@ -54,12 +56,15 @@ class Weights:
         return cls(float(first), float(second))
 
     def shifted_to(self, assessed: NDArray[np.float32], fitted: NDArray[np.float32]) -> "Weights":
-        """The same weights, and a shift so that as many errors are expected as both expect, weighted alike: (N,) log-odds."""
+        """The same weights, and a shift so that as many errors are expected as both expect, weighted alike: (N,) log-odds.
+
+        On ground that it does not know an assessor expects far too many, so `_MOST` times what the fit expects is the limit.
+        """
         if not len(assessed):
             return self
         share = self.fit / (self.assessor + self.fit) if self.assessor + self.fit > 0 else 0.5
         first, second = (float(np.clip(expit(odds).mean(), 1e-4, 0.9)) for odds in (assessed, fitted))
-        expected = first ** (1 - share) * second**share
+        expected = min(first ** (1 - share) * second**share, _MOST * second)
         mixed = self(assessed, fitted)
         shift = brentq(lambda shift: expit(mixed + shift).mean() - expected, -_FAR, _FAR)
         return Weights(self.assessor, self.fit, float(shift))
