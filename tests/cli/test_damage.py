@@ -10,6 +10,7 @@ import shapely
 from rasterio.transform import from_origin
 
 from tests.cli.scripts import run_script
+from tests.predict.fit.conftest import QUICK
 
 
 @pytest.mark.slow
@@ -52,3 +53,46 @@ def test_a_layer_is_damaged_and_judged(checkpoint, tmp_path):
         "evaluate", *arguments, "damage.removed=30", "damage.invented=0", f"output_dir={tmp_path}/less", "panel=false"
     )
     assert "2 removed (of 30 wanted), 10 shifted (of 200 wanted), 0 invented (of 0 wanted)." in result.stdout
+
+
+@pytest.fixture
+def damaged_town(tmp_path):
+    """An image of 64 bright roofs in rows, and their polygons."""
+    place = from_origin(500_000, 9_300_000, 0.5, 0.5)
+    boxes = [(x, y, x + 24, y + 16) for x in range(40, 760, 96) for y in range(40, 760, 96)]
+    pixels = np.random.default_rng(0).integers(30, 90, (3, 800, 800)).astype(np.uint8)
+    for left, top, right, bottom in boxes:
+        pixels[:, top:bottom, left:right] += 130
+    layout = {
+        "driver": "GTiff",
+        "height": 800,
+        "width": 800,
+        "count": 3,
+        "dtype": "uint8",
+        "crs": "EPSG:32736",
+        "transform": place,
+    }
+    with rasterio.open(tmp_path / "town.tif", "w", **layout) as out:
+        out.write(pixels)
+    roofs = [
+        shapely.box(500_000 + left / 2, 9_300_000 - bottom / 2, 500_000 + right / 2, 9_300_000 - top / 2)
+        for left, top, right, bottom in boxes
+    ]
+    path = tmp_path / "town.gpkg"
+    pyogrio.raw.write(path, shapely.to_wkb(np.array(roofs, object)), [], [], geometry_type="Polygon", crs="EPSG:32736")
+    return tmp_path / "town.tif", path
+
+
+@pytest.mark.slow
+def test_with_a_fit_shifts_are_compared(damaged_town, tmp_path):
+    image, roofs = damaged_town
+    keys = ["fit=layer", *(f"fit.{name}={value}" for name, value in QUICK.items())]
+    numbers = "damage.removed=4", "damage.shifted=8", "damage.invented=4", "damage.shift_px=[4,7]"
+    result = run_script(
+        "evaluate", "task=damage", f"image={image}", f"mask={roofs}", f"output_dir={tmp_path}/out", "panel=false", *keys, *numbers
+    )
+    written = json.loads((tmp_path / "out" / "damage.json").read_text())
+    assert written["shifts"]["shifted"] == 8 and written["shifts"]["near"] >= 6
+    assert written["shifts"]["others"] == 64 - 4 - 8 + 4
+    assert min(written["pixels"].values()) > 0.5
+    assert "shifted polygons" in result.stdout

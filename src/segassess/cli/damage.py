@@ -136,14 +136,13 @@ def _pixel_iou(before: NDArray[Any], after: NDArray[Any], folder: Path) -> dict[
 
 
 def _shifts(path: Path, damaged: DamagedLayer, grid: Grid) -> ShiftsFound:
-    _, _, _, (feature, across, down, verdict) = pyogrio.raw.read(
-        path, columns=["feature", "shift_x_px", "shift_y_px", "verdict"], read_geometry=False
-    )
+    about, _, _, values = pyogrio.raw.read(path, columns=["feature", "verdict", "shift_x_px", "shift_y_px"], read_geometry=False)
+    columns = dict(zip(about["fields"], values, strict=True))
     # Features are numbered from 1 in the order of the layer.
-    order = np.argsort(feature)
-    back = damaged.back[feature[order] - 1]
+    back = damaged.back[columns["feature"] - 1]
+    offsets = np.stack([columns["shift_x_px"], columns["shift_y_px"]], axis=1)
     side = math.sqrt(grid.pixel_area_m2 or math.nan)
-    return shifts_found(back, np.stack([across, down], 1)[order], verdict[order] == SHIFTED, side)
+    return shifts_found(back, offsets, columns["verdict"] == SHIFTED, side)
 
 
 def _print(found: dict[str, dict[str, dict[str, float]]], right: dict[str, dict[str, float]]) -> None:

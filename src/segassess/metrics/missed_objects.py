@@ -16,8 +16,8 @@ REACH = 16
 MIN_AREA = 25
 # Pixels; a building of 5 m at 0.2 m per pixel is twice as wide as this disc.
 CORE_PX = 5
-# A rectangle twice as long as wide, whose longer side lies along an object, reaches this share.
-CONTACT = 1 / 3
+# A square between two objects, both of which it touches along a whole side, reaches this share.
+CONTACT = 1 / 2
 
 _CONNECTED = np.ones((3, 3), bool)
 # Length of a short path; one more row for borders keeps within the reach.

@@ -27,6 +27,11 @@ class FitSettings(Settings):
     crop: int = option("Side of the crops to learn from, in pixels of the scaled image.", 160, low=64, multiple=32)
     batch_size: int = option("Crops per step.", 8, low=2)
     learning_rate: float = option("Largest learning rate.", 1e-3, above=0)
+    errors: Literal["auto", "objects", "anywhere"] = option(
+        "Whether the layer's errors are whole objects, as in a drawn layer, or anywhere, as in a network's mask; "
+        "auto takes polygons for a drawn layer.",
+        "auto",
+    )
     seed: int = option("Seed of crops and first weights.", 42, low=0)
 
 

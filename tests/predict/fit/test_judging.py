@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit, logit
 
 from segassess.models.calibration import Calibration
-from segassess.predict.fit.fusion import Fusion, Weights
+from segassess.predict.fit.fusion import Fusion, Weights, own_errors
 from segassess.predict.fit.self_confidence import LabelCounts, SelfConfidence, best_cut
 from segassess.quality import FN, FP, TN, TP
 
@@ -108,3 +108,22 @@ def test_without_pixels_both_count_alike():
     assert found.assessor == found.fit > 0
     assert found.shifted_to(nothing, nothing) == found
     assert all(np.isfinite(odds).all() for odds in LabelCounts().self_confidence().log_odds(np.array([0, 1], np.float32)))
+
+
+def test_the_layers_own_errors_are_counted_by_what_looks_like_damage():
+    rng = np.random.default_rng(0)
+    kind = rng.choice(3, 60_000, p=[0.82, 0.06, 0.12])  # right, damaged, wrong by itself
+    first, second = (rng.normal(np.where(kind > 0, 2.0, -2.0), 1.0).astype(np.float32) for _ in range(2))
+    assert own_errors(first, second, kind == 1) == pytest.approx(0.12, rel=0.25)
+    clean = kind < 2
+    assert own_errors(first[clean], second[clean], kind[clean] == 1) < 0.02
+    weights = Weights(1, 1)
+    without, halved = (weights.shifted_to(first, second, own) for own in (None, expit(first).mean() / 4))
+    assert expit(halved(first, second)).mean() == pytest.approx(expit(without(first, second)).mean() / 2, rel=0.02)
+
+
+def test_an_assessor_that_expects_errors_everywhere_is_held_back():
+    rng = np.random.default_rng(0)
+    everywhere, few = rng.normal(4, 1, 5000).astype(np.float32), rng.normal(-5, 1, 5000).astype(np.float32)
+    shifted = Weights(0.8, 0.6).shifted_to(everywhere, few)
+    assert expit(shifted(everywhere, few)).mean() == pytest.approx(2 * expit(few).mean(), rel=0.01)

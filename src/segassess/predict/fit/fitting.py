@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segassess.errors import InputError
 from segassess.options.fit import FitSettings
 from segassess.predict.fit.fitted_layer import RECORD, FittedLayer, fit_layer, load_fitted
-from segassess.predict.fit.fusion import Fusion, Weights, assessed_odds
+from segassess.predict.fit.fusion import Fusion, Weights, assessed_odds, own_errors
 from segassess.predict.fit.layer import Layer, LayerScene
 from segassess.predict.fit.scene_fit import SceneFit
 from segassess.predict.fit.self_confidence import LabelCounts, best_cut
@@ -20,6 +20,7 @@ from segassess.predict.scene import Source, open_scene
 from segassess.predict.scene_job import SceneJudge
 from segassess.raster import Rendering
 from segassess.raster.pairs import safe_name
+from segassess.raster.vectors import is_vector
 from segassess.synthetic.perturbations import RECIPES, perturb
 
 log = logging.getLogger(__name__)
@@ -145,13 +146,17 @@ def find_fusion(layer: Layer, fitted: FittedLayer, judge: SceneJudge) -> Fusion:
     masked, drawn, reference, false, missing, false_drawn, missing_drawn = planes
     mask, damaged = masked > 0, drawn > 0
     fitted_false, fitted_missing = confidence.log_odds(reference)
+    # A drawn layer errs by objects, as the damage does; a network errs in its own ways.
+    errors = fitted.settings.errors
+    objects = errors == "objects" or (errors == "auto" and is_vector(layer.scenes[0].mask.path))
     weights, cuts = [], []
     for inside, in_damaged, odds, of_damaged, of_fit in (
         (mask, damaged, false, false_drawn, fitted_false),
         (~mask, ~damaged, missing, missing_drawn, fitted_missing),
     ):
-        found = Weights.learned(of_damaged[in_damaged], of_fit[in_damaged], (mask != damaged)[in_damaged])
-        found = found.shifted_to(odds[inside], of_fit[inside])
+        told = of_damaged[in_damaged], of_fit[in_damaged], (mask != damaged)[in_damaged]
+        own = own_errors(*told) if objects and len(told[0]) else None
+        found = Weights.learned(*told).shifted_to(odds[inside], of_fit[inside], own)
         weights.append(found)
         cuts.append(best_cut(found(odds[inside], of_fit[inside])))
     false_weights, missing_weights = weights

@@ -1,5 +1,6 @@
 """Join what an assessor says of a mask with what the fit to its layer says."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ _LARGEST = 15.0
 _FAR = 500.0
 # So many times as many errors as the fit expects are expected at most.
 _MOST = 2.0
+# Limits of expected shares of wrong pixels.
+_SHARES = 1e-4, 0.9
 # Pulls both weights towards these, in units of the mean log-likelihood, where the windows say little.
 _USUAL, _PULL = 0.5, 1e-3
 
@@ -55,19 +58,47 @@ class Weights:
         first, second, _ = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
         return cls(float(first), float(second))
 
-    def shifted_to(self, assessed: NDArray[np.float32], fitted: NDArray[np.float32]) -> "Weights":
+    def shifted_to(self, assessed: NDArray[np.float32], fitted: NDArray[np.float32], own: float | None = None) -> "Weights":
         """The same weights, and a shift so that as many errors are expected as both expect, weighted alike: (N,) log-odds.
 
         On ground that it does not know an assessor expects far too many, so `_MOST` times what the fit expects is the limit.
+        `own` is a further estimate of the share of wrong pixels, see `own_errors`; the geometric mean counts.
         """
         if not len(assessed):
             return self
         share = self.fit / (self.assessor + self.fit) if self.assessor + self.fit > 0 else 0.5
-        first, second = (float(np.clip(expit(odds).mean(), 1e-4, 0.9)) for odds in (assessed, fitted))
+        first, second = (float(np.clip(expit(odds).mean(), *_SHARES)) for odds in (assessed, fitted))
         expected = min(first ** (1 - share) * second**share, _MOST * second)
+        if own is not None:
+            expected = math.sqrt(expected * own)
         mixed = self(assessed, fitted)
         shift = brentq(lambda shift: expit(mixed + shift).mean() - expected, -_FAR, _FAR)
         return Weights(self.assessor, self.fit, float(shift))
+
+
+def own_errors(assessed: NDArray[np.float32], fitted: NDArray[np.float32], damaged: NDArray[np.bool_]) -> float:
+    """Share of wrong pixels of a layer among those not `damaged`, if its own errors look like the damage; (N,) log-odds.
+
+    A logistic regression for damage whose negatives are partly wrong: P(damaged) = (1 - own) sigmoid(a x + b y + c), by maximum
+    likelihood. What looks like damage and was not done is the layer's own error.
+    """
+    odds = np.stack([assessed, fitted, np.ones_like(assessed)]).astype(np.float64)
+
+    def loss(unknown: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        own, wrong = expit(unknown[3]), expit(unknown[:3] @ odds)
+        seen = np.clip((1 - own) * wrong, 1e-9, 1 - 1e-9)
+        slope = np.where(damaged, -1 / seen, 1 / (1 - seen)) / len(damaged)
+        pulls = _PULL * np.array([*(unknown[:2] - _USUAL), 0, 2 * unknown[3]])
+        of_odds = odds @ (slope * (1 - own) * wrong * (1 - wrong))
+        of_own = -(slope @ wrong) * own * (1 - own)
+        value = -np.log(np.where(damaged, seen, 1 - seen)).mean()
+        value += 0.5 * _PULL * (((unknown[:2] - _USUAL) ** 2).sum() + 2 * unknown[3] ** 2)
+        return float(value), np.array([*of_odds, of_own]) + pulls
+
+    start, bounds = np.array([_USUAL, _USUAL, -1.0, 0.0]), [(0.0, 5.0), (0.0, 5.0), (-20.0, 20.0), (-6.0, 3.0)]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    wrong = expit(found[:3] @ odds).mean() * expit(found[3])
+    return float(np.clip(wrong, *_SHARES))
 
 
 @dataclass(frozen=True)
