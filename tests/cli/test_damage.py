@@ -94,5 +94,7 @@ def test_with_a_fit_shifts_are_compared(damaged_town, tmp_path):
     written = json.loads((tmp_path / "out" / "damage.json").read_text())
     assert written["shifts"]["shifted"] == 8 and written["shifts"]["near"] >= 6
     assert written["shifts"]["others"] == 64 - 4 - 8 + 4
+    assert {kind: sum(row.values()) for kind, row in written["verdicts"].items()} == {"kept": 52, "shifted": 8, "invented": 4}
+    assert written["verdicts"]["invented"]["wrong"] >= 3 and written["verdicts"]["kept"]["right"] >= 45
     assert min(written["pixels"].values()) > 0.5
     assert "shifted polygons" in result.stdout

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from segassess.evaluation.layer_damage import (
     REMOVED,
     DamagedLayer,
     PixelScores,
-    ShiftsFound,
     damage_found,
     damage_layer,
     errors_right,
@@ -63,6 +62,8 @@ def run(config: DictConfig) -> float:
     for note in notes:
         log.info("Note: %s: %s", config.mask, note)
     counts = {kind: int(settings[kind]) for kind in KINDS}
+    if settings["share"] is not None:
+        counts = dict.fromkeys(KINDS, round(len(polygons) * float(settings["share"]) / len(KINDS)))
     low, high = settings["shift_px"]
     damaged = damage_layer(
         polygons,
@@ -102,13 +103,14 @@ def run(config: DictConfig) -> float:
     result: dict[str, Any] = {"found": found, "errors": right, "pixels": ious, "estimated_iou": scores["estimated_iou"]}
     _print(found, right)
     print(f"IoU of pixels: FP {number(ious['FP'])}, FN {number(ious['FN'])}, mean {number(float(np.mean(list(ious.values()))))}.")
+    verdicts = _verdicts(output / pair.name / "polygons.gpkg", damaged)
+    result["verdicts"] = verdicts.counts
+    _print_verdicts(verdicts.counts)
     if job.fits:
-        shifts = _shifts(output / pair.name / "polygons.gpkg", damaged, grid)
+        side = math.sqrt(grid.pixel_area_m2 or math.nan)
+        shifts = shifts_found(verdicts.back, verdicts.offsets, verdicts.called == SHIFTED, side)
         result["shifts"] = asdict(shifts)
-        print(
-            f"Of {shifts.shifted} shifted polygons {shifts.near} have their offset to {OFFSET_M:g} m, and {shifts.called} are "
-            f"called shifted; so are {shifts.others_called} of {shifts.others} others."
-        )
+        print(f"Of {shifts.shifted} shifted polygons {shifts.near} have their offset to {OFFSET_M:g} m.")
     write_json(output / RESULT, result)
     recalls = [each["recall"] for code in classes for each in found[CLASS_NAMES[code]].values()]
     return float(np.mean(recalls)) if recalls else 0.0
@@ -135,14 +137,39 @@ def _pixel_iou(before: NDArray[Any], after: NDArray[Any], folder: Path) -> dict[
     return scores.iou()
 
 
-def _shifts(path: Path, damaged: DamagedLayer, grid: Grid) -> ShiftsFound:
-    about, _, _, values = pyogrio.raw.read(path, columns=["feature", "verdict", "shift_x_px", "shift_y_px"], read_geometry=False)
+@dataclass(frozen=True)
+class _Verdicts:
+    """What was said of the polygons (N,) of the damaged layer."""
+
+    called: NDArray[Any]
+    offsets: NDArray[np.float64]  # (N, 2) in pixels, NaN where none was found
+    back: NDArray[np.float64]  # (N, 2), see `DamagedLayer`
+    counts: dict[str, dict[str, int]]  # by what was done and what it is called
+
+
+def _verdicts(path: Path, damaged: DamagedLayer) -> _Verdicts:
+    about, _, _, values = pyogrio.raw.read(path, read_geometry=False)
     columns = dict(zip(about["fields"], values, strict=True))
     # Features are numbered from 1 in the order of the layer.
-    back = damaged.back[columns["feature"] - 1]
-    offsets = np.stack([columns["shift_x_px"], columns["shift_y_px"]], axis=1)
-    side = math.sqrt(grid.pixel_area_m2 or math.nan)
-    return shifts_found(back, offsets, columns["verdict"] == SHIFTED, side)
+    index, called = columns["feature"] - 1, columns["verdict"]
+    unknown = np.full(len(index), np.nan)
+    offsets = np.stack([columns.get(name, unknown) for name in ("shift_x_px", "shift_y_px")], axis=1)
+    names = list(dict.fromkeys(sorted(called)))
+    counts = {
+        str(kind): {str(name): int(((damaged.done[index] == kind) & (called == name)).sum()) for name in names}
+        for kind in dict.fromkeys(damaged.done)
+    }
+    return _Verdicts(called, offsets, damaged.back[index], counts)
+
+
+def _print_verdicts(counts: dict[str, dict[str, int]]) -> None:
+    table = Table(title="Polygons of the damaged layer: what was done to them, and what they are called")
+    names = next(iter(counts.values()), {})
+    for heading in ("done", "polygons", *names):
+        table.add_column(heading, justify="left" if heading == "done" else "right")
+    for kind, row in counts.items():
+        table.add_row(kind, str(sum(row.values())), *(str(row[name]) for name in names))
+    Console(width=120).print(table)
 
 
 def _print(found: dict[str, dict[str, dict[str, float]]], right: dict[str, dict[str, float]]) -> None:

@@ -15,6 +15,8 @@ from segassess.quality import CLASS_NAMES, FN, FP, NOT_ASSESSED
 
 REMOVED, SHIFTED, INVENTED = "removed", "shifted", "invented"
 KINDS = (REMOVED, SHIFTED, INVENTED)
+# What happened to the other polygons.
+KEPT = "kept"
 # Kind of the polygons of the emptied square.
 EMPTIED = "emptied"
 # Largest share of polygons removed or shifted, so that enough stay right.
@@ -36,6 +38,7 @@ class DamagedLayer:
         kinds: of each piece of damage, one of `KINDS` or `EMPTIED`.
         missing: false negatives of each piece; empty for an invented polygon.
         false: false positives of each piece; empty for a removed polygon.
+        done: to each polygon (N,): `KEPT`, `SHIFTED` or `INVENTED`.
         back: offset (N, 2), to the right and downwards, that brings each polygon back to its place; 0 for those not shifted.
     """
 
@@ -43,6 +46,7 @@ class DamagedLayer:
     kinds: list[str]
     missing: NDArray[Any]
     false: NDArray[Any]
+    done: NDArray[Any]
     back: NDArray[np.float64]
 
 
@@ -106,7 +110,8 @@ def damage_layer(
         missing.append(_without(old, damaged, after))
         false.append(_without(new, polygons, before))
     back = np.concatenate([np.zeros((len(kept), 2)), -offsets, np.zeros((len(invented), 2))])
-    return DamagedLayer(damaged, kinds, np.array(missing, object), np.array(false, object), back)
+    done = np.array([KEPT] * len(kept) + [SHIFTED] * len(moved) + [INVENTED] * len(invented), object)
+    return DamagedLayer(damaged, kinds, np.array(missing, object), np.array(false, object), done, back)
 
 
 def fitting_counts(counts: Mapping[str, int], polygons: int) -> dict[str, int]:

@@ -79,7 +79,8 @@ def fit_layers(
                 fold: int, done: int, steps: int, source: str = source, trained: dict[int, tuple[int, int]] = trained
             ) -> None:
                 trained[fold] = done, steps
-                on_step(source, sum(each for each, _ in trained.values()), steps * folds)
+                done, steps = (sum(each) for each in zip(*trained.values(), strict=True))
+                on_step(source, done, steps * folds // len(trained))
 
             if settings is None:
                 fitted = load_fitted(_kept(folder, source), device)

@@ -1,0 +1,62 @@
+"""Quality by the share of a layer that is damaged: `python -m segassess.evaluation.damage_curve FOLDER`.
+
+Reads `<method>_<share>/damage.json` below a folder, as `evaluate.py -m task=damage damage.share=...` leaves them, prints a table
+and draws `curve.png`.
+"""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from segassess.errors import InputError
+from segassess.evaluation.curves import line_style
+from segassess.files import atomic_path
+from segassess.outputs.tables import number
+
+# Mean IoU of FP and FN pixels by share of damaged polygons, by method.
+Curves = dict[str, dict[float, float]]
+
+
+def read_curves(folder: Path) -> Curves:
+    """Results below a folder; raises InputError if there are none."""
+    curves: Curves = defaultdict(dict)
+    for path in sorted(folder.glob("*_*/damage.json")):
+        method, _, share = path.parent.name.rpartition("_")
+        curves[method][float(share)] = float(np.mean(list(json.loads(path.read_text())["pixels"].values())))
+    if not curves:
+        raise InputError(f"{folder} has no results named <method>_<share>/damage.json.")
+    return {method: dict(sorted(points.items())) for method, points in curves.items()}
+
+
+def draw_curves(path: Path, curves: Curves) -> None:
+    """Draw the curves as PNG."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for index, (method, points) in enumerate(curves.items()):
+        axes.plot([100 * share for share in points], list(points.values()), marker="o", label=method, **line_style(index))
+    axes.set(xlabel="damaged polygons in %", ylabel="mean IoU of FP and FN pixels", ylim=(0, 1))
+    axes.legend()
+    with atomic_path(path) as beside:
+        FigureCanvasAgg(figure)
+        figure.savefig(beside, format="png")
+
+
+def main() -> None:
+    """Print and draw the curves of the folder that the command line names."""
+    folder = Path(sys.argv[1])
+    curves = read_curves(folder)
+    shares = sorted({share for points in curves.values() for share in points})
+    print(f"| damaged | {' | '.join(curves)} |\n|---|{'---|' * len(curves)}")
+    for share in shares:
+        values = (number(points[share]) if share in points else "" for points in curves.values())
+        print(f"| {share:.0%} | {' | '.join(values)} |")
+    draw_curves(folder / "curve.png", curves)
+
+
+if __name__ == "__main__":
+    main()
