@@ -18,7 +18,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from segassess.findings.findings import MISSED_COLUMNS, Findings, LayerShift
-from segassess.findings.object_scores import MISSED, RIGHT
+from segassess.findings.object_scores import MISSED
 from segassess.findings.table import FindingsTable
 from segassess.raster.vectors import burn
 
@@ -31,7 +31,7 @@ REACH_M, REACH_PX = 5.0, 24
 # Width of the ring around an object that should be free, in pixels.
 RING_PX = 10
 # An object is called shifted if its place agrees better by so much, if so much agrees there, and from so many metres on.
-GAIN, AGREEMENT, LEAST_M, LEAST_PX = 0.15, 0.25, 0.75, 4
+GAIN, AGREEMENT, LEAST_M, LEAST_PX = 0.2, 0.25, 0.75, 4
 # Objects with a longer side, such as a net of roads, have no single offset.
 LARGEST_PX = 1024
 # Around a missed object, the reference map is read so far, in pixels.
@@ -97,8 +97,7 @@ class _ShiftSearch:
             total += surface
             count += 1
         far = np.hypot(*shifts.T) >= self._least
-        wrong = table.columns["verdict"] != RIGHT
-        called = wanted & wrong & far & (gain >= GAIN) & (agreement >= AGREEMENT)
+        called = wanted & far & (gain >= GAIN) & (agreement >= AGREEMENT)
         verdict = np.where(called, SHIFTED, table.columns["verdict"]).astype(object)
         metres = np.full_like(shifts, np.nan) if self._ground is None else shifts @ self._ground
         values = (*shifts.T, *metres.T, gain)
