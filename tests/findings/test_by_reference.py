@@ -68,7 +68,7 @@ def test_missed_objects_get_the_outline_that_the_reference_map_gives_them():
     found = judged([TRUE[0], core], ["right", "missed"])
     assert list(found.missed.columns["object"]) == [2]
     (outline,) = found.missed.outlines()
-    assert outline.intersection(TRUE[5]).area / outline.union(TRUE[5]).area > 0.95
+    assert outline.intersection(TRUE[5]).area / outline.union(TRUE[5]).area > 0.9
     assert len(outline.exterior.coords) == 5
     assert found.missed.columns["area_m2"][0] == pytest.approx(outline.area / 4)
     assert found.missed.columns["probability"][0] == pytest.approx(0.9)
@@ -86,3 +86,12 @@ def test_objects_at_the_border():
     corner = shapely.box(0, 0, 25, 18)
     found = judged([shapely.affinity.translate(corner, 6, 4)], ["wrong"], true=[corner]).objects.columns
     assert (found["shift_x_px"][0], found["shift_y_px"][0]) == (-6, -4)
+
+
+def test_a_missed_object_does_not_reach_through_the_gap_between_others():
+    # A true object, and one more beyond a gap of 4 px between two objects of the mask.
+    near, far, gap = shapely.box(100, 100, 130, 130), shapely.box(100, 160, 130, 190), shapely.box(113, 130, 117, 160)
+    beside = [shapely.box(90, 132, 113, 158), shapely.box(117, 132, 140, 158)]
+    found = judged([*beside, shapely.box(110, 110, 120, 120)], ["right", "right", "missed"], true=[near, far, gap, *beside])
+    (outline,) = found.missed.outlines()
+    assert outline.intersection(near).area > 0.9 * near.area and outline.intersection(far).area == 0

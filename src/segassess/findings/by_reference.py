@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from segassess.findings.findings import MISSED_COLUMNS, Findings, LayerShift
 from segassess.findings.object_scores import MISSED
 from segassess.findings.table import FindingsTable
+from segassess.metrics.missed_objects import CORE_PX, opened
 from segassess.raster.vectors import burn
 
 # Mask, bool (h, w), and reference map, float32 (h, w), NaN where unknown, of some rows and columns; asked from top to bottom.
@@ -158,7 +159,9 @@ def _missed(
         left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
         mask, reference = read(slice(top, bottom), slice(left, right))
         inside = burn(np.array([core]), left, top, right, bottom)
-        _, labels = cv2.connectedComponents((((reference >= 0.5) & ~mask) | inside).astype(np.uint8), connectivity=4)
+        # Without the gaps between objects of the mask, through which everything would be one.
+        free = opened((reference >= 0.5) & ~mask, CORE_PX)
+        _, labels = cv2.connectedComponents((free | inside).astype(np.uint8), connectivity=4)
         body = labels == labels[inside].max(initial=0) if inside.any() else inside
         outline = _regular(body, left, top) if body.any() else core
         found[index] = outline, float(np.nanmean(reference[body])) if body.any() else math.nan
