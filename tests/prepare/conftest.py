@@ -4,6 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+import segassess.cli.composition  # noqa: F401  # registers the options, without which no config composes
 from segassess.prepare.downloads import SOURCES
 from segassess.prepare.preparation import prepare, untracked
 from tests.conftest import ROOT
