@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from segassess.synthetic import Scene, make_scene
 from segassess.synthetic.perturbations import RECIPES, perturb
 
-# Generated scenes at this ground sampling distance (metres) look most like what the assessor in the box has learned from.
+# Generated scenes at this ground sampling distance (metres) look most like what the bundled assessor has learned from.
 GSD = 0.15
 
 
