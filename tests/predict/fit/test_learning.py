@@ -192,3 +192,17 @@ def test_a_fold_whose_process_dies_is_named_and_goes_on(damaged, quick, tmp_path
             fit_layer(layer, quick, tmp_path / "fit", CPU, kill, workers=2)
         assert not multiprocessing.active_children()
         assert len(fit_layer(layer, quick, tmp_path / "fit", CPU, workers=2).networks) == 2
+
+
+def test_background_where_nobody_may_have_mapped_counts_little(tmp_path):
+    mask = np.zeros((400, 600), np.uint8)
+    mask[190:210, :40] = 1
+    write_tif(tmp_path / "image.tif", np.zeros((3, 400, 600), np.uint8))
+    write_tif(tmp_path / "mask.tif", mask[None])
+    settings = FitSettings(crop=64, batch_size=16, block_px=2000, scale=0.25)
+    with layer_of(tmp_path / "image.tif", tmp_path / "mask.tif", group=1) as layer:
+        crops = layer.crops(0, 0, settings, settings.scale)
+    found = {round(float(weight), 3) for weight in np.unique(crops.weights)}
+    assert found == {0.1, 1.0}
+    assert (crops.weights[crops.masks > 0] == 1).all()
+    assert all((weights < 0.2).all() for weights, masks in zip(crops.weights, crops.masks, strict=True) if not masks.any())

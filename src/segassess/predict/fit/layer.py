@@ -23,6 +23,8 @@ from segassess.raster import Rendering
 _OPEN = 32
 # A crop is drawn again, at most so often, where less than this share of it can be learned from, or where it is all background.
 _TRIES, _LEAST = 20, 0.25
+# Background further from any object than so many pixels counts so much: what looks the same elsewhere decides.
+_FAR_PX, _FAR_WEIGHT = 128, 0.1
 # Factor by which the size of objects varies, and range of changes of brightness, contrast and colour.
 _SIZES, _CONTRAST, _SHIFT, _COLOUR = 1.25, 0.2, 0.1, 0.05
 
@@ -38,7 +40,7 @@ class LayerScene:
 
 @dataclass(frozen=True)
 class Crops:
-    """A batch of crops: images (B, 3, c, c) in [0, 1], masks (B, 1, c, c) in [0, 1], weights (B, 1, c, c) in {0, 1}; float32."""
+    """A batch of crops: images (B, 3, c, c) in [0, 1], masks (B, 1, c, c) in [0, 1], weights (B, 1, c, c) in [0, 1]; float32."""
 
     images: NDArray[np.float32]
     masks: NDArray[np.float32]
@@ -133,7 +135,16 @@ class Layer:
             if weight.mean() >= _LEAST and (not wanted or (foreground & weight).any()):
                 break
         assert best is not None
-        return _augmented(*best, settings.crop, rng)
+        pixels, foreground, weight, factor = best
+        return _augmented(pixels, foreground, weight * _trust(foreground), factor, settings.crop, rng)
+
+
+def _trust(foreground: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """How far background is to be trusted: little where no object is near, since nobody may have mapped there; float32 (h, w)."""
+    if not foreground.any():
+        return np.full(foreground.shape, _FAR_WEIGHT, np.float32)
+    distance = cv2.distanceTransform((~foreground).astype(np.uint8), cv2.DIST_L2, 3)
+    return np.where(distance > _FAR_PX, np.float32(_FAR_WEIGHT), np.float32(1))
 
 
 def _span(length: int, side: int, rng: np.random.Generator) -> slice:
@@ -145,7 +156,7 @@ def _span(length: int, side: int, rng: np.random.Generator) -> slice:
 def _augmented(
     pixels: NDArray[np.float32],
     foreground: NDArray[np.bool_],
-    weight: NDArray[np.bool_],
+    weight: NDArray[np.float32],
     factor: float,
     side: int,
     rng: np.random.Generator,
@@ -156,7 +167,7 @@ def _augmented(
     size, smooth = (width, height), cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     image = cv2.resize(pixels, size, interpolation=smooth)
     mask = cv2.resize(foreground.astype(np.float32), size, interpolation=smooth)
-    learned = cv2.resize(weight.astype(np.float32), size, interpolation=cv2.INTER_NEAREST)
+    learned = cv2.resize(weight, size, interpolation=cv2.INTER_NEAREST)
     missing = ((0, side - height), (0, side - width))
     image = np.pad(image, (*missing, (0, 0)), mode="edge")
     mask, learned = np.pad(mask, missing), np.pad(learned, missing)
