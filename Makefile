@@ -39,7 +39,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 # RUNS names some of them, such as RUNS="3.11-lowest 3.13-newest".
 test-all-pythons: $(READY)

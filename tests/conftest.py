@@ -18,11 +18,13 @@ from segassess.synthetic.perturbations import RECIPES, perturb
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+# Processes of pytest-xdist share two cores.
+THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
 
 
 @pytest.fixture(scope="session", autouse=True)
 def few_threads():
-    torch.set_num_threads(2)
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, THREADS
 
 # A network and a training small enough for a test.
 QUICK = (
@@ -28,7 +28,7 @@ def run_script(script: str, *arguments: str | Path, cwd: Path | None = None, cod
     """Run `python <script>.py ...`, or `python -m <script> ...` for the package or a module, and check its exit code."""
     program = ["-m", script] if script.startswith("segassess") else [str(ROOT / f"{script}.py")]
     command = [sys.executable, *program, *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "COLUMNS": "160"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "COLUMNS": "160"}
     result = subprocess.run(command, cwd=cwd or ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == code, f"exit code {result.returncode}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
     return result
@@ -63,7 +63,7 @@ def _run(script: str, arguments: list[str], cwd: Path, outputs: list[Path], envi
     os.chdir(cwd)
     # Whoever starts the tests in the background may have switched it off.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    torch.set_num_threads(2)
+    torch.set_num_threads(THREADS)
     if script.startswith("segassess"):
         sys.argv = [script, *arguments]
         runpy.run_module(script, run_name="__main__", alter_sys=True)
