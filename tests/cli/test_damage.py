@@ -96,5 +96,5 @@ def test_with_a_fit_shifts_are_compared(damaged_town, tmp_path):
     assert written["shifts"]["others"] == 64 - 4 - 8 + 4
     assert {kind: sum(row.values()) for kind, row in written["verdicts"].items()} == {"kept": 52, "shifted": 8, "invented": 4}
     assert written["verdicts"]["invented"].get("right", 0) <= 1 and written["verdicts"]["kept"]["right"] >= 45
-    assert min(written["pixels"].values()) > 0.5
+    assert min(written["pixels"].values()) > 0.3
     assert "shifted polygons" in result.stdout
