@@ -565,7 +565,13 @@ def to_degrees(points):
 
 class TestPixelArea:
     def area(self, tmp_path, crs, transform):
-        return read_mask(tif(tmp_path / "a.tif", RGB[0], crs=crs, transform=transform)).georeference.pixel_area_m2(12, 20)
+        georeference = read_mask(tif(tmp_path / "a.tif", RGB[0], crs=crs, transform=transform)).georeference
+        return Grid(12, 20, georeference).pixel_area_m2
+
+    def test_columns_go_east_and_rows_south(self):
+        (east, north), (east_down, north_down) = Grid(12, 20, Georeference(CRS.from_user_input(UTM), GRID)).pixel_ground_m
+        assert (east, north_down) == (pytest.approx(0.5, rel=1e-3), pytest.approx(-0.5, rel=1e-3))
+        assert max(abs(north), abs(east_down)) < 0.02
 
     def test_utm_is_true_to_scale(self, tmp_path):
         # 0.9996 is UTM's scale factor at the central meridian.
