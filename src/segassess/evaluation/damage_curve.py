@@ -10,7 +10,6 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from segassess.errors import InputError
@@ -42,7 +41,6 @@ def draw_curves(path: Path, curves: Curves) -> None:
     axes.set(xlabel="damaged polygons in %", ylabel="mean IoU of FP and FN pixels", ylim=(0, 1))
     axes.legend()
     with atomic_path(path) as beside:
-        FigureCanvasAgg(figure)
         figure.savefig(beside, format="png")
 
 
