@@ -7,15 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from affine import Affine
+from rasterio.crs import CRS
 
 from segassess.errors import OutputError
 from segassess.options.fit import FitSettings
 from segassess.predict.fit import fitted_layer, training
-from segassess.predict.fit.blocks import Blocks
+from segassess.predict.fit.blocks import Blocks, shared_origins
 from segassess.predict.fit.fitted_layer import FittedLayer, fit_layer, load_fitted
 from segassess.predict.fit.layer import Layer, LayerScene
 from segassess.predict.scene import Source
-from segassess.raster import Rendering
+from segassess.raster import Georeference, Grid, Rendering
 from tests.cli.scenes import write_tif
 from tests.predict.fit.conftest import CPU, layer_of
 
@@ -38,6 +40,21 @@ def test_a_guard_band_lies_around_what_is_judged():
     assert np.array_equal(blocks.learnable(0, slice(22, 35), slice(26, 39), 3, (60, 60)), expected[2:15, 6:19])
     # Beyond the scene there is nothing to keep away from.
     assert np.array_equal(blocks.learnable(0, slice(0, 10), slice(10, 20), 3, (10, 20))[0], [False] * 3 + [True] * 7)
+
+
+def test_scenes_that_overlap_share_the_blocks_of_the_ground():
+    def grid(left, top, size=0.5, crs="EPSG:32645"):
+        return Grid(300, 200, Georeference(CRS.from_string(crs), Affine(size, 0, left, 0, -size, top)))
+
+    overlapping = [grid(1000, 5000), grid(1090, 5000), grid(1000, 5060), grid(1000, 5000, 0.25), grid(1000, 5000, crs="EPSG:32644")]
+    origins = shared_origins([*overlapping, Grid(300, 200)])
+    assert origins == [(0, 0), (0, 180), (-120, 0), None, None, None]
+    one, two = (Blocks(64, 2, 0, origin).fold_of(slice(0, 300), slice(0, 200)) for origin in origins[:2])
+    assert np.array_equal(one[:, 180:], two[:, :20])
+    # Beyond a scene lies ground that a neighbour judges.
+    assert not Blocks(64, 2, 0, (0, 0)).learnable(0, slice(64, 128), slice(0, 64), 3, (128, 64))[:, :3].any()
+    # Side by side, each scene is a group of its own.
+    assert shared_origins([grid(1000, 5000), grid(1100, 5000)]) == [None, None]
 
 
 def test_crops_hide_what_the_fold_judges(tmp_path):
@@ -149,7 +166,7 @@ class _Constant:
 
 
 def test_each_pixel_gets_the_network_that_did_not_learn_from_it(quick, tmp_path):
-    fitted = FittedLayer([_Constant(0.25), _Constant(0.75)], quick, CPU, {str(tmp_path / "a.tif"): 1}, "digest")
+    fitted = FittedLayer([_Constant(0.25), _Constant(0.75)], quick, CPU, {str(tmp_path / "a.tif"): Blocks(128, 2, 1)}, "digest")
     area, pixels = (slice(100, 200), slice(30, 333)), np.zeros((100, 303, 3), np.float32)
     blocks = fitted.blocks(str(tmp_path / "a.tif"))
     expected = np.where(Blocks(128, 2, 1).fold_of(*area) == 0, np.float32(0.25), np.float32(0.75))

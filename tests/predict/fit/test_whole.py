@@ -70,8 +70,8 @@ def test_a_folder_of_tiles_is_one_layer(run, tmp_path):
     (tmp_path / "mask" / "8.tif").write_bytes(b"no mask")
     done = run(tmp_path / "image", tmp_path / "mask", "out", "fit=layer", *KEYS, "fit.block_px=256", "fit.steps=2", code=1)
     assert "8.tif" in error_of(done)
-    groups = json.loads((tmp_path / "out" / "fit" / "mask" / "fit.json").read_text())["groups"]
-    assert sorted(groups.values()) == list(range(8))
+    grounds = json.loads((tmp_path / "out" / "fit" / "mask" / "fit.json").read_text())["grounds"]
+    assert sorted(ground["first"] for ground in grounds.values()) == [0] * 4 + [1] * 4
 
 
 def test_too_small_a_layer_is_judged_by_the_assessor_alone(run, tmp_path):
@@ -97,7 +97,7 @@ def test_python_learns_from_arrays(damaged, tmp_path, caplog):
     judged = judge.assess(image, mask)
     assert found(judged.quality, mask, truth) > 0.2
     # The array is known again, so each pixel is judged by the network that did not see it.
-    assert isinstance(judge.fits["mask"].layer.blocks(f"/vsimem/{next(iter(judge.fits['mask'].layer.groups))}"), Blocks)
+    assert isinstance(judge.fits["mask"].layer.blocks(f"/vsimem/{next(iter(judge.fits['mask'].layer.grounds))}"), Blocks)
     at_once = segassess.assess(image, mask, fit=settings)
     assert np.array_equal(at_once.quality, judged.quality)
     with caplog.at_level(logging.WARNING):

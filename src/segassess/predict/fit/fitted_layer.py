@@ -34,13 +34,12 @@ class FittedLayer:
     networks: Sequence[FitNetwork]
     settings: FitSettings
     device: torch.device
-    groups: Mapping[str, int]  # number of the group by image, of the ground that they learned from
+    grounds: Mapping[str, Blocks]  # by image, of those that they learned from
     digest: str  # of the files of the networks
 
     def blocks(self, image: str) -> Blocks | None:
         """The blocks of an image that the networks learned from; None for other ground."""
-        group = self.groups.get(_key(image))
-        return None if group is None else Blocks(self.settings.block_px, self.settings.folds, group % self.settings.folds)
+        return self.grounds.get(_key(image))
 
     def reference(self, blocks: Blocks | None, area: Area, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """P(object) float32 (h, w) in a window with `pixels` (h, w, 3); without `blocks`, on new ground, the folds' mean."""
@@ -86,8 +85,8 @@ def fit_layer(
     with only_one(folder, wait=True):
         remove_leftovers(folder)
         folds.train(settings.minutes or default_minutes(pixels), workers, on_step)
-        groups = {_key(scene.image): scene.group for scene in layer.scenes}
-        write_json(folder / RECORD, {"settings": asdict(settings), "groups": groups})
+        grounds = {_key(scene.image): asdict(scene.blocks(settings)) for scene in layer.scenes}
+        write_json(folder / RECORD, {"settings": asdict(settings), "grounds": grounds})
     return load_fitted(folder, device)
 
 
@@ -95,7 +94,8 @@ def load_fitted(folder: Path, device: torch.device) -> FittedLayer:
     """Load the networks of an earlier fit; raises InputError if the folder holds none."""
     try:
         content: Mapping[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        settings, groups = FitSettings(**content["settings"]), content["groups"]
+        settings = FitSettings(**content["settings"])
+        grounds = {image: Blocks.from_dict(blocks) for image, blocks in content["grounds"].items()}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{folder} holds no complete fit; give the folder `fit` of an earlier result.") from error
     networks, digests = [], []
@@ -105,7 +105,7 @@ def load_fitted(folder: Path, device: torch.device) -> FittedLayer:
         load_weights(network, read_tensors(path), "own", file=path)
         networks.append(network.to(device).eval().requires_grad_(False))
         digests.append(file_digest(path))
-    return FittedLayer(networks, settings, device, groups, " ".join(digests))
+    return FittedLayer(networks, settings, device, grounds, " ".join(digests))
 
 
 def _key(image: str) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segassess.errors import InputError
 from segassess.options.fit import FitSettings
+from segassess.predict.fit.blocks import shared_origins
 from segassess.predict.fit.fitted_layer import RECORD, FittedLayer, fit_layer, load_fitted
 from segassess.predict.fit.fusion import Fusion, Weights, assessed_odds, own_errors
 from segassess.predict.fit.layer import Layer, LayerScene
@@ -18,7 +19,7 @@ from segassess.predict.fit.scene_fit import SceneFit
 from segassess.predict.fit.self_confidence import LabelCounts, best_cut
 from segassess.predict.scene import Source, open_scene
 from segassess.predict.scene_job import SceneJudge
-from segassess.raster import Rendering
+from segassess.raster import Grid, Rendering
 from segassess.raster.pairs import safe_name
 from segassess.raster.vectors import is_vector
 from segassess.synthetic.perturbations import RECIPES, perturb
@@ -45,6 +46,7 @@ def fit_layers(
     device: torch.device,
     on_step: OnStep = lambda source, done, steps: None,
     workers: int = 1,
+    groups: Sequence[int] | None = None,
 ) -> list[dict[str, SceneFit]]:
     """Fit the layer of each source; returns for each scene the fits of its masks by source.
 
@@ -56,6 +58,7 @@ def fit_layers(
         device: where to train.
         on_step: gets the source, the steps done for it and their number, 0 while it is unknown.
         workers: processes to train the folds of a layer in; several need images that are files.
+        groups: number of the ground that each scene shows, where it is known; None leaves it to the georeference.
 
     A layer that is too small is judged by the assessor alone, which a warning says; scenes that cannot be read are left out.
     Raises InputError if the folder lacks networks of an earlier request.
@@ -63,11 +66,23 @@ def fit_layers(
     fits: list[dict[str, SceneFit]] = [{} for _ in scenes]
     folds = 0 if settings is None else settings.folds
     for source in dict.fromkeys(source for _, masks in scenes for source in masks):
-        numbers = [number for number, (_, masks) in enumerate(scenes) if source in masks]
-        numbers = [number for number in numbers if _readable(*scenes[number], judge.rendering)]
-        if not numbers:
+        grids = {
+            number: grid
+            for number, (image, masks) in enumerate(scenes)
+            if source in masks and (grid := _grid(image, masks, judge.rendering)) is not None
+        }
+        if not grids:
             continue
-        alike = [LayerScene(scenes[number][0], scenes[number][1][source], number) for number in numbers]
+        numbers = list(grids)
+        if groups is None:
+            # On ground that is shared the place decides, elsewhere each scene is a group.
+            origins = shared_origins(list(grids.values()))
+            places = [(number if origin is None else 0, origin) for number, origin in zip(numbers, origins, strict=True)]
+        else:
+            places = [(groups[number], None) for number in numbers]
+        alike = [
+            LayerScene(scenes[number][0], scenes[number][1][source], *place) for number, place in zip(numbers, places, strict=True)
+        ]
         with Layer(alike, judge.rendering) as layer:
             if settings is not None and (reason := too_little(layer, judge.tiling.window)):
                 log.warning("%s: %s, so the assessor judges it alone.", source, reason)
@@ -92,13 +107,13 @@ def fit_layers(
     return fits
 
 
-def _readable(image: str, masks: Mapping[str, Source], rendering: Rendering) -> bool:
-    """Whether a scene can be opened; if not, judging it will say why."""
+def _grid(image: str, masks: Mapping[str, Source], rendering: Rendering) -> Grid | None:
+    """The grid of a scene; None if it cannot be opened, and judging it will say why."""
     try:
-        with open_scene(image, masks, rendering):
-            return True
+        with open_scene(image, masks, rendering) as scene:
+            return scene.grid
     except InputError:
-        return False
+        return None
 
 
 def _kept(folder: Path, source: str) -> Path:

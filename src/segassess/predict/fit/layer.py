@@ -31,11 +31,19 @@ _SIZES, _CONTRAST, _SHIFT, _COLOUR = 1.25, 0.2, 0.1, 0.05
 
 @dataclass(frozen=True)
 class LayerScene:
-    """One scene of a layer: an image, its mask, and the number of its group, whose scenes show the same ground."""
+    """One scene of a layer: an image, its mask, and the ground under it.
+
+    Scenes of one `group` show the same ground, and so do those with an `origin`, see `Blocks`.
+    """
 
     image: str
     mask: Source
-    group: int
+    group: int = 0
+    origin: tuple[int, int] | None = None
+
+    def blocks(self, settings: FitSettings) -> Blocks:
+        """The blocks of its ground."""
+        return Blocks(settings.block_px, settings.folds, self.group % settings.folds, self.origin)
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,9 @@ class Layer:
 
     def fingerprint(self, settings: FitSettings) -> str:
         """Hash of all that a training depends on: the inputs and the settings."""
-        inputs = [(identity(each.image), identity(each.mask.path), each.mask.label, each.group) for each in self.scenes]
+        inputs = [
+            (identity(each.image), identity(each.mask.path), each.mask.label, each.group, each.origin) for each in self.scenes
+        ]
         about = [asdict(settings), asdict(self.rendering), inputs]
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
@@ -93,10 +103,6 @@ class Layer:
             if index not in self._sizes:
                 self.scene(index)
         return [self._sizes[index] for index in range(len(self.scenes))]
-
-    def blocks(self, index: int, settings: FitSettings) -> Blocks:
-        """The blocks of a scene."""
-        return Blocks(settings.block_px, settings.folds, self.scenes[index].group % settings.folds)
 
     def window(self, index: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
         """Pixels (h, w, 3), foreground and validity (h, w) of a window."""
@@ -124,7 +130,7 @@ class Layer:
             factor = scale * _SIZES ** rng.uniform(-1, 1)
             height, width = self._sizes[index]
             rows, columns = (_span(length, round(settings.crop / factor), rng) for length in (height, width))
-            learnable = self.blocks(index, settings).learnable(fold, rows, columns, settings.guard_px, (height, width))
+            learnable = self.scenes[index].blocks(settings).learnable(fold, rows, columns, settings.guard_px, (height, width))
             if learnable.mean() < _LEAST and best is not None:
                 continue
             pixels, foreground, valid = self.window(index, rows, columns)
