@@ -45,7 +45,7 @@ OF_SEGMENTERS = {("loss", "segmentation"), ("experiment", "shared_tiles_segmente
 
 def script_of(group: str, option: str) -> str:
     """A config that has this option."""
-    if option in ("benchmark", "benchmark_networks", "ablation", "ablation_paper"):
+    if option in ("benchmark", "benchmark_fit", "benchmark_networks", "ablation", "ablation_paper"):
         return "evaluate"
     if group == "fit":
         return "predict"

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from segassess.errors import InputError
-from segassess.evaluation.damage_curve import draw_curves, read_curves
+from segassess.evaluation.damage_curve import draw_curves, main, read_curves
 
 
 def test_results_become_curves(tmp_path):
@@ -18,6 +18,10 @@ def test_results_become_curves(tmp_path):
     assert Image.open(tmp_path / "curve.png").size[0] > 300
 
 
-def test_a_folder_without_results_is_refused(tmp_path):
+def test_a_folder_without_results_is_refused(tmp_path, capsys):
     with pytest.raises(InputError, match="has no results"):
         read_curves(tmp_path)
+    for arguments in ([], [str(tmp_path)]):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2 and "Traceback" not in capsys.readouterr().err

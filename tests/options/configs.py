@@ -37,6 +37,8 @@ def options_by_group(script: str) -> dict[str, list[str]]:
     found = {group: [path.stem for path in sorted((CONF / group).glob("*.yaml"))] for group in groups if group != "paths"}
     if "loss" in found:
         found["loss"] = list(LOSSES[script])
+    if script == "evaluate":
+        found["fit"].remove("kept")
     if script == "prepare":
         found["dataset"] = ["baqs", "crowdai", "inria", "massachusetts"]
     return found

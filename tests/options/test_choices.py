@@ -5,13 +5,14 @@ from hydra.errors import HydraException
 
 from segassess.cli.composition import check_config, clash, compose_run
 from segassess.errors import ConfigError
-from tests.options.configs import CONF, command_lines, loading
+from tests.options.configs import CONF, NEEDED, command_lines, loading, options_by_group
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 # Every option of the other groups occurs in so many command lines; of the data sets a sample does.
 LINES = 6
 # Experiments that set keys of one choice of a group.
 ONLY = {
+    "benchmark_fit": ("fit=layer",),
     "quick": ("dataset=synthetic",),
     "paper": ("callbacks=default",),
     "paper_segmenters": ("callbacks=default",),
@@ -41,6 +42,19 @@ def test_every_choice_goes_with_every_experiment(experiment):
                 assert fault(script, [*line, chosen], loader) is None, (script, line)
                 tried += 1
     assert tried
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_data_set_goes_with_every_experiment(experiment):
+    with loading() as loader:
+        for script in ("train", "train_segmenter", "evaluate"):
+            if fault(script, [f"experiment={experiment}"], loader):
+                continue
+            for name in options_by_group(script)["dataset"]:
+                line = [f"dataset={name}", *([NEEDED["dataset=folder"]] if name == "folder" else []), f"experiment={experiment}"]
+                only = [choice for choice in ONLY.get(experiment, ()) if choice.startswith("dataset=")]
+                assert fault(script, line, loader) is None or (only and line[0] not in only), (script, line)
 
 
 @pytest.mark.parametrize(

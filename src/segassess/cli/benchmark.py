@@ -12,14 +12,16 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from segassess.cli import build, build_training
+from segassess.cli.evaluate import fitted_methods
 from segassess.data.datamodule import AssessmentData
+from segassess.data.tiles import Tile
 from segassess.errors import ConfigError
 from segassess.evaluation.benchmark import Training, refuse_leaks, train_all
 from segassess.evaluation.benchmark_tables import Part, benchmark_table, write_benchmark
 from segassess.evaluation.extreme_panels import write_extreme_panels
 from segassess.evaluation.methods import Candidate, Evaluator
 from segassess.metrics.evaluation_metrics import MaskRow
-from segassess.models.assessor.trained_assessor import load_assessor
+from segassess.models.assessor.trained_assessor import LoadedAssessor, load_assessor
 from segassess.version import __version__
 
 # Separates the name of a method from the seed.
@@ -45,7 +47,12 @@ def run(config: DictConfig) -> float:
     data = build_training.data(config, num_workers=config.num_workers, test_split=splits)
     data.test_sources = list(dict.fromkeys(source for part in parts for source in part.sources))
     data.wanted_sources = build.as_list(settings["sources"])
-    candidates = _candidates(settings, data, parts)
+    loaded = _loaded(settings, data, parts)
+    candidates = {name: Candidate.of(assessor) for name, assessor in loaded.items()}
+    run_of = f"{RUN_OF}{settings['seeds'][0]}" if settings["main"] in settings["trained"] else ""
+    main = f"{settings['main']}{run_of}"
+    fitted = fitted_methods(config, settings["main"], loaded[main], data, _tiles(data, parts), Path(settings["folder"]))
+    candidates |= fitted
     evaluator = build_training.evaluator(config, data)
     rows = _judge(evaluator, evaluator.with_baselines(candidates, build.as_list(config.baselines)), parts)
     split_of = {tile.name: split for split in splits for tile in data.tileset.tiles(split)}
@@ -57,10 +64,8 @@ def run(config: DictConfig) -> float:
     Console(width=170).print(benchmark_table(results, settings["seeds"]))
     about = {"version": __version__, "benchmark": settings, "dataset": build.plain(config.dataset)}
     write_benchmark(folder, parts, by_method, split_of, results, about)
-    run_of = f"{RUN_OF}{settings['seeds'][0]}" if settings["main"] in settings["trained"] else ""
-    first = candidates[f"{settings['main']}{run_of}"]
     write_extreme_panels(
-        folder / "panels", first, data, parts[0].select(by_method[settings["main"]][0], split_of), settings["panels"]
+        folder / "panels", candidates[main], data, parts[0].select(by_method[settings["main"]][0], split_of), settings["panels"]
     )
     print(f"Benchmark: {folder / 'benchmark.md'}, benchmark.csv, review.png, reliability.png, panels/")
     return results[parts[0].name][settings["main"]]["fp_fn_miou"][0]
@@ -83,7 +88,18 @@ def _judge(evaluator: Evaluator, methods: Mapping[str, Candidate], parts: Sequen
     return rows
 
 
-def _candidates(settings: Mapping[str, Any], data: AssessmentData, parts: Sequence[Part]) -> dict[str, Candidate]:
+def _tiles(data: AssessmentData, parts: Sequence[Part]) -> dict[str, list[Tile]]:
+    """The tiles that parts report, by source."""
+    every, tiles = data.test_split, dict[str, dict[str, Tile]]()
+    for part in parts:
+        data.test_split = part.splits
+        for source in part.sources:
+            tiles.setdefault(source, {}).update({tile.name: tile for tile in data.tiles_of(source)})
+    data.test_split = every
+    return {source: list(named.values()) for source, named in tiles.items()}
+
+
+def _loaded(settings: Mapping[str, Any], data: AssessmentData, parts: Sequence[Part]) -> dict[str, LoadedAssessor]:
     """Assessors by method, trained ones as `<method>#<seed>`; refuses any that learned from an unseen part."""
     trainings = _trainings(settings)
     trained = zip(trainings, train_all(trainings, settings["jobs"]), strict=True)
@@ -91,7 +107,7 @@ def _candidates(settings: Mapping[str, Any], data: AssessmentData, parts: Sequen
     loaded |= {name: load_assessor(path) for name, path in settings["stored"].items()}
     for assessor in loaded.values():
         refuse_leaks(assessor, data, parts)
-    return {name: Candidate.of(assessor) for name, assessor in loaded.items()}
+    return loaded
 
 
 def _trainings(settings: Mapping[str, Any]) -> list[Training]:

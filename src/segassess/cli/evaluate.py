@@ -12,8 +12,10 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from segassess.cli import build, build_training
+from segassess.cli.predict import FIT
 from segassess.data.datamodule import AssessmentData
 from segassess.data.sources import available_sources
+from segassess.data.tiles import Tile
 from segassess.errors import RequestError
 from segassess.evaluation.methods import Candidate, Evaluation
 from segassess.evaluation.result_tables import COLUMNS, MAIN_METRIC, comparison_table, region_table, write_results
@@ -22,6 +24,9 @@ from segassess.experiments.dashboard.evaluation import show_evaluation
 from segassess.experiments.sweep import MISSING
 from segassess.files import write_json
 from segassess.metrics.evaluation_metrics import ALL
+from segassess.models.assessor.trained_assessor import LoadedAssessor
+from segassess.options.fit import FitSettings
+from segassess.predict.progress import fit_progress
 from segassess.version import __version__
 
 log = logging.getLogger(__name__)
@@ -46,7 +51,10 @@ def run(config: DictConfig) -> float:
     if known := [tile.name for tile in data.test_tiles() if tile.key in seen]:
         log.warning("%d tiles took part in the training of %s, for example %s.", len(known), config.checkpoint, known[0])
     evaluator = build_training.evaluator(config, data)
-    evaluation = evaluator.evaluate({method: Candidate.of(loaded)}, build.as_list(config.baselines))
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    sources = data.test_source_names() if data.test_sources is None else data.test_sources
+    fitted = fitted_methods(config, method, loaded, data, {source: data.tiles_of(source) for source in sources}, folder)
+    evaluation = evaluator.evaluate({method: Candidate.of(loaded), **fitted}, build.as_list(config.baselines))
     about = {
         "version": __version__,
         "checkpoint": Path(config.checkpoint).name,
@@ -59,6 +67,26 @@ def run(config: DictConfig) -> float:
     }
     report(evaluation, about, data, trained)
     return float(evaluation.results[method][ALL]["fp_fn_miou"])
+
+
+def fitted_methods(
+    config: DictConfig,
+    name: str,
+    loaded: LoadedAssessor,
+    data: AssessmentData,
+    tiles: Mapping[str, Sequence[Tile]],
+    folder: Path,
+) -> dict[str, Candidate]:
+    """The methods of `fit=layer` on `tiles` by source, with the named assessor; none without. Networks stay in `folder`."""
+    options = build.plain(config.fit)
+    if options["name"] == "none":
+        return {}
+    from segassess.evaluation.fitted_layers import fit_methods
+
+    with fit_progress() as progress:
+        return fit_methods(
+            name, loaded, data, tiles, FitSettings(**options), folder / FIT, build.device(config.trainer, first=True), progress
+        )
 
 
 def _baseline_sources(data: AssessmentData, trained: Sequence[str]) -> list[str] | None:

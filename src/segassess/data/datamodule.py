@@ -192,6 +192,12 @@ class AssessmentData(TileData):
         """All sources with masks of the test tiles."""
         return available_sources(self.test_tiles(), self.made)
 
+    def tiles_of(self, source: str) -> list[Tile]:
+        """Tiles of the splits to evaluate that have a mask of a source."""
+        tiles = self.test_tiles()
+        (found,) = self.sources([source], tiles)
+        return [tile for tile in tiles if found.covers(tile)]
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """See `_training_loader`."""
         return self._training_loader(self.train_dataset())

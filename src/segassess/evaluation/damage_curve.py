@@ -4,6 +4,7 @@ Reads `<method>_<share>/damage.json` below a folder, as `evaluate.py -m task=dam
 and draws `curve.png`.
 """
 
+import argparse
 import json
 import sys
 from collections import defaultdict
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from segassess.errors import InputError
+from segassess.errors import InputError, SegAssessError
 from segassess.evaluation.curves import line_style
 from segassess.files import atomic_path
 from segassess.outputs.tables import number
@@ -44,10 +45,16 @@ def draw_curves(path: Path, curves: Curves) -> None:
         figure.savefig(beside, format="png")
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Print and draw the curves of the folder that the command line names."""
-    folder = Path(sys.argv[1])
-    curves = read_curves(folder)
+    parser = argparse.ArgumentParser(prog="python -m segassess.evaluation.damage_curve", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the results")
+    folder: Path = parser.parse_args(arguments).folder
+    try:
+        curves = read_curves(folder)
+    except SegAssessError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
     shares = sorted({share for points in curves.values() for share in points})
     print(f"| damaged | {' | '.join(curves)} |\n|---|{'---|' * len(curves)}")
     for share in shares:

@@ -162,7 +162,8 @@ def _missed(
         # Without the gaps between objects of the mask, through which everything would be one.
         free = opened((reference >= 0.5) & ~mask, CORE_PX)
         _, labels = cv2.connectedComponents((free | inside).astype(np.uint8), connectivity=4)
-        body = labels == labels[inside].max(initial=0) if inside.any() else inside
+        # A core may touch itself at corners only; the body of its largest part counts.
+        body = labels == np.bincount(labels[inside]).argmax() if inside.any() else inside
         outline = _regular(body, left, top) if body.any() else core
         found[index] = outline, float(np.nanmean(reference[body])) if body.any() else math.nan
     order = sorted(found)  # as in the objects

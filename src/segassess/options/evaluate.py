@@ -6,6 +6,7 @@ from typing import Literal
 
 from segassess.options.assessor import StoredAssessor
 from segassess.options.dataset import DatasetOptions
+from segassess.options.fit import EvaluatedFitOptions
 from segassess.options.option import REQUIRED, group, option
 from segassess.options.paths import PathOptions
 from segassess.options.predict import Predict
@@ -66,6 +67,10 @@ class Evaluate(StoredAssessor):
         "disagreement_fitted, confidence, entropy, sam_agreement, or your own as module.Class. They learn from the "
         "train split, without the held-out sources.",
         ("always_right", "boundary_prior"),
+    )
+    fit: EvaluatedFitOptions = option(
+        "With fit=layer, the masks of a source in a region are one layer to learn from, and methods are added: the assessor "
+        "joined with the fit, the fit alone, and cleanlab on the fit's probabilities, where it is installed."
     )
     networks: str = option(
         "A folder per segmenter with its networks (task=crossfit), for the baselines disagreement_* and confidence and entropy.",

@@ -51,3 +51,5 @@ class KeptFit:
 
 
 FitOptions: TypeAlias = NoFit | FitSettings | KeptFit
+# An evaluation learns for itself.
+EvaluatedFitOptions: TypeAlias = NoFit | FitSettings

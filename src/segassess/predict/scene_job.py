@@ -42,6 +42,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Files of a mask that depend on the settings, on the kind of mask or on what was found.
+_ONLY_SOMETIMES = (
+    *(f"{name}.{suffix}" for name in ("errors", "objects", "polygons", "missed") for suffix in ("geojson", "parquet")),
+    *("tiles.parquet", "polygons.gpkg", "polygons.csv", "missed.gpkg", "aligned.gpkg", "reference.tif", "reference.qml"),
+    "panel.png",
+)
+
 
 @dataclass(frozen=True)
 class SceneJudge:
@@ -170,6 +177,9 @@ class SceneJob:
         Raises InputError if the file of a polygon layer is gone, RequestError if the folder cannot be written to, OutputError if
         the disk is full.
         """
+        # Those of an earlier run with other settings would tell of another judgement.
+        for name in _ONLY_SOMETIMES:
+            (folder / name).unlink(missing_ok=True)
         with open_maps(folder, self.scene.grid, self.judge.tags, reference=source in self.fits) as write_band:
 
             def written() -> Iterator[JudgedBand]:

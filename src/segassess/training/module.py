@@ -209,7 +209,8 @@ class EvaluationModule(L.LightningModule):
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         """Update the metrics."""
-        _update(self.metrics, assess_batch(self.assessor, batch), batch, self.decoding, self.calibration)
+        own = self.assessor.calibrations(batch) if isinstance(self.assessor, Baseline) else None
+        _update(self.metrics, assess_batch(self.assessor, batch), batch, self.decoding, own or [self.calibration] * len(batch))
 
     def on_test_epoch_end(self) -> None:
         """Compute and gather the results."""
@@ -219,13 +220,20 @@ class EvaluationModule(L.LightningModule):
 
 
 def _update(
-    metrics: EvaluationMetrics, output: AssessorOutput, batch: Batch, decoding: Decoding, calibration: Calibration | None = None
+    metrics: EvaluationMetrics,
+    output: AssessorOutput,
+    batch: Batch,
+    decoding: Decoding,
+    calibrations: Sequence[Calibration] | None = None,
 ) -> Tensor:
-    """Update metrics; returns the probabilities (B, 4, H, W) that decide."""
+    """Update metrics, with a calibration per mask; returns the probabilities (B, 4, H, W) that decide."""
     if batch.truth is None:
         raise ValueError("An evaluation batch needs truth.")
     probabilities = quality.probabilities(output.quality_logits.float(), batch.mask, decoding)
-    calibration = calibration or Calibration()
-    decisive = calibration.for_decisions(probabilities)
-    metrics.update(decisive, batch.mask, batch.truth, batch.valid, batch.name, batch.source, calibration(probabilities))
+    calibrated = decisive = probabilities
+    if calibrations is not None:
+        each = [(calibration, one[None]) for calibration, one in zip(calibrations, probabilities, strict=True)]
+        decisive = torch.cat([calibration.for_decisions(one) for calibration, one in each])
+        calibrated = torch.cat([calibration(one) for calibration, one in each])
+    metrics.update(decisive, batch.mask, batch.truth, batch.valid, batch.name, batch.source, calibrated)
     return decisive

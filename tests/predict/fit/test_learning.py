@@ -46,8 +46,8 @@ def test_scenes_that_overlap_share_the_blocks_of_the_ground():
     def grid(left, top, size=0.5, crs="EPSG:32645"):
         return Grid(300, 200, Georeference(CRS.from_string(crs), Affine(size, 0, left, 0, -size, top)))
 
-    overlapping = [grid(1000, 5000), grid(1090, 5000), grid(1000, 5060), grid(1000, 5000, 0.25), grid(1000, 5000, crs="EPSG:32644")]
-    origins = shared_origins([*overlapping, Grid(300, 200)])
+    others = [grid(1000, 5000, 0.25), grid(1000, 5000, crs="EPSG:32644"), Grid(300, 200)]
+    origins = shared_origins([grid(1000, 5000), grid(1090, 5000), grid(1000, 5060), *others])
     assert origins == [(0, 0), (0, 180), (-120, 0), None, None, None]
     one, two = (Blocks(64, 2, 0, origin).fold_of(slice(0, 300), slice(0, 200)) for origin in origins[:2])
     assert np.array_equal(one[:, 180:], two[:, :20])

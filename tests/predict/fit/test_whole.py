@@ -60,6 +60,11 @@ def test_predict_learns_from_the_layer(damaged, run, tmp_path):
     run(image, mask, "kept", "fit=kept", f"fit.folder={tmp_path / 'fitted' / 'fit'}")
     assert np.array_equal(rasterio.open(tmp_path / "kept" / "image" / "quality.tif").read(1), joined)
 
+    # Judged again without a fit, nothing stays that tells of it.
+    run(image, mask, "fitted")
+    files = [sorted(path.name for path in (tmp_path / out / "image").iterdir()) for out in ("fitted", "plain")]
+    assert files[0] == files[1]
+
 
 def test_a_folder_of_tiles_is_one_layer(run, tmp_path):
     for number in range(8):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from segassess.data.batch import Batch
 from segassess.errors import RequestError
 from segassess.models.assessor.base import AssessorOutput, ImageFeatures
+from segassess.models.calibration import Calibration
 from segassess.models.segmenters.fitted import FittedSegmenter
 
 
@@ -81,6 +82,10 @@ class Baseline(nn.Module, ABC):
     def assess_batch(self, features: ImageFeatures, batch: Batch) -> AssessorOutput:
         """Judge a batch with encoded images; override it if the tile of a mask matters (`Batch.name`)."""
         return self.assess(features, batch.mask, sources=batch.source)
+
+    def calibrations(self, batch: Batch) -> Sequence[Calibration] | None:
+        """A calibration of its own for each mask of a batch; None if that of the method holds for all."""
+        return None
 
     def fit_batch(self, batch: Batch) -> None:
         """Learn from a batch of training masks with truth; tiles are whole."""

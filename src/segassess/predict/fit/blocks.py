@@ -22,8 +22,8 @@ class Blocks:
         side: of a block in pixels.
         folds: number of folds.
         first: fold of the block whose corner is the origin of the ground.
-        origin: row and column of the scene's first pixel on ground that scenes share, in pixels; None for ground of its own, where
-            the first block begins at the top left and nothing beyond the scene is judged.
+        origin: row and column of the scene's first pixel on ground that scenes share, in pixels; None for ground of its own,
+            where the first block begins at the top left and nothing beyond the scene is judged.
     """
 
     side: int

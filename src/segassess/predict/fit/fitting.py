@@ -81,7 +81,8 @@ def fit_layers(
         else:
             places = [(groups[number], None) for number in numbers]
         alike = [
-            LayerScene(scenes[number][0], scenes[number][1][source], *place) for number, place in zip(numbers, places, strict=True)
+            LayerScene(scenes[number][0], scenes[number][1][source], *place)
+            for number, place in zip(numbers, places, strict=True)
         ]
         with Layer(alike, judge.rendering) as layer:
             if settings is not None and (reason := too_little(layer, judge.tiling.window)):
