@@ -24,7 +24,7 @@ _OPEN = 32
 # A crop is drawn again, at most so often, where less than this share of it can be learned from, or where it is all background.
 _TRIES, _LEAST = 20, 0.25
 # Background further from any object than so many pixels counts so much: what looks the same elsewhere decides.
-_FAR_PX, _FAR_WEIGHT = 128, 0.1
+_FAR_PX, _FAR_WEIGHT = 128, 0.02
 # Factor by which the size of objects varies, and range of changes of brightness, contrast and colour.
 _SIZES, _CONTRAST, _SHIFT, _COLOUR = 1.25, 0.2, 0.1, 0.05
 

@@ -66,6 +66,8 @@ def _lose(mask: BoolMap, image: ByteMap, dice: _Dice, recipe: Recipe) -> BoolMap
         mask = objects.split_objects(mask, share, recipe.split_px * rng.uniform(0.5, 1.5), rng)
     if (share := dice.strength(recipe.bite_share)) > 0:
         mask = objects.bite_objects(mask, share, recipe.bite_depth, rng)
+    if recipe.gap_share > 0:
+        mask = objects.cut_gaps(mask, recipe.gap_share, recipe.gap_px, rng)
     return mask
 
 

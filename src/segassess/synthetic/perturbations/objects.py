@@ -35,6 +35,16 @@ def drop_objects(mask: BoolMap, share: float, rng: np.random.Generator) -> BoolM
     return keep[labels]
 
 
+def cut_gaps(mask: BoolMap, share: float, side: float, rng: np.random.Generator) -> BoolMap:
+    """Remove a share of the foreground, what squares of a side in pixels around random foreground pixels cover."""
+    result, reach = mask.copy(), max(1, round(side / 2))
+    goal = round((1 - share) * np.count_nonzero(mask))
+    while (left := np.flatnonzero(result)).size > goal:
+        row, column = np.unravel_index(int(rng.choice(left)), mask.shape)
+        result[max(row - reach, 0) : row + reach, max(column - reach, 0) : column + reach] = False
+    return result
+
+
 def grow_region(
     image: ByteMap, seed: tuple[int, int], reach: int, tolerance: float, blocked: BoolMap
 ) -> tuple[slice, slice, BoolMap]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 from segassess.errors import ConfigError
 
-_SHARES = ("chance", "drop_share", "split_share", "bite_share", "fill_probability")
+_SHARES = ("chance", "drop_share", "split_share", "bite_share", "gap_share", "fill_probability")
 _RANGES = ("severity", "invented_px", "coarse_factor")
 
 
@@ -30,6 +30,8 @@ class Recipe:
     split_px: float = 4.0  # width of the cut
     bite_share: float = 0.0  # objects that lose a bite of their outline
     bite_depth: float = 0.35  # radius of the bite over the square root of the object's area
+    gap_share: float = 0.0  # of the foreground, missing in pieces; always, whatever severity and chance
+    gap_px: float = 48.0  # side of the squares that cut out these pieces
     offset_px: float = 0.0  # largest dilation or erosion
     simplify_px: float = 0.0  # tolerance of polygon simplification
     round_px: float = 0.0  # radius at which corners are rounded
@@ -105,6 +107,8 @@ RECIPES: dict[str, Recipe] = {
         wobble_px=5.0,
         shadow_px=12.0,
     ),
+    # For what has no single objects, such as roads and rivers.
+    "perturbed_gaps": Recipe(gap_share=0.1),
     "perturbed_coarse": Recipe(
         severity=(0.02, 1.0),
         chance=0.85,
