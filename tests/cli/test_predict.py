@@ -130,16 +130,20 @@ def test_several_sources_of_one_image(scene, checkpoint, tmp_path):
     for source in ("a", "b"):
         (tmp_path / "masks" / source).mkdir(parents=True)
         (tmp_path / "masks" / source / "image.tif").write_bytes((scene / "mask.tif").read_bytes())
-    run_script(
-        "predict",
-        f"image={scene}/image.tif",
-        f"mask={tmp_path}/masks/*/*.tif",
-        f"checkpoint={checkpoint}",
-        f"output_dir={tmp_path}/out",
-    )
+
+    def judge(masks):
+        run_script(
+            "predict", f"image={scene}/image.tif", f"mask={masks}", f"checkpoint={checkpoint}", f"output_dir={tmp_path}/out"
+        )
+        return sorted(str(path.relative_to(tmp_path / "out" / "image")) for path in (tmp_path / "out" / "image").rglob("*.*"))
+
+    alone = judge(tmp_path / "masks" / "a" / "image.tif")
+    both = judge(tmp_path / "masks" / "*" / "*.tif")
     rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
     assert [row["source"] for row in rows] == ["a", "b"] and rows[0]["estimated_iou"] == rows[1]["estimated_iou"]
-    assert (tmp_path / "out" / "image" / "b" / "quality.tif").is_file()
+    # What an earlier run left of other masks is gone.
+    assert both == sorted(["scores.json", *(f"{name}/{file}" for name in "ab" for file in alone if file != "scores.json")])
+    assert judge(tmp_path / "masks" / "a" / "image.tif") == alone
 
 
 def test_a_raster_and_polygons_at_once(scene, checkpoint, tmp_path):

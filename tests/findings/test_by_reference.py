@@ -75,6 +75,22 @@ def test_missed_objects_get_the_outline_that_the_reference_map_gives_them():
     assert np.isnan(found.objects.columns["shift_gain"][1])
 
 
+def test_parts_of_one_building_get_one_outline_and_no_outline_reaches_far():
+    parts = [shapely.box(142, 122, 150, 138), shapely.box(158, 122, 168, 138)]
+    assert list(judged(parts, ["missed", "missed"]).missed.columns["object"]) == [1]
+    yard = shapely.box(20, 20, 380, 280)
+    (outline,) = judged([parts[0]], ["missed"], true=[yard]).missed.outlines()
+    assert outline.area < 40 * 50
+
+
+def test_what_agrees_best_at_the_limit_of_the_search_is_not_called_shifted():
+    # 10 px are 5 m.
+    for offset, verdict in ((8, "shifted"), (10, "wrong"), (14, "wrong")):
+        found = judged([shapely.affinity.translate(TRUE[5], offset, 0)], ["wrong"]).objects.columns
+        assert found["verdict"][0] == verdict
+        assert np.hypot(found["shift_x_px"][0], found["shift_y_px"][0]) <= 10
+
+
 def test_large_objects_and_empty_tables():
     long = shapely.box(0, 10, LARGEST_PX + 1, 20)
     found = judged([long], ["wrong"], size=(40, LARGEST_PX + 100), true=[long])

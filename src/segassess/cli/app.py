@@ -21,9 +21,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from segassess.cli.composition import check_config, clash
+from segassess.cli.composition import check_config, clash, unknown_key
 from segassess.errors import ConfigError, InputError, RequestError, SegAssessError, SomeInputsFailed
-from segassess.experiments.exits import EXIT_INTERRUPTED, EXIT_UNREAD, stop
+from segassess.experiments.exits import EXIT_INTERRUPTED, EXIT_UNREAD, refused_key, stop
 from segassess.experiments.sweep_check import check_sweep
 from segassess.interrupts import noting_interrupts
 
@@ -115,6 +115,8 @@ def _explained(error: Exception, name: str, configs: Path) -> Exception:
         if not GlobalHydra.instance().is_initialized():
             stack.enter_context(initialize_config_dir(str(configs.resolve()), version_base="1.3"))
         words = clash(name, overrides, GlobalHydra.instance().config_loader())
+    if not words and (key := refused_key(error)):
+        words = unknown_key(name, key)
     return ConfigError(words) if words else error
 
 

@@ -1,6 +1,7 @@
 """Gives Hydra the defaults in `options/`, checks composed configs, and says which choices go together."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -14,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segassess.errors import ConfigError
-from segassess.options.checking import faults
-from segassess.options.option import defaults
+from segassess.options.checking import choices_of, faults, paths
+from segassess.options.option import defaults, options_of
 from segassess.options.scripts import GROUPS, SCRIPTS
 
 # Their files override keys of other groups.
@@ -75,6 +76,18 @@ def clash(name: str, overrides: Sequence[str], loader: ConfigLoader) -> str | No
         if fits and each.value() in others:
             return f"{group}={each.value()} does not go with {alone}; choose one of {', '.join(fits)}."
     return None
+
+
+def unknown_key(name: str, key: str) -> str | None:
+    """What to say of a key that a config lacks: which choice has it, or which key is meant; None if that is unknown."""
+    known = list(dict.fromkeys(paths(SCRIPTS[name])))
+    group, _, rest = key.partition(".")
+    if key in known:
+        kinds = [kind for kind in options_of(SCRIPTS[name])[group].groups if rest in paths(kind)]
+        choices = [f"{group}={choice}" for kind in kinds for choice in choices_of(kind)]
+        return f"{key} is a key of {' and '.join(choices)} only; choose it, too." if choices else None
+    near = get_close_matches(key, known, n=1, cutoff=0.8)
+    return f"{key} is not a key of this configuration; did you mean {near[0]}?" if near else None
 
 
 def command(name: str) -> str:

@@ -127,6 +127,10 @@ def judge_masks(config: DictConfig) -> None:
         OutputError: if the disk is full; all judged pairs are kept.
     """
     found = find_pairs(config.image, build.plain(config.mask))
+    if config.fit.name == "kept":  # before anything is written or loaded
+        from segassess.predict.fit.fitting import kept_folder
+
+        kept_folder(Path(config.fit.folder))
     loaded, settings = build.stored_assessor(config), judge_settings(config)
     output = Path(config.output_dir)
     with Processes(config.trainer) as processes:
@@ -155,10 +159,10 @@ def with_fit(config: DictConfig, jobs: list[PairJob], output: Path, device: torc
     if options["name"] == "none":
         return jobs
     # Most requests need neither these networks nor their imports.
-    from segassess.predict.fit.fitting import fit_layers
+    from segassess.predict.fit.fitting import fit_layers, kept_folder
 
     kept = options["name"] == "kept"
-    settings, folder = (None, Path(options["folder"])) if kept else (FitSettings(**options), output / FIT)
+    settings, folder = (None, kept_folder(Path(options["folder"]))) if kept else (FitSettings(**options), output / FIT)
     scenes = [(job.pair.image, job.sources) for job in jobs]
     with fit_progress() as progress:
         # On a CPU, two processes of one thread learn faster than one of two.

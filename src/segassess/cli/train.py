@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig
 from rich.progress import track
 
@@ -70,6 +71,8 @@ def train_assessor(config: DictConfig) -> float | None:
     log.info("Training on %d tiles with masks of %s.", len(data.train_dataset()), ", ".join(sources))
     with resumable(folder, resume), build_training.interruptible(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    if _time_is_up(trainer):
+        log.info("The time limit ended the training (trainer.max_time=%s).", config.trainer.max_time)
     best = restore_best(trainer, module.assessor, "assessor", resume, _last_score(trainer, module, data))
     if best is None and MONITORED in trainer.callback_metrics:
         best = float(trainer.callback_metrics[MONITORED])
@@ -91,6 +94,11 @@ def train_assessor(config: DictConfig) -> float | None:
     if trainer.is_global_zero and (sheet := write_sheet(folder)):
         log.info("Dashboard: %s", sheet)
     return best
+
+
+def _time_is_up(trainer: L.Trainer) -> bool:
+    timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
+    return any(left is not None and left <= 0 for left in (timer.time_remaining() for timer in timers))
 
 
 def _settings(config: DictConfig) -> dict[str, Any]:

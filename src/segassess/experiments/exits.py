@@ -24,11 +24,9 @@ def sentence(error: BaseException) -> str:
     """One line for any error; the first lines of Hydra's and OmegaConf's messages name key and value."""
     if isinstance(error, SegAssessError):
         return str(error)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "object_type" not in line]
-    if lines and (match := re.match(r"Could not override '([^']+)'", lines[0])):
-        inner = re.match(r"Key '([^']+)' is not in struct", lines[1]) if len(lines) > 1 else None
-        name = match[1] if inner is None or match[1].endswith(inner[1]) else f"{match[1]}.{inner[1]}"
-        return f"{name} is not a key of this configuration; --cfg job lists all keys."
+    if key := refused_key(error):
+        return f"{key} is not a key of this configuration; --cfg job lists all keys."
+    lines = _lines(error)
     if lines and (match := re.match(r"Error merging override '?([^=]+)=", lines[0])):
         return f"{match[1]} has a value of the wrong type; see docs/configuration.md for the allowed values."
     if "Config search path:" in lines:
@@ -44,6 +42,19 @@ def sentence(error: BaseException) -> str:
             "contains commas, or add -m for one run per value."
         )
     return f"{'; '.join(lines[:12])} (--cfg job lists all keys)."
+
+
+def refused_key(error: BaseException) -> str | None:
+    """The key that Hydra did not find; None for another error."""
+    lines = _lines(error)
+    if not lines or not (match := re.match(r"Could not override '([^']+)'", lines[0])):
+        return None
+    inner = re.match(r"Key '([^']+)' is not in struct", lines[1]) if len(lines) > 1 else None
+    return match[1] if inner is None or match[1].endswith(inner[1]) else f"{match[1]}.{inner[1]}"
+
+
+def _lines(error: BaseException) -> list[str]:
+    return [line.strip() for line in str(error).splitlines() if line.strip() and "object_type" not in line]
 
 
 def _literal(override: str) -> str:

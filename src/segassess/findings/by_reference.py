@@ -5,7 +5,7 @@ one of the map is shifted, and a missed object has the shape that the map gives 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from segassess.findings.findings import MISSED_COLUMNS, Findings, LayerShift
 from segassess.findings.object_scores import MISSED
+from segassess.findings.polygon_scores import UNKNOWN
 from segassess.findings.table import FindingsTable
 from segassess.metrics.missed_objects import CORE_PX, opened
 from segassess.raster.vectors import burn
@@ -37,6 +38,8 @@ GAIN, AGREEMENT, LEAST_M, LEAST_PX = 0.2, 0.25, 0.75, 4
 LARGEST_PX = 1024
 # Around a missed object, the reference map is read so far, in pixels.
 _MARGIN_PX = 24
+# An outline reaches so many pixels beyond the missed object, and overlaps with another by at most this share of the smaller one.
+_OWN_PX, _OVERLAP = 12.0, 0.2
 # From this IoU with its rectangle on, an outline is a rectangle; others are simplified by so many pixels.
 _RECTANGULAR, _SIMPLIFY_PX = 0.75, 2.0
 
@@ -62,7 +65,7 @@ def add_reference(
     objects, of_layer = search.table(findings.objects, of_mask)
     polygons = findings.polygons
     if len(polygons):
-        polygons, of_layer = search.table(polygons, np.ones(len(polygons), bool))
+        polygons, of_layer = search.table(polygons, polygons.columns["verdict"] != UNKNOWN)
     missed = _missed(findings.objects, read, size, ground)
     return replace(findings, objects=objects, polygons=polygons, missed=missed, shift=of_layer)
 
@@ -80,6 +83,8 @@ class _ShiftSearch:
         self._read, self._size, self._ground = read, size, ground
         area = None if ground is None else abs(float(np.linalg.det(ground)))
         self._reach = REACH_PX if area is None else max(1, math.ceil(REACH_M / math.sqrt(area)))
+        away = np.arange(-self._reach, self._reach + 1)
+        self._within = np.hypot(away[:, None], away) <= self._reach
         self._least = LEAST_PX if area is None else LEAST_M / math.sqrt(area)
 
     def table(self, table: FindingsTable, wanted: NDArray[np.bool_]) -> tuple[FindingsTable, LayerShift | None]:
@@ -91,13 +96,15 @@ class _ShiftSearch:
             surface = self._surface(outline)
             if surface is None:
                 continue
-            best = np.unravel_index(int(surface.argmax()), surface.shape)
+            best = np.unravel_index(int(np.where(self._within, surface, -np.inf).argmax()), surface.shape)
             shifts[index] = best[1] - self._reach, best[0] - self._reach
             agreement[index] = surface[best]
             gain[index] = surface[best] - surface[self._reach, self._reach]
             total += surface
             count += 1
-        far = np.hypot(*shifts.T) >= self._least
+        length = np.hypot(*shifts.T)
+        # At the limit of the search it still agrees better further on, with something else.
+        far = (length >= self._least) & (length < self._reach - 1)
         called = wanted & far & (gain >= GAIN) & (agreement >= AGREEMENT)
         verdict = np.where(called, SHIFTED, table.columns["verdict"]).astype(object)
         metres = np.full_like(shifts, np.nan) if self._ground is None else shifts @ self._ground
@@ -139,7 +146,7 @@ class _ShiftSearch:
         return np.asarray(cv2.matchTemplate(seen, kernel.astype(np.float32), cv2.TM_CCORR))
 
     def _of_layer(self, mean: NDArray[np.float64]) -> LayerShift:
-        row, column = np.unravel_index(int(mean.argmax()), mean.shape)
+        row, column = np.unravel_index(int(np.where(self._within, mean, -np.inf).argmax()), mean.shape)
         gain = float(mean[row, column] - mean[self._reach, self._reach])
         offset = np.array([column - self._reach, row - self._reach], float)
         metres = np.full(2, np.nan) if self._ground is None else offset @ self._ground
@@ -160,13 +167,13 @@ def _missed(
         mask, reference = read(slice(top, bottom), slice(left, right))
         inside = burn(np.array([core]), left, top, right, bottom)
         # Without the gaps between objects of the mask, through which everything would be one.
-        free = opened((reference >= 0.5) & ~mask, CORE_PX)
+        free = opened((reference >= 0.5) & ~mask & _near(inside), CORE_PX)
         _, labels = cv2.connectedComponents((free | inside).astype(np.uint8), connectivity=4)
         # A core may touch itself at corners only; the body of its largest part counts.
         body = labels == np.bincount(labels[inside]).argmax() if inside.any() else inside
         outline = _regular(body, left, top) if body.any() else core
         found[index] = outline, float(np.nanmean(reference[body])) if body.any() else math.nan
-    order = sorted(found)  # as in the objects
+    order = _apart(sorted(found), {index: outline for index, (outline, _) in found.items()})  # as in the objects
     outlines = np.array([found[index][0] for index in order], object)
     area = shapely.area(outlines) if len(outlines) else np.zeros(0)
     values = (
@@ -177,6 +184,22 @@ def _missed(
         np.array([found[index][1] for index in order], float),
     )
     return FindingsTable(dict(zip(MISSED_COLUMNS, values, strict=True)), outlines)
+
+
+def _near(core: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels so near to a missed object that they may belong to it: what is much larger is something else."""
+    return np.asarray(cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, 3) <= _OWN_PX)
+
+
+def _apart(order: Sequence[int], outlines: Mapping[int, Any]) -> list[int]:
+    """Those whose outlines hardly overlap with one that comes before: parts of one building would give it several."""
+    shapes = [outlines[index] for index in order]
+    tree, kept = shapely.STRtree(shapes), set[int]()
+    for place, shape in enumerate(shapes):
+        before = [shapes[other] for other in tree.query(shape) if other in kept]
+        if all(shape.intersection(other).area <= _OVERLAP * min(shape.area, other.area) for other in before):
+            kept.add(place)
+    return [order[place] for place in sorted(kept)]
 
 
 def _regular(body: NDArray[np.bool_], left: int, top: int) -> shapely.Geometry:

@@ -5,7 +5,7 @@ import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from difflib import get_close_matches
-from typing import Any, ClassVar, Literal, get_origin
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from segassess.errors import ConfigError
 from segassess.options.option import Option, listed, option, options_of
@@ -109,6 +109,11 @@ def _chosen(value: Mapping[str, Any], groups: Sequence[type]) -> type | None:
         if key is None or options_of(each)[key].allows(value.get(key)):
             return each
     return None
+
+
+def choices_of(schema: type) -> tuple[str, ...]:
+    """The names of the choices of a group that a dataclass describes, if it names them."""
+    return get_args(options_of(schema)["name"].kind) if _discriminator(schema) == "name" else ()
 
 
 def _discriminator(schema: type) -> str | None:

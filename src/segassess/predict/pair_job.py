@@ -21,7 +21,7 @@ from segassess.outputs.review_record import keep_review, reviewed_mask
 from segassess.predict.band_stores import BandStore
 from segassess.predict.progress import SceneProgress
 from segassess.predict.scene import Source, identity, open_scene
-from segassess.predict.scene_job import SceneJob, SceneJudge
+from segassess.predict.scene_job import ALWAYS, ONLY_SOMETIMES, SceneJob, SceneJudge
 from segassess.predict.windows import JoinsFit
 from segassess.raster.pairs import Pair, safe_name
 
@@ -108,6 +108,7 @@ class PairJob:
         try:
             with self.open() as job, only_one(self.folder / WORK):
                 store.remove_others()
+                self._remove_other_masks()
                 for folder in {self.folder, *map(self.mask_folder, self.sources)}:
                     remove_leftovers(folder)
                 for note in job.scene.notes:
@@ -165,6 +166,18 @@ class PairJob:
     def mask_folder(self, source: str) -> Path:
         """The folder for the files of a mask."""
         return mask_folder(self.folder, source, len(self.sources))
+
+    def _remove_other_masks(self) -> None:
+        """Remove the files of masks that an earlier run judged into this folder, where none is judged now."""
+        below = {path.parent for path in self.folder.glob("*/quality.tif")}
+        for folder in {self.folder, *below}:
+            # A folder with a record of its own belongs to another pair.
+            own = folder == self.folder or not (folder / RECORD).is_file()
+            if own and folder not in set(map(self.mask_folder, self.sources)):
+                for name in (*ALWAYS, *ONLY_SOMETIMES):
+                    (folder / name).unlink(missing_ok=True)
+                if folder != self.folder:
+                    remove_empty(folder)
 
     def _write_all(self, job: SceneJob) -> JudgedPair:
         rows, trouble, name, scene = [], None, self.pair.name, job.scene

@@ -42,11 +42,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Files of a mask that depend on the settings, on the kind of mask or on what was found.
-_ONLY_SOMETIMES = (
+# Files of a mask, and of these the ones that depend on the settings, on the kind of mask or on what was found.
+ALWAYS = (
+    *(f"{name}.{suffix}" for name in ("quality", "error", "refined") for suffix in ("tif", "qml")),
+    *("errors.gpkg", "objects.gpkg", "objects.csv", "tiles.csv"),
+)
+ONLY_SOMETIMES = (
     *(f"{name}.{suffix}" for name in ("errors", "objects", "polygons", "missed") for suffix in ("geojson", "parquet")),
     *("tiles.parquet", "polygons.gpkg", "polygons.csv", "missed.gpkg", "aligned.gpkg", "reference.tif", "reference.qml"),
-    "panel.png",
+    *("panel.png", "review.json"),
 )
 
 
@@ -178,7 +182,7 @@ class SceneJob:
         the disk is full.
         """
         # Those of an earlier run with other settings would tell of another judgement.
-        for name in _ONLY_SOMETIMES:
+        for name in ONLY_SOMETIMES:
             (folder / name).unlink(missing_ok=True)
         with open_maps(folder, self.scene.grid, self.judge.tags, reference=source in self.fits) as write_band:
 

@@ -186,6 +186,8 @@ def _colour_bands(
         bands = tuple(dataset.colorinterp.index(colour) + 1 for colour in _RGB)
     else:
         bands = (1, 2, 3) if count >= 3 else (1,)
+        if count == 1 and dataset.colorinterp[0] != ColorInterp.palette:
+            notes.append("its only band is used as grey.")
     if len(bands) < count and not notes:
         used = f"band {bands[0]} is" if len(bands) == 1 else f"bands {', '.join(map(str, bands))} are"
         notes.append(f"{used} used out of {count}.")

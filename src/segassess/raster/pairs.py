@@ -16,7 +16,9 @@ from segassess.spreadsheets import read_rows
 
 DEFAULT_SOURCE = "mask"  # if a CSV names none
 
-_ALLOWED = "give a file, a folder, a glob pattern, or image=pairs.csv with the columns image and mask"
+_ALLOWED_MASK = "give a file, several, a folder or a glob pattern"
+_CSV = "image=pairs.csv with the columns image and mask"
+_ALLOWED = f"give a file, a folder, a glob pattern, or {_CSV}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def find_pairs(image: RasterPath | None, mask: RasterPath | Sequence[RasterPath]
             raise RequestError(f"image={image} is a CSV of pairs and names the masks itself; leave out mask={mask}.")
         return _pairs_of_csv(Path(on_disk(str(image))))
     if mask is None or not str(mask):
-        raise RequestError(f"mask= is not set; {_ALLOWED}.")
+        raise RequestError(f"mask= is not set; {_ALLOWED_MASK}, or {_CSV}.")
     if not isinstance(mask, str | Path):
         return _several_masks(_find("image", str(image)), [str(each) for each in mask], f"image={image}")
     return _match(_find("image", str(image)), _find("mask", str(mask)), f"image={image} and mask={mask}")
@@ -116,7 +118,7 @@ def _find(key: str, path: str) -> _Found:
         named = not glob.has_magic(PurePosixPath(path).name)
         found = _Found(_files(map(Path, matches), suffixes, named), PurePosixPath(path).stem)
     else:
-        raise RequestError(f"{key}={path} does not exist; {_ALLOWED}.")
+        raise RequestError(f"{key}={path} does not exist; {_ALLOWED_MASK if key == 'mask' else _ALLOWED}.")
     if not found.paths:
         raise RequestError(f"{key}={path} contains no raster; allowed file extensions are {', '.join(sorted(suffixes))}.")
     return found

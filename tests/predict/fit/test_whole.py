@@ -53,7 +53,7 @@ def test_predict_learns_from_the_layer(damaged, run, tmp_path):
     assert probability[truth].mean() > 0.7 and probability[~truth].mean() < 0.35
     verdict, gain = pyogrio.raw.read(folder / "objects.gpkg", columns=["verdict", "shift_gain"], read_geometry=False)[3]
     missed = pyogrio.read_info(folder / "missed.gpkg")["features"]
-    assert missed == (verdict == "missed").sum() > 0 and np.isnan(gain[verdict == "missed"]).all()
+    assert 0 < missed <= (verdict == "missed").sum() and np.isnan(gain[verdict == "missed"]).all()
     assert not (tmp_path / "plain" / "image" / "reference.tif").exists()
 
     # Networks of an earlier run judge the same ground in the same way, each its own blocks.

@@ -32,6 +32,8 @@ _WINDOWS, _EVERY = 24, 3
 _PLANES = 7
 # How the layer is damaged to weigh fit and assessor.
 _DAMAGE = "perturbed_objects"
+# With fewer steps a network has hardly learned what the objects look like.
+FEW_STEPS = 80
 # A layer with less ground or fewer objects teaches a network too little.
 LEAST_PIXELS, LEAST_OBJECTS = 500_000, 30
 
@@ -102,6 +104,15 @@ def fit_layers(
                 fitted = load_fitted(_kept(folder, source), device)
             else:
                 fitted = fit_layer(layer, settings, folder / safe_name(source), device, shown, workers)
+                steps = min((done for done, _ in trained.values()), default=FEW_STEPS)
+                if settings.steps is None and steps < FEW_STEPS:
+                    log.warning(
+                        "%s: the time was enough for %d steps of each network, and fewer than %d teach little; set a larger "
+                        "fit.minutes.",
+                        source,
+                        steps,
+                        FEW_STEPS,
+                    )
             fusion = find_fusion(layer, fitted, judge)
         for number in numbers:
             fits[number][source] = SceneFit(fitted, fusion, fitted.blocks(scenes[number][0]))
@@ -115,6 +126,15 @@ def _grid(image: str, masks: Mapping[str, Source], rendering: Rendering) -> Grid
             return scene.grid
     except InputError:
         return None
+
+
+def kept_folder(folder: Path) -> Path:
+    """The folder of the networks of an earlier request, given that or its results; raises InputError if there are none."""
+    for each in (folder, folder / "fit"):
+        if (each / RECORD).is_file() or any(each.glob(f"*/{RECORD}")):
+            return each
+    what = "holds no complete fit" if folder.is_dir() else "does not exist"
+    raise InputError(f"{folder} {what}; give the folder `fit` of an earlier result.")
 
 
 def _kept(folder: Path, source: str) -> Path:
