@@ -46,7 +46,7 @@ def test_predict_learns_from_the_layer(damaged, run, tmp_path):
     assert found(joined, pixels, truth) > found(alone, pixels, truth) + 0.2
 
     kept = tmp_path / "fitted" / "fit" / "mask"
-    assert sorted(path.name for path in kept.glob("f*")) == ["fit.json", "fold_0.safetensors", "fold_1.safetensors"]
+    assert sorted(path.name for path in kept.glob("f*")) == ["fit.json", "fold_0.safetensors", "fold_1.safetensors", "fusion.json"]
     folder = tmp_path / "fitted" / "image"
     with rasterio.open(folder / "reference.tif") as reference:
         probability = reference.read(1) * reference.scales[0]
@@ -95,7 +95,7 @@ def test_a_folder_without_networks_is_refused(damaged, run, tmp_path):
     assert str(tmp_path) in error_of(done)
 
 
-def test_python_learns_from_arrays(damaged, tmp_path, caplog):
+def test_python_learns_from_arrays(damaged, tmp_path, caplog, monkeypatch):
     _, _, mask, truth = damaged
     image, settings = drawn(truth), FitSettings(**QUICK)
     judge = segassess.fit(image, mask, settings=settings, folder=tmp_path / "fit")
@@ -105,6 +105,11 @@ def test_python_learns_from_arrays(damaged, tmp_path, caplog):
     assert isinstance(judge.fits["mask"].layer.blocks(f"/vsimem/{next(iter(judge.fits['mask'].layer.grounds))}"), Blocks)
     at_once = segassess.assess(image, mask, fit=settings)
     assert np.array_equal(at_once.quality, judged.quality)
+    # Neither trained nor weighed again.
+    with monkeypatch.context() as patched:
+        patched.setattr("segassess.predict.fit.fitting.find_fusion", None)
+        again = segassess.fit(image, mask, settings=settings, folder=tmp_path / "fit")
+    assert again.fits["mask"].fusion == judge.fits["mask"].fusion
     with caplog.at_level(logging.WARNING):
         small = segassess.assess(image[:200, :200], mask[:200, :200], fit="layer")
     assert "too small" in caplog.text

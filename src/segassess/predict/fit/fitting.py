@@ -1,7 +1,11 @@
 """Fit the layers of a request: each source of masks, over all its images, is one layer."""
 
+import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from segassess.errors import InputError
+from segassess.files import write_json
 from segassess.options.fit import FitSettings
 from segassess.predict.fit.blocks import shared_origins
 from segassess.predict.fit.fitted_layer import RECORD, FittedLayer, fit_layer, load_fitted
@@ -36,6 +41,9 @@ _DAMAGE = "perturbed_objects"
 FEW_STEPS = 80
 # A layer with less ground or fewer objects teaches a network too little.
 LEAST_PIXELS, LEAST_OBJECTS = 500_000, 30
+
+# File that says how to join.
+FUSION = "fusion.json"
 
 OnStep = Callable[[str, int, int], None]
 
@@ -113,7 +121,8 @@ def fit_layers(
                         steps,
                         FEW_STEPS,
                     )
-            fusion = find_fusion(layer, fitted, judge)
+            kept = None if settings is None else folder / safe_name(source)
+            fusion = _fusion(layer, fitted, judge, kept)
         for number in numbers:
             fits[number][source] = SceneFit(fitted, fusion, fitted.blocks(scenes[number][0]))
     return fits
@@ -156,6 +165,23 @@ def too_little(layer: Layer, window: int) -> str | None:
         if objects >= LEAST_OBJECTS:
             return None
     return f"a layer of {objects} objects is too small to learn from (at least {LEAST_OBJECTS})"
+
+
+def _fusion(layer: Layer, fitted: FittedLayer, judge: SceneJudge, folder: Path | None) -> Fusion:
+    """How to join, kept in a folder for the next request, or for other processes of this one, that asks the same."""
+    about = [judge.tags, asdict(judge.calibration), judge.tiling.window, fitted.digest, layer.fingerprint(fitted.settings)]
+    key = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+    path = None if folder is None else folder / FUSION
+    if path is not None:
+        # None there yet, or of another version.
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["key"] == key:
+                return Fusion.from_dict(content["fusion"])
+    fusion = find_fusion(layer, fitted, judge)
+    if path is not None:
+        write_json(path, {"key": key, "fusion": asdict(fusion)})
+    return fusion
 
 
 def find_fusion(layer: Layer, fitted: FittedLayer, judge: SceneJudge) -> Fusion:

@@ -1,7 +1,9 @@
 """Join what an assessor says of a mask with what the fit to its layer says."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +131,13 @@ class Fusion:
             pair, mixed = joined[right] + joined[wrong], weights(one, other)
             joined[wrong], joined[right] = pair * expit(mixed), pair * expit(-mixed)
         return joined
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Rebuild from `dataclasses.asdict`, by way of JSON; raises TypeError or KeyError for another content."""
+        fp_cut, fn_cut = content["cuts"]
+        confidence, assessor = SelfConfidence(**content["confidence"]), Calibration.from_dict(content["assessor"])
+        return cls(confidence, assessor, Weights(**content["fp"]), Weights(**content["fn"]), (float(fp_cut), float(fn_cut)))
 
     @property
     def calibration(self) -> Calibration:
