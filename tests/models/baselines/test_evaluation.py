@@ -4,6 +4,7 @@ import re
 import shutil
 from io import StringIO
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -67,14 +68,24 @@ def test_baselines_judge_what_they_can(evaluate, folder, caplog):
     assert "sam_agreement is left out: sam_agreement needs a checkpoint" in caplog.text
     assert {row["source"] for row in evaluation.rows["confidence"]} == {"unetformer"}
     # There is one segmenter to ask: what differs from its mask is an error.
-    tile = build.tileset(composed("evaluate", "dataset=folder", f"dataset.root={folder / 'data'}").dataset).tiles("test")[0]
-    pixels, mask = tile.read(), tile.read_mask("beta")
+    tiles = build.tileset(composed("evaluate", "dataset=folder", f"dataset.root={folder / 'data'}").dataset).tiles("test")
     network = load_segmenter(folder / "segmenters" / "folder" / "unetformer" / FULL).segmenter
-    drawn = network.probability(torch.from_numpy(pixels.image).permute(2, 0, 1)[None].float() / 255)[0, 0].numpy() > 0.5
-    predicted, true = mask & ~drawn, mask & ~pixels.truth
-    (row,) = (row for row in evaluation.rows["disagreement_best"] if (row["name"], row["source"]) == (tile.name, "beta"))
-    assert row["fp_iou"] == pytest.approx((predicted & true).sum() / (predicted | true).sum(), abs=1e-6)
-    assert 0 < row["fp_iou"] < 1
+    rows = [row for row in evaluation.rows["disagreement_best"] if row["source"] in ("beta", "ocrnet")]
+    found = {(row["name"], row["source"], kind): row[f"{kind}_iou"] for row in rows for kind in ("fp", "fn")}
+    expected = {}
+    for tile in tiles:
+        pixels = tile.read()
+        drawn = network.probability(torch.from_numpy(pixels.image).permute(2, 0, 1)[None].float() / 255)[0, 0].numpy() > 0.5
+        for source in ("beta", "ocrnet"):
+            mask = tile.read_mask(source)
+            for kind, predicted, true in (
+                ("fp", mask & ~drawn, mask & ~pixels.truth),
+                ("fn", ~mask & drawn, ~mask & pixels.truth),
+            ):
+                either = (predicted | true).sum()
+                expected[tile.name, source, kind] = (predicted & true).sum() / either if either else np.nan
+    assert found == pytest.approx(expected, abs=1e-6, nan_ok=True)
+    assert any(0 < value < 1 for value in found.values())
 
     console = Console(width=150, file=StringIO())
     console.print(comparison_table(results, "Baselines", ["ocrnet"]))

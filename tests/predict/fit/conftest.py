@@ -54,4 +54,4 @@ def damaged(tmp_path):
 
 
 def layer_of(image, mask, group=0):
-    return Layer([LayerScene(str(image), Source(str(mask)), group)], Rendering())
+    return Layer([LayerScene(str(image), (Source(str(mask)),), group)], Rendering())

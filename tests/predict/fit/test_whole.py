@@ -46,7 +46,12 @@ def test_predict_learns_from_the_layer(damaged, run, tmp_path):
     assert found(joined, pixels, truth) > found(alone, pixels, truth) + 0.2
 
     kept = tmp_path / "fitted" / "fit" / "mask"
-    assert sorted(path.name for path in kept.glob("f*")) == ["fit.json", "fold_0.safetensors", "fold_1.safetensors", "fusion.json"]
+    assert sorted(path.name for path in kept.glob("f*")) == [
+        "fit.json",
+        "fold_0.safetensors",
+        "fold_1.safetensors",
+        "fusions.json",
+    ]
     folder = tmp_path / "fitted" / "image"
     with rasterio.open(folder / "reference.tif") as reference:
         probability = reference.read(1) * reference.scales[0]
@@ -79,6 +84,34 @@ def test_a_folder_of_tiles_is_one_layer(run, tmp_path):
     assert sorted(ground["first"] for ground in grounds.values()) == [0] * 4 + [1] * 4
 
 
+@pytest.mark.slow
+def test_classes_of_a_raster_are_learned_by_one_network(run, tmp_path):
+    truth, boxes = rectangles(768, 100)
+    image, classes = drawn(truth), truth.astype(np.uint8)
+    for number, (top, bottom, left, right) in enumerate(boxes):
+        if number % 2:
+            image[top:bottom, left:right, 0] = 0
+            classes[top:bottom, left:right] = 2
+    for top, bottom, left, right in boxes[:10]:
+        classes[top:bottom, left:right] = 0
+    write_tif(tmp_path / "image.tif", image.transpose(2, 0, 1))
+    write_tif(tmp_path / "classes.tif", classes[None])
+    run(tmp_path / "image.tif", tmp_path / "classes.tif", "out", "fit=layer", *KEYS, "classes=[1,2]")
+    (kept,) = (tmp_path / "out" / "fit").glob("*/fit.json")
+    assert json.loads(kept.read_text())["classes"] == ["class_1", "class_2"]
+    for label in (1, 2):
+        own = np.zeros_like(truth)
+        for top, bottom, left, right in boxes[label - 1 :: 2]:
+            own[top:bottom, left:right] = True
+        with rasterio.open(tmp_path / "out" / "image" / f"class_{label}" / "reference.tif") as reference:
+            probability = reference.read(1) * reference.scales[0]
+        assert probability[own].mean() > 0.6 and probability[own].mean() > probability[truth & ~own].mean() + 0.3
+    # A class by itself can be judged with what was learned of both.
+    run(tmp_path / "image.tif", tmp_path / "classes.tif", "one", "fit=kept", f"fit.folder={tmp_path / 'out'}", "classes=[2]")
+    paths = [tmp_path / "one" / "image" / "reference.tif", tmp_path / "out" / "image" / "class_2" / "reference.tif"]
+    assert np.array_equal(*(rasterio.open(path).read(1) for path in paths))
+
+
 def test_too_small_a_layer_is_judged_by_the_assessor_alone(run, tmp_path):
     truth, _ = rectangles(256, 12)
     write_tif(tmp_path / "image.tif", drawn(truth).transpose(2, 0, 1))
@@ -107,7 +140,7 @@ def test_python_learns_from_arrays(damaged, tmp_path, caplog, monkeypatch):
     assert np.array_equal(at_once.quality, judged.quality)
     # Neither trained nor weighed again.
     with monkeypatch.context() as patched:
-        patched.setattr("segassess.predict.fit.fitting.find_fusion", None)
+        patched.setattr("segassess.predict.fit.weighing.find_fusions", None)
         again = segassess.fit(image, mask, settings=settings, folder=tmp_path / "fit")
     assert again.fits["mask"].fusion == judge.fits["mask"].fusion
     with caplog.at_level(logging.WARNING):

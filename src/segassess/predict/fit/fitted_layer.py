@@ -1,8 +1,9 @@
 """The networks fitted to a layer, and their reference map: P(object) of each pixel from a network that did not see its label."""
 
 import json
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from segassess.predict.tiling import Area
 from segassess.raster import is_remote
 
 RECORD = "fit.json"
+# Windows whose answer is kept, as many as are judged at once.
+_SAID = 16
 
 
 @dataclass(frozen=True)
@@ -36,35 +39,54 @@ class FittedLayer:
     device: torch.device
     grounds: Mapping[str, Blocks]  # by image, of those that they learned from
     digest: str  # of the files of the networks
+    classes: Sequence[str] = ("mask",)  # the outputs of a network
+    # What was said last, by window: its pixels, and P(object). The masks of one image ask one after another.
+    _said: "OrderedDict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]" = field(
+        default_factory=OrderedDict, repr=False, compare=False
+    )
 
     def blocks(self, image: str) -> Blocks | None:
         """The blocks of an image that the networks learned from; None for other ground."""
         return self.grounds.get(_key(image))
 
     def reference(self, blocks: Blocks | None, area: Area, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """P(object) float32 (h, w) in a window with `pixels` (h, w, 3); without `blocks`, on new ground, the folds' mean."""
+        """P(object) of each class float32 (K, h, w) in a window with `pixels` (h, w, 3).
+
+        Without `blocks`, on new ground, it is the folds' mean.
+        """
+        if len(self.classes) == 1:
+            return self._reference(blocks, area, pixels)
+        key = id(pixels)
+        if key not in self._said or self._said[key][0] is not pixels:
+            if len(self._said) >= _SAID:
+                self._said.popitem(last=False)
+            self._said[key] = pixels, self._reference(blocks, area, pixels)
+        return self._said[key][1]
+
+    def _reference(self, blocks: Blocks | None, area: Area, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         height, width = pixels.shape[:2]
         scale = self.settings.scale
         size = max(32, round(width * scale)), max(32, round(height * scale))
         scaled = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         image = torch.from_numpy(scaled.transpose(2, 0, 1)[None].copy()).to(self.device)
         folds = None if blocks is None else blocks.fold_of(*area)
-        result = np.zeros((height, width), np.float32)
+        result = np.zeros((len(self.classes), height, width), np.float32)
         for fold, network in enumerate(self.networks):
             if folds is not None and not (folds == fold).any():
                 continue
-            probability = cv2.resize(self._probability(network, image), (width, height), interpolation=cv2.INTER_LINEAR)
-            if folds is None:
-                result += probability / len(self.networks)
-            else:
-                np.copyto(result, probability, where=folds == fold)
+            for of_class, probability in zip(result, self._probability(network, image), strict=True):
+                full = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
+                if folds is None:
+                    of_class += full / len(self.networks)
+                else:
+                    np.copyto(of_class, full, where=folds == fold)
         return result
 
     @torch.inference_mode()
     def _probability(self, network: FitNetwork, image: torch.Tensor) -> NDArray[np.float32]:
-        """P(object) of an image (1, 3, h, w), the mean of it and its mirror image."""
+        """P(object) (K, h, w) of an image (1, 3, h, w), the mean of it and its mirror image."""
         mirrored = network.probability(image.flip(-1)).flip(-1)
-        return np.asarray(((network.probability(image) + mirrored) / 2)[0, 0].float().cpu().numpy())
+        return np.asarray(((network.probability(image) + mirrored) / 2)[0].float().cpu().numpy())
 
 
 def fit_layer(
@@ -81,12 +103,12 @@ def fit_layer(
     replaced. With several `workers`, processes train the folds side by side, which needs images that are files.
     """
     pixels = sum(height * width for height, width in layer.sizes)
-    folds = Folds(layer.scenes, layer.rendering, settings, folder, layer.fingerprint(settings), device)
+    folds = Folds(layer.scenes, layer.rendering, layer.classes, settings, folder, layer.fingerprint(settings), device)
     with only_one(folder, wait=True):
         remove_leftovers(folder)
         folds.train(settings.minutes or default_minutes(pixels), workers, on_step)
         grounds = {_key(scene.image): asdict(scene.blocks(settings)) for scene in layer.scenes}
-        write_json(folder / RECORD, {"settings": asdict(settings), "grounds": grounds})
+        write_json(folder / RECORD, {"settings": asdict(settings), "classes": layer.classes, "grounds": grounds})
     return load_fitted(folder, device)
 
 
@@ -94,18 +116,18 @@ def load_fitted(folder: Path, device: torch.device) -> FittedLayer:
     """Load the networks of an earlier fit; raises InputError if the folder holds none."""
     try:
         content: Mapping[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        settings = FitSettings(**content["settings"])
+        settings, classes = FitSettings(**content["settings"]), [str(each) for each in content["classes"]]
         grounds = {image: Blocks.from_dict(blocks) for image, blocks in content["grounds"].items()}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{folder} holds no complete fit; give the folder `fit` of an earlier result.") from error
     networks, digests = [], []
     for fold in range(settings.folds):
         path = folder / f"fold_{fold}.safetensors"
-        network = FitNetwork(pretrained=False)
+        network = FitNetwork(len(classes), pretrained=False)
         load_weights(network, read_tensors(path), "own", file=path)
         networks.append(network.to(device).eval().requires_grad_(False))
         digests.append(file_digest(path))
-    return FittedLayer(networks, settings, device, grounds, " ".join(digests))
+    return FittedLayer(networks, settings, device, grounds, " ".join(digests), classes)
 
 
 def _key(image: str) -> str:

@@ -31,6 +31,7 @@ class Folds:
 
     scenes: Sequence[LayerScene]
     rendering: Rendering
+    classes: Sequence[str]
     settings: FitSettings
     folder: Path
     fingerprint: str  # of the layer and the settings
@@ -61,7 +62,7 @@ class Folds:
     def train_one(self, fold: int, seconds: float, on_step: OnFold) -> None:
         """Train and keep the network of a fold."""
         state = self.folder / f"fold_{fold}.state"
-        with Layer(self.scenes, self.rendering) as layer:
+        with Layer(self.scenes, self.rendering, self.classes) as layer:
             training = FoldTraining(layer, fold, self.settings, state, self.fingerprint, self.device)
             trained = training.run(seconds, lambda done, steps: on_step(fold, done, steps))
         write_artifact(self.path(fold), trained.state_dict(), {"fingerprint": self.fingerprint, "fold": fold}, half=True)

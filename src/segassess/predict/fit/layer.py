@@ -31,13 +31,13 @@ _SIZES, _CONTRAST, _SHIFT, _COLOUR = 1.25, 0.2, 0.1, 0.05
 
 @dataclass(frozen=True)
 class LayerScene:
-    """One scene of a layer: an image, its mask, and the ground under it.
+    """One scene of a layer: an image, its mask, or those of the layer's classes, and the ground under it.
 
     Scenes of one `group` show the same ground, and so do those with an `origin`, see `Blocks`.
     """
 
     image: str
-    mask: Source
+    masks: tuple[Source, ...]
     group: int = 0
     origin: tuple[int, int] | None = None
 
@@ -48,7 +48,7 @@ class LayerScene:
 
 @dataclass(frozen=True)
 class Crops:
-    """A batch of crops: images (B, 3, c, c) in [0, 1], masks (B, 1, c, c) in [0, 1], weights (B, 1, c, c) in [0, 1]; float32."""
+    """A batch of crops: images (B, 3, c, c) in [0, 1], masks (B, K, c, c) in [0, 1], weights (B, 1, c, c) in [0, 1]; float32."""
 
     images: NDArray[np.float32]
     masks: NDArray[np.float32]
@@ -56,12 +56,10 @@ class Crops:
 
 
 class Layer:
-    """The scenes of a layer, opened when they are needed; a context manager that closes them."""
+    """The scenes of a layer of K classes, opened when they are needed; a context manager that closes them."""
 
-    name = "mask"
-
-    def __init__(self, scenes: Sequence[LayerScene], rendering: Rendering) -> None:
-        self.scenes, self.rendering = list(scenes), rendering
+    def __init__(self, scenes: Sequence[LayerScene], rendering: Rendering, classes: Sequence[str] = ("mask",)) -> None:
+        self.scenes, self.rendering, self.classes = list(scenes), rendering, list(classes)
         self._open: OrderedDict[int, tuple[ExitStack, Scene]] = OrderedDict()
         self._environment = ExitStack()
         self._sizes: dict[int, tuple[int, int]] = {}
@@ -82,7 +80,8 @@ class Layer:
             if len(self._open) >= _OPEN:
                 self._open.popitem(last=False)[1][0].close()
             stack, about = ExitStack(), self.scenes[index]
-            scene = stack.enter_context(open_scene(about.image, {self.name: about.mask}, self.rendering))
+            masks = dict(zip(self.classes, about.masks, strict=True))
+            scene = stack.enter_context(open_scene(about.image, masks, self.rendering))
             self._open[index] = stack, scene
             self._sizes[index] = scene.size
         self._open.move_to_end(index)
@@ -91,7 +90,8 @@ class Layer:
     def fingerprint(self, settings: FitSettings) -> str:
         """Hash of all that a training depends on: the inputs and the settings."""
         inputs = [
-            (identity(each.image), identity(each.mask.path), each.mask.label, each.group, each.origin) for each in self.scenes
+            (identity(each.image), [(identity(mask.path), mask.label) for mask in each.masks], each.group, each.origin)
+            for each in self.scenes
         ]
         about = [asdict(settings), asdict(self.rendering), inputs]
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()
@@ -104,12 +104,28 @@ class Layer:
                 self.scene(index)
         return [self._sizes[index] for index in range(len(self.scenes))]
 
+    def windows(self, side: int, rng: np.random.Generator, pixels: int | None = None) -> list[tuple[int, slice, slice]]:
+        """Windows of all scenes in random order: scene, rows and columns; as many as hold about so many pixels, or all."""
+        places = [
+            (index, slice(top, min(top + side, height)), slice(left, min(left + side, width)))
+            for index, (height, width) in enumerate(self.sizes)
+            for top in range(0, height, side)
+            for left in range(0, width, side)
+        ]
+        order = rng.permutation(len(places))
+        if pixels is None:
+            return [places[place] for place in order]
+        # Many small scenes count as much as a few windows of a large one.
+        areas = [(rows.stop - rows.start) * (columns.stop - columns.start) for _, rows, columns in places]
+        most = int(np.searchsorted(np.cumsum([areas[place] for place in order]), pixels)) + 1
+        return [places[place] for place in order[:most]]
+
     def window(self, index: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Pixels (h, w, 3), foreground and validity (h, w) of a window."""
+        """Pixels (h, w, 3), foreground of each class (K, h, w) and validity (h, w) of a window."""
         scene = self.scene(index)
         pixels, valid = scene.image.read(rows, columns)
-        foreground, known = scene.masks[self.name].read(rows, columns)
-        return pixels, foreground, valid & known
+        read = [scene.masks[name].read(rows, columns) for name in self.classes]
+        return pixels, np.stack([foreground for foreground, _ in read]), valid & np.all([known for _, known in read], axis=0)
 
     def crops(self, fold: int, step: int, settings: FitSettings, scale: float) -> Crops:
         """Crops for a step of the training of a fold, the same for the same step, and as large as `settings` says.
@@ -134,22 +150,22 @@ class Layer:
             if learnable.mean() < _LEAST and best is not None:
                 continue
             pixels, foreground, valid = self.window(index, rows, columns)
-            weight = learnable & valid
-            worth = weight.mean() * (1 + (foreground & weight).any() * wanted)
+            weight, mapped = learnable & valid, np.asarray(foreground.any(axis=0))
+            worth = weight.mean() * (1 + (mapped & weight).any() * wanted)
             if worth > most:
-                best, most = (pixels, foreground, weight, factor), worth
-            if weight.mean() >= _LEAST and (not wanted or (foreground & weight).any()):
+                best, most = (pixels, foreground, mapped, weight, factor), worth
+            if weight.mean() >= _LEAST and (not wanted or (mapped & weight).any()):
                 break
         assert best is not None
-        pixels, foreground, weight, factor = best
-        return _augmented(pixels, foreground, weight * _trust(foreground), factor, settings.crop, rng)
+        pixels, foreground, mapped, weight, factor = best
+        return _augmented(pixels, foreground, weight * _trust(mapped), factor, settings.crop, rng)
 
 
-def _trust(foreground: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _trust(mapped: NDArray[np.bool_]) -> NDArray[np.float32]:
     """How far background is to be trusted: little where no object is near, since nobody may have mapped there; float32 (h, w)."""
-    if not foreground.any():
-        return np.full(foreground.shape, _FAR_WEIGHT, np.float32)
-    distance = cv2.distanceTransform((~foreground).astype(np.uint8), cv2.DIST_L2, 3)
+    if not mapped.any():
+        return np.full(mapped.shape, _FAR_WEIGHT, np.float32)
+    distance = cv2.distanceTransform((~mapped).astype(np.uint8), cv2.DIST_L2, 3)
     return np.where(distance > _FAR_PX, np.float32(_FAR_WEIGHT), np.float32(1))
 
 
@@ -167,22 +183,24 @@ def _augmented(
     side: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], ...]:
-    """Resized by a factor to at most `side`, turned, mirrored and recoloured; what a small scene does not fill has weight 0."""
-    height, width = foreground.shape
+    """Resized by a factor to at most `side`, turned, mirrored and recoloured; what a small scene does not fill has weight 0.
+
+    Takes pixels (h, w, 3), foreground (K, h, w) and weight (h, w).
+    """
+    height, width = weight.shape
     width, height = (min(max(1, round(length * factor)), side) for length in (width, height))
     size, smooth = (width, height), cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     image = cv2.resize(pixels, size, interpolation=smooth)
-    mask = cv2.resize(foreground.astype(np.float32), size, interpolation=smooth)
+    mask = np.stack([cv2.resize(each.astype(np.float32), size, interpolation=smooth) for each in foreground], axis=-1)
     learned = cv2.resize(weight, size, interpolation=cv2.INTER_NEAREST)
     missing = ((0, side - height), (0, side - width))
     image = np.pad(image, (*missing, (0, 0)), mode="edge")
-    mask, learned = np.pad(mask, missing), np.pad(learned, missing)
+    mask, learned = np.pad(mask, (*missing, (0, 0))), np.pad(learned, missing)
     planes = np.dstack([image, mask, learned])
     planes = np.rot90(planes, int(rng.integers(4)))
     if rng.integers(2):
         planes = planes[:, ::-1]
     image = (planes[..., :3] - 0.5) * rng.uniform(1 - _CONTRAST, 1 + _CONTRAST) + 0.5
     image = np.clip(image + rng.uniform(-_SHIFT, _SHIFT) + rng.uniform(-_COLOUR, _COLOUR, 3), 0, 1)
-    return tuple(
-        np.ascontiguousarray(each, np.float32) for each in (image.transpose(2, 0, 1), planes[None, ..., 3], planes[None, ..., 4])
-    )
+    mask, learned = planes[..., 3:-1], planes[..., -1:]
+    return tuple(np.ascontiguousarray(each.transpose(2, 0, 1), np.float32) for each in (image, mask, learned))

@@ -16,13 +16,13 @@ _FROZEN = 2
 
 
 class FitNetwork(Segmenter):
-    """A U-Net (arXiv 1505.04597) on EfficientNet-Lite0; `pretrained` starts from ImageNet weights."""
+    """A U-Net (arXiv 1505.04597) on EfficientNet-Lite0, with an output per class; `pretrained` starts from ImageNet weights."""
 
     SIZES = {"small": {"pretrained": True}}
 
-    def __init__(self, *, pretrained: bool) -> None:
+    def __init__(self, classes: int, *, pretrained: bool) -> None:
         super().__init__(*scaling(LITE))
-        self.network = smp_network("Unet", LITE, pretrained=pretrained, decoder_channels=_WIDTHS)
+        self.network = smp_network("Unet", LITE, pretrained=pretrained, classes=classes, decoder_channels=_WIDTHS)
         encoder: Any = self.network.encoder
         for part in (encoder.model.conv_stem, encoder.model.bn1, *encoder.model.blocks[:_FROZEN]):
             part.requires_grad_(False)

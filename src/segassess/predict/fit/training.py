@@ -59,7 +59,7 @@ class FoldTraining:
         """
         settings = self.settings
         torch.manual_seed(settings.seed + self.fold)
-        network = FitNetwork(pretrained=True).to(self.device).train()
+        network = FitNetwork(len(self.layer.classes), pretrained=True).to(self.device).train()
         learned = [each for each in network.parameters() if each.requires_grad]
         optimizer = torch.optim.AdamW(learned, lr=settings.learning_rate, weight_decay=_DECAY)
         average: dict[str, Tensor] = {}
@@ -101,9 +101,11 @@ class FoldTraining:
     def _loss(self, network: FitNetwork, crops: Crops) -> Tensor:
         images, masks, weights = (torch.from_numpy(each).to(self.device) for each in (crops.images, crops.masks, crops.weights))
         logits = network(images).logits
-        entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, masks, weight=weights, reduction="sum")
-        loss: Tensor = entropy / weights.sum().clamp(min=1) + _DICE * dice_loss(logits.sigmoid(), masks, weights, "batch")
-        return loss
+        losses = []
+        for each, mask in zip(torch.split(logits, 1, dim=1), torch.split(masks, 1, dim=1), strict=True):
+            entropy = torch.nn.functional.binary_cross_entropy_with_logits(each, mask, weight=weights, reduction="sum")
+            losses.append(entropy / weights.sum().clamp(min=1) + _DICE * dice_loss(each.sigmoid(), mask, weights, "batch"))
+        return torch.stack(losses).mean()
 
     def _save(
         self, network: FitNetwork, optimizer: torch.optim.Optimizer, average: dict[str, Tensor], done: int, steps: int

@@ -1,0 +1,121 @@
+"""Weigh fit and assessor against each other, in some windows of a layer that are damaged on purpose; no ground truth."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segassess.files import write_json
+from segassess.models.calibration import Calibration
+from segassess.predict.fit.fitted_layer import FittedLayer
+from segassess.predict.fit.fusion import Fusion, Weights, assessed_odds, own_errors
+from segassess.predict.fit.layer import Layer
+from segassess.predict.fit.self_confidence import LabelCounts, SelfConfidence, best_cut
+from segassess.predict.scene_job import SceneJudge
+from segassess.raster.vectors import is_vector
+from segassess.synthetic.perturbations import RECIPES, perturb
+
+log = logging.getLogger(__name__)
+
+# Windows in which fit and assessor are compared, and every how many-th of their pixels in both directions.
+_WINDOWS, _EVERY = 24, 3
+# Mask, damaged mask, reference map, and log-odds of FP and of FN of the first and of the second.
+_PLANES = 7
+# How the layer is damaged.
+_DAMAGE = "perturbed_objects"
+# File that says how to join.
+FUSIONS = "fusions.json"
+
+
+def weigh(layer: Layer, fitted: FittedLayer, outputs: Sequence[int], judge: SceneJudge, folder: Path | None) -> list[Fusion]:
+    """How to join fit and assessor for each class of a layer, whose outputs the networks have at these numbers.
+
+    With a `folder`, the answer is kept there for the next request, or other processes of this one, that ask the same.
+    """
+    about = [judge.tags, asdict(judge.calibration), judge.tiling.window, fitted.digest, layer.fingerprint(fitted.settings)]
+    key = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+    path = None if folder is None else folder / FUSIONS
+    if path is not None:
+        # None there yet, or of another version.
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["key"] == key:
+                return [Fusion.from_dict(each) for each in content["fusions"]]
+    fusions = find_fusions(layer, fitted, outputs, judge)
+    if path is not None:
+        write_json(path, {"key": key, "fusions": [asdict(each) for each in fusions]})
+    return fusions
+
+
+def find_fusions(layer: Layer, fitted: FittedLayer, outputs: Sequence[int], judge: SceneJudge) -> list[Fusion]:
+    """Find, in some windows, how reliable layer, fit and assessor are here, and where to cut; for each class of the layer.
+
+    The layer is damaged in these windows, and assessor and fit get weights by how well they find that. The fit has not learned
+    from these places, so for it the damage is one error more among the layer's own.
+    """
+    rng = np.random.default_rng(fitted.settings.seed)
+    counts = [LabelCounts() for _ in outputs]
+    seen: list[list[NDArray[np.float32]]] = [[] for _ in outputs]
+    side = judge.tiling.window
+    for index, rows, columns in layer.windows(side, rng, _WINDOWS * side * side):
+        pixels, masks, valid = layer.window(index, rows, columns)
+        if not valid.any():
+            continue
+        references = fitted.reference(fitted.blocks(layer.scenes[index].image), (rows, columns), pixels)
+        bytes_ = np.rint(pixels * 255).astype(np.uint8)
+        damaged = np.stack([perturb(mask, bytes_, rng, RECIPES[_DAMAGE]) for mask in masks])
+        assessed = _assessed(judge, pixels, np.concatenate([masks, damaged]))
+        part = np.s_[::_EVERY, ::_EVERY]
+        chosen = valid[part]
+        for number, (mask, output) in enumerate(zip(masks, outputs, strict=True)):
+            counts[number].update(references[output], mask, valid)
+            both = (mask, damaged[number], references[output], *assessed[number], *assessed[len(masks) + number])
+            seen[number].append(np.stack([plane[part][chosen].astype(np.float32) for plane in both]))
+    # A drawn layer errs by objects, as the damage does; a network errs in its own ways.
+    errors = fitted.settings.errors
+    objects = errors == "objects" or (errors == "auto" and is_vector(layer.scenes[0].masks[0].path))
+    fusions = []
+    for name, of_class, found in zip(layer.classes, counts, seen, strict=True):
+        planes = np.concatenate([np.zeros((_PLANES, 0), np.float32), *found], axis=1)
+        fusion = _fusion(planes, of_class.self_confidence(), judge.calibration, objects=objects)
+        log.info(
+            "%s: log-odds of FP are %.2f times the assessor's and %.2f times the fit's, of FN %.2f and %.2f times.",
+            name,
+            fusion.fp.assessor,
+            fusion.fp.fit,
+            fusion.fn.assessor,
+            fusion.fn.fit,
+        )
+        fusions.append(fusion)
+    return fusions
+
+
+def _fusion(planes: NDArray[np.float32], confidence: SelfConfidence, calibration: Calibration, *, objects: bool) -> Fusion:
+    """How to join, from `_PLANES` of pixels (7, N); `objects` says whether the layer errs by objects."""
+    masked, drawn, reference, false, missing, false_drawn, missing_drawn = planes
+    mask, damaged = masked > 0, drawn > 0
+    fitted_false, fitted_missing = confidence.log_odds(reference)
+    weights, cuts = [], []
+    for inside, in_damaged, odds, of_damaged, of_fit in (
+        (mask, damaged, false, false_drawn, fitted_false),
+        (~mask, ~damaged, missing, missing_drawn, fitted_missing),
+    ):
+        told = of_damaged[in_damaged], of_fit[in_damaged], (mask != damaged)[in_damaged]
+        own = own_errors(*told) if objects and len(told[0]) else None
+        found = Weights.learned(*told).shifted_to(odds[inside], of_fit[inside], own)
+        weights.append(found)
+        cuts.append(best_cut(found(odds[inside], of_fit[inside])))
+    return Fusion(confidence, calibration, weights[0], weights[1], (cuts[0], cuts[1]))
+
+
+def _assessed(judge: SceneJudge, pixels: NDArray[np.float32], masks: NDArray[np.bool_]) -> list[tuple[NDArray[np.float32], ...]]:
+    """Calibrated log-odds of FP and of FN (h, w) of masks (K, h, w)."""
+    features = judge.network.encode(pixels.transpose(2, 0, 1)[None])
+    probabilities = judge.network.probabilities(features, masks[:, None].astype(np.float32))
+    return [assessed_odds(judge.calibration.of_array(each)) for each in probabilities]
