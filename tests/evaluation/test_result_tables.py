@@ -29,7 +29,7 @@ def test_regions_are_written_and_shown(tmp_path):
 def test_cells_are_empty_where_a_method_has_no_result():
     scores = {"mask_iou": 0.625, **dict.fromkeys(COLUMNS, 0.25)}
     better = {**scores, "fp_fn_miou": 0.375}
-    console = Console(width=150, file=StringIO())
+    console = Console(width=160, file=StringIO())
     console.print(comparison_table({"one": {"s": scores}, "two": {"s": better, "raw": better, "all": better}}, "Some"))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in console.file.getvalue().splitlines() if "│" in line]
     same, nothing = ["0.250"] * (len(COLUMNS) - 1), [""] * len(COLUMNS)

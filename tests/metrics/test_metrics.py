@@ -11,7 +11,7 @@ from segassess.metrics.confusion import confusion_matrix, quality_metrics
 from segassess.metrics.evaluation_metrics import ALL, EvaluationMetrics, metrics_by_region, pooled_metrics
 from segassess.metrics.expected_counts import ExpectedCounts
 from segassess.metrics.reference import ReferenceProtocol
-from segassess.metrics.score_agreement import score_agreement
+from segassess.metrics.score_agreement import average_precision, score_agreement
 from tests.parity import rules
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "parity" / "loss.json").read_text())
@@ -244,4 +244,13 @@ def test_objects_are_compared_on_request():
     result = metrics.compute()["s"]
     assert result["object_iou_objects"] == 2 and result["object_iou_spearman"] == pytest.approx(1.0, abs=1e-4)
     assert 0.05 < result["object_iou_mae"] < 0.2
+    # A true IoU of one half is a match.
+    assert np.isnan(result["object_ap"]) and result["object_wrong"] == 0
     assert evaluated(certain, mask, truth).rows[0].objects == ()
+
+
+def test_average_precision_of_finding_what_is_wrong():
+    # From the lowest estimate on: wrong, right, wrong, right.
+    found = average_precision([0.1, 0.6, 0.3, 0.9], [0.2, 0.4, 0.8, 1.0], 0.5)
+    assert found == pytest.approx((1 / 1 + 2 / 3) / 2)
+    assert np.isnan(average_precision([0.1, 0.6], [0.2, 0.3], 0.5)) and np.isnan(average_precision([], [], 0.5))

@@ -61,7 +61,7 @@ def run(config: DictConfig) -> float:
     for name, found in rows.items():
         by_method.setdefault(name.partition(RUN_OF)[0], []).append(found)
     results = {part.name: {method: part.results(runs, split_of) for method, runs in by_method.items()} for part in parts}
-    Console(width=170).print(benchmark_table(results, settings["seeds"]))
+    Console(width=180).print(benchmark_table(results, settings["seeds"]))
     about = {"version": __version__, "benchmark": settings, "dataset": build.plain(config.dataset)}
     write_benchmark(folder, parts, by_method, split_of, results, about)
     write_extreme_panels(

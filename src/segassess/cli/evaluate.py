@@ -129,7 +129,7 @@ def report(
     unseen = [source for source in data.test_sources or () if source not in trained]
     splits = [data.test_split] if isinstance(data.test_split, str) else data.test_split
     title = f"{data.tileset.root.name}, split {' + '.join(splits)}, {about['decoding']} decoding"
-    console = Console(width=150)
+    console = Console(width=160)
     console.print(comparison_table(evaluation.results, title, unseen))
     if len(next(iter(evaluation.regions.values()))) > 1:
         console.print(region_table(evaluation.regions, f"{COLUMNS[MAIN_METRIC]} by region, all sources"))

@@ -26,6 +26,7 @@ COLUMNS = {
     "error_f1": "error F1",
     "iou_mae": "est. IoU MAE",
     "iou_spearman": "Spearman",
+    "object_ap": "object AP",
     "review_found_20": "found in 20 %",
     "ece": "ECE",
 }

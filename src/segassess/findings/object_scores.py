@@ -14,12 +14,11 @@ from segassess.findings.components import Components
 from segassess.findings.table import FindingsTable, ranked
 from segassess.findings.waiting_rows import Settled, WaitingRows
 from segassess.metrics.missed_objects import MIN_AREA, REACH, are_missed, missed_cores
-from segassess.metrics.objects import nearest_objects
+from segassess.metrics.objects import WRONG_IOU, nearest_objects
 from segassess.quality import FN
 
-# An object is right from the first estimated IoU on and wrong below the second: a strict and a loose match in object detection.
+# An object is right from this estimated IoU on, a strict match in object detection, and wrong below `WRONG_IOU`.
 RIGHT_IOU = 0.75
-WRONG_IOU = 0.5
 
 RIGHT, PARTLY_WRONG, WRONG, MISSED = "right", "partly wrong", "wrong", "missed"
 

@@ -13,11 +13,11 @@ from segassess import quality
 from segassess.metrics.confusion import confusion_matrix, quality_metrics
 from segassess.metrics.expected_counts import ExpectedCounts
 from segassess.metrics.missed_objects import MIN_AREA
-from segassess.metrics.objects import MaskObjects, estimated_object_iou, true_object_iou
+from segassess.metrics.objects import WRONG_IOU, MaskObjects, estimated_object_iou, true_object_iou
 from segassess.metrics.reference import ReferenceProtocol
 from segassess.metrics.reliability import Reliability
 from segassess.metrics.review_curves import review_metrics
-from segassess.metrics.score_agreement import score_agreement
+from segassess.metrics.score_agreement import average_precision, score_agreement
 from segassess.quality import FN, FP, NUM_CLASSES, TP
 
 ALL = "all"
@@ -69,8 +69,10 @@ def pooled_metrics(rows: Sequence[MaskRow]) -> dict[str, float]:
 
     All of `quality_metrics`; `refined_iou` and `refined_iou_gain` over `mask_iou`; `iou_mae`, `iou_pearson`, `iou_spearman` of
     estimated and true IoU over `iou_images` masks, leaving out those where truth and mask are empty; the same as `object_iou_*`
-    over `object_iou_objects` objects of at least 25 pixels; `ece`, `ece_fp`, `ece_fn` (`metrics.reliability`); `review_area`,
-    `review_area_oracle`, `review_found_20` (`metrics.review_curves`; masks sorted by expected number of wrong pixels).
+    over `object_iou_objects` objects of at least 25 pixels; `object_ap`, the average precision of finding the objects with a true
+    IoU below `WRONG_IOU` by their estimated IoU, and their share `object_wrong`; `ece`, `ece_fp`, `ece_fn`
+    (`metrics.reliability`); `review_area`, `review_area_oracle`, `review_found_20` (`metrics.review_curves`; masks sorted by
+    expected number of wrong pixels).
     """
     confusion = torch.tensor([row.confusion for row in rows], dtype=torch.long).reshape(-1, NUM_CLASSES, NUM_CLASSES).sum(dim=0)
     metrics = quality_metrics(confusion)
@@ -81,6 +83,9 @@ def pooled_metrics(rows: Sequence[MaskRow]) -> dict[str, float]:
     objects = score_agreement([estimated for estimated, _ in pairs], [true for _, true in pairs])
     for name, agreement, counted in (("iou", images, "images"), ("object_iou", objects, "objects")):
         metrics |= {f"{name}_{counted if score == 'number' else score}": value for score, value in agreement.items()}
+    true = [true for _, true in pairs]
+    metrics["object_ap"] = average_precision([estimated for estimated, _ in pairs], true, WRONG_IOU)
+    metrics["object_wrong"] = sum(score < WRONG_IOU for score in true) / len(true) if true else math.nan
     metrics |= sum((row.reliability for row in rows), start=Reliability.none()).errors()
     return metrics | review_metrics([row.expected_errors for row in rows], [row.true_errors for row in rows])
 

@@ -16,6 +16,9 @@ from scipy import ndimage
 from segassess.metrics.missed_objects import REACH, label_components, missed_objects
 from segassess.quality import FN, TP
 
+# An object is wrong below this IoU, a loose match in object detection.
+WRONG_IOU = 0.5
+
 _Label = TypeVar("_Label", np.int32, np.int64)
 
 # Rows per step; distances up to the reach need only a strip.

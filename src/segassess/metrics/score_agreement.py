@@ -1,4 +1,4 @@
-"""Agreement of estimated scores of masks with the true ones."""
+"""Agreement of estimated scores of masks or objects with the true ones."""
 
 import math
 from collections.abc import Sequence
@@ -22,3 +22,16 @@ def score_agreement(estimated: Sequence[float], true: Sequence[float]) -> dict[s
         "spearman": float(spearman_corrcoef(first, second)) if related else math.nan,
         "number": float(len(pairs)),
     }
+
+
+def average_precision(estimated: Sequence[float], true: Sequence[float], wrong_below: float) -> float:
+    """Average precision, in [0, 1], of finding what truly scores below a limit by sorting by estimates, lowest first.
+
+    NaN if nothing, or everything, scores below the limit.
+    """
+    from torchmetrics.functional.classification import binary_average_precision
+
+    wrong = torch.tensor([score < wrong_below for score in true], dtype=torch.long)
+    if not 0 < int(wrong.sum()) < len(wrong):
+        return math.nan
+    return float(binary_average_precision(1 - torch.tensor(estimated).clamp(0, 1), wrong))

@@ -87,7 +87,7 @@ def test_baselines_judge_what_they_can(evaluate, folder, caplog):
     assert found == pytest.approx(expected, abs=1e-6, nan_ok=True)
     assert any(0 < value < 1 for value in found.values())
 
-    console = Console(width=150, file=StringIO())
+    console = Console(width=160, file=StringIO())
     console.print(comparison_table(results, "Baselines", ["ocrnet"]))
     console.print(region_table(evaluation.regions, "Regions"))
     lines = console.file.getvalue().splitlines()
