@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,8 @@ def run(config: DictConfig) -> float:
     candidates = {name: Candidate.of(assessor) for name, assessor in loaded.items()}
     run_of = f"{RUN_OF}{settings['seeds'][0]}" if settings["main"] in settings["trained"] else ""
     main = f"{settings['main']}{run_of}"
-    fitted = fitted_methods(config, settings["main"], loaded[main], data, _tiles(data, parts), Path(settings["folder"]))
-    candidates |= fitted
+    tiles = partial(_tiles, data, parts)
+    candidates |= fitted_methods(config, settings["main"], loaded[main], data, tiles, Path(settings["folder"]))
     evaluator = build_training.evaluator(config, data)
     rows = _judge(evaluator, evaluator.with_baselines(candidates, build.as_list(config.baselines)), parts)
     split_of = {tile.name: split for split in splits for tile in data.tileset.tiles(split)}

@@ -1,7 +1,7 @@
 """`evaluate.py`: an assessor and baselines against the ground truth, on the same masks."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,12 @@ def run(config: DictConfig) -> float:
         log.warning("%d tiles took part in the training of %s, for example %s.", len(known), config.checkpoint, known[0])
     evaluator = build_training.evaluator(config, data)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    sources = data.test_source_names() if data.test_sources is None else data.test_sources
-    fitted = fitted_methods(config, method, loaded, data, {source: data.tiles_of(source) for source in sources}, folder)
+
+    def tiles() -> dict[str, list[Tile]]:
+        sources = data.test_source_names() if data.test_sources is None else data.test_sources
+        return {source: data.tiles_of(source) for source in sources}
+
+    fitted = fitted_methods(config, method, loaded, data, tiles, folder)
     evaluation = evaluator.evaluate({method: Candidate.of(loaded), **fitted}, build.as_list(config.baselines))
     about = {
         "version": __version__,
@@ -74,10 +78,13 @@ def fitted_methods(
     name: str,
     loaded: LoadedAssessor,
     data: AssessmentData,
-    tiles: Mapping[str, Sequence[Tile]],
+    tiles: Callable[[], Mapping[str, Sequence[Tile]]],
     folder: Path,
 ) -> dict[str, Candidate]:
-    """The methods of `fit=layer` on `tiles` by source, with the named assessor; none without. Networks stay in `folder`."""
+    """The methods of `fit=layer` with the named assessor, none without; `tiles` gives those to evaluate by source.
+
+    Networks stay in `folder`.
+    """
     options = build.plain(config.fit)
     if options["name"] == "none":
         return {}
@@ -85,7 +92,7 @@ def fitted_methods(
 
     with fit_progress() as progress:
         return fit_methods(
-            name, loaded, data, tiles, FitSettings(**options), folder / FIT, build.device(config.trainer, first=True), progress
+            name, loaded, data, tiles(), FitSettings(**options), folder / FIT, build.device(config.trainer, first=True), progress
         )
 
 
