@@ -67,7 +67,11 @@ def manifest(folder, rows):
 def test_manifest(tmp_path):
     manifest(tmp_path, ["north,a,train,g1,", "south,b,train,g1,", "south,c,test,g2,1"])
     assert [tile.name for tile in SharedTiles(tmp_path, tmp_path / "drawn").tiles("train")] == ["north_a", "south_b"]
-    assert [tile.region for tile in SharedTiles(tmp_path, tmp_path / "drawn", ["south"]).tiles("train")] == ["south"]
+    for chosen in ("south", ["south"]):
+        found = SharedTiles(tmp_path, tmp_path / "drawn", chosen)
+        assert [tile.region for tile in found.tiles("train")] == ["south"]
+        learned = SharedTiles(tmp_path, tmp_path / "drawn", train_regions=chosen)
+        assert [tile.region for tile in learned.learning_tiles("train")] == ["south"]
     assert sources_on_disk(SharedTiles(tmp_path, tmp_path / "drawn").tiles("test")) == ["pred"]
     with pytest.raises(RequestError, match=r"no tile of the split 'valid'.*test, train"):
         SharedTiles(tmp_path, tmp_path / "drawn").tiles("valid")

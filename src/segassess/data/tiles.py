@@ -66,9 +66,9 @@ class Tile:
 class TileSet(ABC):
     """A data set; only tiles of `train_regions` (None: all) are learned from and select checkpoints."""
 
-    def __init__(self, root: str | Path, train_regions: Sequence[str] | None = None) -> None:
+    def __init__(self, root: str | Path, train_regions: str | Sequence[str] | None = None) -> None:
         self.root = Path(root)
-        self.train_regions = None if train_regions is None else set(train_regions)
+        self.train_regions = _names(train_regions)
 
     @abstractmethod
     def tiles(self, split: str) -> list[Tile]:
@@ -99,6 +99,11 @@ class TileSet(ABC):
         return self.learning_tiles("train")
 
 
+def _names(chosen: str | Sequence[str] | None) -> set[str] | None:
+    """One name or several; None for all."""
+    return None if chosen is None else {chosen} if isinstance(chosen, str) else set(chosen)
+
+
 def sources_on_disk(tiles: Sequence[Tile]) -> list[str]:
     """Sources with a mask file of at least one tile."""
     return sorted({source for tile in tiles for source in tile.masks})
@@ -118,7 +123,7 @@ class FolderTiles(TileSet):
         root: str | Path,
         splits: Mapping[str, str] | None = None,
         advice: str = "",
-        train_regions: Sequence[str] | None = None,
+        train_regions: str | Sequence[str] | None = None,
     ) -> None:
         super().__init__(root, train_regions)
         self.splits = dict(splits or {})
@@ -194,12 +199,12 @@ class SharedTiles(TileSet):
         self,
         root: str | Path,
         masks_root: str | Path,
-        regions: Sequence[str] | None = None,
-        train_regions: Sequence[str] | None = None,
+        regions: str | Sequence[str] | None = None,
+        train_regions: str | Sequence[str] | None = None,
     ) -> None:
         super().__init__(root, train_regions)
         self.masks_root = Path(masks_root)
-        self.regions = None if regions is None else set(regions)
+        self.regions = _names(regions)
 
     def tiles(self, split: str) -> list[Tile]:
         """See `TileSet.tiles`."""
