@@ -17,6 +17,7 @@ from segassess.data.batch import Batch, Sample
 from segassess.data.datamodule import AssessmentData
 from segassess.data.sampling import TileKey
 from segassess.data.tiles import Tile
+from segassess.errors import RequestError
 from segassess.evaluation.methods import Candidate
 from segassess.models.assessor.base import AssessorOutput, ImageFeatures
 from segassess.models.assessor.trained_assessor import LoadedAssessor
@@ -221,8 +222,8 @@ class FitAlone(Baseline):
         return source in self.sources
 
     def assess(self, features: ImageFeatures, mask: Tensor, sources: Sequence[str] = ()) -> AssessorOutput:
-        """Not possible: what was learned belongs to tiles."""
-        raise NotImplementedError
+        """Raises RequestError: what was learned belongs to masks of tiles, which only `assess_batch` names."""
+        raise RequestError("What was learned from a layer judges the masks of its tiles only; give a batch that names them.")
 
     def assess_batch(self, features: ImageFeatures, batch: Batch) -> AssessorOutput:
         """Logits with the log-odds of errors that `log_odds` gives."""
