@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit, logit
 
 from segassess.models.calibration import Calibration
-from segassess.predict.fit.fusion import Fusion, Weights, own_errors
+from segassess.predict.fit.fusion import Fusion, Weights, expected_errors, find_weights, own_errors
 from segassess.predict.fit.self_confidence import LabelCounts, SelfConfidence, best_cut
 from segassess.quality import FN, FP, TN, TP
 
@@ -96,17 +96,17 @@ def test_the_one_who_knows_gets_the_weight():
 def test_as_many_errors_are_expected_as_both_expect():
     rng = np.random.default_rng(0)
     first, second = (rng.normal(mean, 1, 5000).astype(np.float32) for mean in (-3, -1))
-    for weights, expected in ((Weights(1.3, 0), expit(first).mean()), (Weights(0, 0.7), expit(second).mean())):
-        assert expit(weights.shifted_to(first, second)(first, second)).mean() == pytest.approx(expected, rel=1e-3)
-    both = Weights(1, 1).shifted_to(first, second)
-    assert expit(both(first, second)).mean() == pytest.approx(np.sqrt(expit(first).mean() * expit(second).mean()), rel=1e-3)
+    few, many = expit(first).mean(), expit(second).mean()
+    for weights, expected in ((Weights(1.3, 0), few), (Weights(0, 0.7), many), (Weights(1, 1), np.sqrt(few * many))):
+        assert weights.expected_errors(first, second) == pytest.approx(expected, rel=1e-3)
+        assert expit(weights.shifted_to(first, second, expected)(first, second)).mean() == pytest.approx(expected, rel=1e-3)
 
 
 def test_without_pixels_both_count_alike():
     nothing = np.empty(0, np.float32)
     found = Weights.learned(nothing, nothing, nothing > 0)
     assert found.assessor == found.fit > 0
-    assert found.shifted_to(nothing, nothing) == found
+    assert find_weights(nothing, nothing, (nothing, nothing, nothing > 0)) == found
     assert all(np.isfinite(odds).all() for odds in LabelCounts().self_confidence().log_odds(np.array([0, 1], np.float32)))
 
 
@@ -117,13 +117,33 @@ def test_the_layers_own_errors_are_counted_by_what_looks_like_damage():
     assert own_errors(first, second, kind == 1) == pytest.approx(0.12, rel=0.25)
     clean = kind < 2
     assert own_errors(first[clean], second[clean], kind[clean] == 1) < 0.02
-    weights = Weights(1, 1)
-    without, halved = (weights.shifted_to(first, second, own) for own in (None, expit(first).mean() / 4))
-    assert expit(halved(first, second)).mean() == pytest.approx(expit(without(first, second)).mean() / 2, rel=0.02)
+    joined = find_weights(first, second, (first, second, kind == 1))
+    expected = np.sqrt(joined.expected_errors(first, second) * own_errors(first, second, kind == 1))
+    assert expit(joined(first, second)).mean() == pytest.approx(expected, rel=0.02)
+
+
+def test_of_a_network_the_assessor_says_how_often_it_errs_if_it_knows_the_object():
+    rng = np.random.default_rng(0)
+    wrong, damaged, elsewhere = (rng.random(60_000) < share for share in (0.2, 0.1, 0.1))
+
+    def odds(seen: np.ndarray) -> np.ndarray:
+        return rng.normal(np.where(seen, 2.0, -3.0), 1.0).astype(np.float32)
+
+    # The fit has learned the network's errors: it sees none of them, but all damage; what is done elsewhere it sees badly.
+    assessed, fitted = odds(wrong), odds(wrong & False)
+    by_objects = odds(damaged), odds(damaged), damaged
+    anywhere = odds(elsewhere), odds(elsewhere & (rng.random(60_000) < 0.3)), elsewhere
+    joined = find_weights(assessed, fitted, by_objects, anywhere)
+    assert expit(joined(assessed, fitted)).mean() == pytest.approx(expected_errors(assessed), rel=0.02)
+    assert joined.fit < find_weights(assessed, fitted, by_objects).fit / 2
+    # An assessor that sees no damage of objects does not know them; then both say how many are wrong, as without the second.
+    unknown = odds(rng.random(60_000) < 0.2), by_objects[1], damaged
+    joined = find_weights(assessed, fitted, unknown, anywhere)
+    assert joined.assessor < 0.1 and joined.fit > 0.5
+    assert expit(joined(assessed, fitted)).mean() == pytest.approx(joined.expected_errors(assessed, fitted), rel=0.02)
 
 
 def test_an_assessor_that_expects_errors_everywhere_is_held_back():
     rng = np.random.default_rng(0)
     everywhere, few = rng.normal(4, 1, 5000).astype(np.float32), rng.normal(-5, 1, 5000).astype(np.float32)
-    shifted = Weights(0.8, 0.6).shifted_to(everywhere, few)
-    assert expit(shifted(everywhere, few)).mean() == pytest.approx(2 * expit(few).mean(), rel=0.01)
+    assert Weights(0.8, 0.6).expected_errors(everywhere, few) == pytest.approx(2 * expit(few).mean(), rel=0.01)

@@ -15,6 +15,7 @@ from segassess.options.fit import FitSettings
 from segassess.predict.fit import fitted_layer, training
 from segassess.predict.fit.blocks import Blocks, shared_origins
 from segassess.predict.fit.fitted_layer import FittedLayer, fit_layer, load_fitted
+from segassess.predict.fit.fitting import too_little
 from segassess.predict.fit.layer import Layer, LayerScene
 from segassess.predict.scene import Source
 from segassess.raster import Georeference, Grid, Rendering
@@ -223,3 +224,17 @@ def test_background_where_nobody_may_have_mapped_counts_little(tmp_path):
     assert found == {0.02, 1.0}
     assert (crops.weights[crops.masks > 0] == 1).all()
     assert all((weights < 0.2).all() for weights, masks in zip(crops.weights, crops.masks, strict=True) if not masks.any())
+
+
+def test_a_river_is_enough_to_learn_from_and_a_few_huts_are_not(tmp_path):
+    huts, river = np.zeros((2, 1, 768, 768), np.uint8)
+    for left in range(20, 700, 140):
+        huts[:, 100:120, left : left + 20] = 1
+    river[:, 300:500] = 1
+    write_tif(tmp_path / "image.tif", np.zeros((3, 768, 768), np.uint8))
+    for name, mask in (("huts", huts), ("river", river)):
+        write_tif(tmp_path / f"{name}.tif", mask)
+    with layer_of(tmp_path / "image.tif", tmp_path / "river.tif") as layer:
+        assert too_little(layer, 256) is None
+    with layer_of(tmp_path / "image.tif", tmp_path / "huts.tif") as layer:
+        assert "a layer of 5 objects and 2,000 pixels of foreground is too small" in str(too_little(layer, 768))

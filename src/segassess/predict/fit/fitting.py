@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 # With fewer steps a network has hardly learned what the objects look like.
 FEW_STEPS = 80
-# A layer with less ground or fewer objects teaches a network too little.
-LEAST_PIXELS, LEAST_OBJECTS = 500_000, 30
+# A layer with less ground teaches a network too little, and so does one with fewer objects, unless they are as large as a river.
+LEAST_PIXELS, LEAST_OBJECTS, LEAST_FOREGROUND = 500_000, 30, 100_000
 
 OnStep = Callable[[str, int, int], None]
 
@@ -163,10 +163,14 @@ def too_little(layer: Layer, window: int) -> str | None:
     pixels = sum(height * width for height, width in layer.sizes)
     if pixels < LEAST_PIXELS:
         return f"a layer of {pixels:,} pixels is too small to learn from (at least {LEAST_PIXELS:,})"
-    objects = 0
+    objects = area = 0
     for index, rows, columns in layer.windows(window, np.random.default_rng(0)):
         _, foreground, _ = layer.window(index, rows, columns)
         objects += sum(int(scipy.ndimage.label(each)[1]) for each in foreground)
-        if objects >= LEAST_OBJECTS:
+        area += int(foreground.sum())
+        if objects >= LEAST_OBJECTS or area >= LEAST_FOREGROUND:
             return None
-    return f"a layer of {objects} objects is too small to learn from (at least {LEAST_OBJECTS})"
+    return (
+        f"a layer of {objects} objects and {area:,} pixels of foreground is too small to learn from "
+        f"(at least {LEAST_OBJECTS} objects or {LEAST_FOREGROUND:,} pixels)"
+    )

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,13 @@ _MOST = 2.0
 _SHARES = 1e-4, 0.9
 # Pulls both weights towards these, in units of the mean log-likelihood, where the windows say little.
 _USUAL, _PULL = 0.5, 1e-3
+# An assessor whose weight for damaged objects is lower does not know this kind of object.
+_KNOWN = 0.2
+
+# Log-odds of one class of error (N,).
+_Odds: TypeAlias = NDArray[np.float32]
+# Of a damaged mask: log-odds of assessor and fit, and which pixels are damaged; one side of the mask, (N,) each.
+Damage: TypeAlias = tuple[_Odds, _Odds, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,12 @@ class Weights:
     fit: float
     shift: float = 0.0
 
-    def __call__(self, assessed: NDArray[np.float32], fitted: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, assessed: _Odds, fitted: _Odds) -> NDArray[np.float32]:
         """Joined log-odds of any shape; NaN stays NaN."""
         return np.asarray(self.assessor * assessed + self.fit * fitted + self.shift, np.float32)
 
     @classmethod
-    def learned(cls, assessed: NDArray[np.float32], fitted: NDArray[np.float32], wrong: NDArray[np.bool_]) -> "Weights":
+    def learned(cls, assessed: _Odds, fitted: _Odds, wrong: NDArray[np.bool_]) -> "Weights":
         """Weights of 0 or more that tell wrong pixels from right ones best: (N,) log-odds, and which are wrong.
 
         The shift is left out, because it depends on how many are wrong. Without pixels both count alike.
@@ -60,25 +67,47 @@ class Weights:
         first, second, _ = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
         return cls(float(first), float(second))
 
-    def shifted_to(self, assessed: NDArray[np.float32], fitted: NDArray[np.float32], own: float | None = None) -> "Weights":
-        """The same weights, and a shift so that as many errors are expected as both expect, weighted alike: (N,) log-odds.
+    def expected_errors(self, assessed: _Odds, fitted: _Odds) -> float:
+        """Share of wrong pixels that both expect, weighted alike, from (N,) log-odds, of which there must be some.
 
         On ground that it does not know an assessor expects far too many, so `_MOST` times what the fit expects is the limit.
-        `own` is a further estimate of the share of wrong pixels, see `own_errors`; the geometric mean counts.
         """
-        if not len(assessed):
-            return self
         share = self.fit / (self.assessor + self.fit) if self.assessor + self.fit > 0 else 0.5
-        first, second = (float(np.clip(expit(odds).mean(), *_SHARES)) for odds in (assessed, fitted))
-        expected = min(first ** (1 - share) * second**share, _MOST * second)
-        if own is not None:
-            expected = math.sqrt(expected * own)
+        first, second = expected_errors(assessed), expected_errors(fitted)
+        return float(min(first ** (1 - share) * second**share, _MOST * second))
+
+    def shifted_to(self, assessed: _Odds, fitted: _Odds, expected: float) -> "Weights":
+        """The same weights, and a shift so that this share of the pixels is expected to be wrong: (N,) log-odds, N > 0."""
         mixed = self(assessed, fitted)
         shift = brentq(lambda shift: expit(mixed + shift).mean() - expected, -_FAR, _FAR)
         return Weights(self.assessor, self.fit, float(shift))
 
 
-def own_errors(assessed: NDArray[np.float32], fitted: NDArray[np.float32], damaged: NDArray[np.bool_]) -> float:
+def find_weights(assessed: _Odds, fitted: _Odds, by_objects: Damage, anywhere: Damage | None = None) -> Weights:
+    """Weights of one class of error, of what assessor and fit say of a layer (N,), and of its damage.
+
+    A drawn layer errs by objects; `anywhere` is damage of a further kind for one that errs anywhere, as networks do. A network
+    repeats its errors, so the fit learns and overlooks many; how many there are the assessor knows better, if it knows the
+    object at all.
+    """
+    found = Weights.learned(*by_objects)
+    if not len(assessed):
+        return found
+    expected = found.expected_errors(assessed, fitted)
+    if anywhere is None:
+        if len(by_objects[0]):
+            expected = math.sqrt(expected * own_errors(*by_objects))
+    elif found.assessor >= _KNOWN:
+        found, expected = Weights.learned(*anywhere), expected_errors(assessed)
+    return found.shifted_to(assessed, fitted, expected)
+
+
+def expected_errors(odds: _Odds) -> float:
+    """Share of wrong pixels that (N,) log-odds expect, N > 0."""
+    return float(np.clip(expit(odds).mean(), *_SHARES))
+
+
+def own_errors(assessed: _Odds, fitted: _Odds, damaged: NDArray[np.bool_]) -> float:
     """Share of wrong pixels of a layer among those not `damaged`, if its own errors look like the damage; (N,) log-odds.
 
     A logistic regression for damage whose negatives are partly wrong: P(damaged) = (1 - own) sigmoid(a x + b y + c), by maximum

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from segassess.files import write_json
 from segassess.models.calibration import Calibration
 from segassess.predict.fit.fitted_layer import FittedLayer
-from segassess.predict.fit.fusion import Fusion, Weights, assessed_odds, own_errors
+from segassess.predict.fit.fusion import Fusion, assessed_odds, find_weights
 from segassess.predict.fit.layer import Layer
 from segassess.predict.fit.self_confidence import LabelCounts, SelfConfidence, best_cut
 from segassess.predict.scene_job import SceneJudge
@@ -25,10 +25,8 @@ log = logging.getLogger(__name__)
 
 # Windows in which fit and assessor are compared, and every how many-th of their pixels in both directions.
 _WINDOWS, _EVERY = 24, 3
-# Mask, damaged mask, reference map, and log-odds of FP and of FN of the first and of the second.
-_PLANES = 7
-# How the layer is damaged.
-_DAMAGE = "perturbed_objects"
+# How the layer is damaged: one that errs by objects, and one that errs anywhere.
+_BY_OBJECTS, _ANYWHERE = ("perturbed_objects",), ("perturbed_objects", "perturbed")
 # File that says how to join.
 FUSIONS = "fusions.json"
 
@@ -60,6 +58,10 @@ def find_fusions(layer: Layer, fitted: FittedLayer, outputs: Sequence[int], judg
     from these places, so for it the damage is one error more among the layer's own.
     """
     rng = np.random.default_rng(fitted.settings.seed)
+    # A drawn layer errs by objects; a network errs in its own ways.
+    errors = fitted.settings.errors
+    objects = errors == "objects" or (errors == "auto" and is_vector(layer.scenes[0].masks[0].path))
+    recipes = _BY_OBJECTS if objects else _ANYWHERE
     counts = [LabelCounts() for _ in outputs]
     seen: list[list[NDArray[np.float32]]] = [[] for _ in outputs]
     side = judge.tiling.window
@@ -69,21 +71,20 @@ def find_fusions(layer: Layer, fitted: FittedLayer, outputs: Sequence[int], judg
             continue
         references = fitted.reference(fitted.blocks(layer.scenes[index].image), (rows, columns), pixels)
         bytes_ = np.rint(pixels * 255).astype(np.uint8)
-        damaged = np.stack([perturb(mask, bytes_, rng, RECIPES[_DAMAGE]) for mask in masks])
-        assessed = _assessed(judge, pixels, np.concatenate([masks, damaged]))
+        drawn = [masks, *(np.stack([perturb(mask, bytes_, rng, RECIPES[recipe]) for mask in masks]) for recipe in recipes)]
+        assessed = _assessed(judge, pixels, np.concatenate(drawn))
         part = np.s_[::_EVERY, ::_EVERY]
         chosen = valid[part]
         for number, (mask, output) in enumerate(zip(masks, outputs, strict=True)):
             counts[number].update(references[output], mask, valid)
-            both = (mask, damaged[number], references[output], *assessed[number], *assessed[len(masks) + number])
-            seen[number].append(np.stack([plane[part][chosen].astype(np.float32) for plane in both]))
-    # A drawn layer errs by objects, as the damage does; a network errs in its own ways.
-    errors = fitted.settings.errors
-    objects = errors == "objects" or (errors == "auto" and is_vector(layer.scenes[0].masks[0].path))
+            planes = [references[output]]
+            for kind, of_kind in enumerate(drawn):
+                planes += [of_kind[number], *assessed[kind * len(masks) + number]]
+            seen[number].append(np.stack([plane[part][chosen].astype(np.float32) for plane in planes]))
     fusions = []
     for name, of_class, found in zip(layer.classes, counts, seen, strict=True):
-        planes = np.concatenate([np.zeros((_PLANES, 0), np.float32), *found], axis=1)
-        fusion = _fusion(planes, of_class.self_confidence(), judge.calibration, objects=objects)
+        of_all = np.concatenate([np.zeros((1 + 3 * (1 + len(recipes)), 0), np.float32), *found], axis=1)
+        fusion = _fusion(of_all, of_class.self_confidence(), judge.calibration)
         log.info(
             "%s: log-odds of FP are %.2f times the assessor's and %.2f times the fit's, of FN %.2f and %.2f times.",
             name,
@@ -96,21 +97,20 @@ def find_fusions(layer: Layer, fitted: FittedLayer, outputs: Sequence[int], judg
     return fusions
 
 
-def _fusion(planes: NDArray[np.float32], confidence: SelfConfidence, calibration: Calibration, *, objects: bool) -> Fusion:
-    """How to join, from `_PLANES` of pixels (7, N); `objects` says whether the layer errs by objects."""
-    masked, drawn, reference, false, missing, false_drawn, missing_drawn = planes
-    mask, damaged = masked > 0, drawn > 0
-    fitted_false, fitted_missing = confidence.log_odds(reference)
-    weights, cuts = [], []
-    for inside, in_damaged, odds, of_damaged, of_fit in (
-        (mask, damaged, false, false_drawn, fitted_false),
-        (~mask, ~damaged, missing, missing_drawn, fitted_missing),
-    ):
-        told = of_damaged[in_damaged], of_fit[in_damaged], (mask != damaged)[in_damaged]
-        own = own_errors(*told) if objects and len(told[0]) else None
-        found = Weights.learned(*told).shifted_to(odds[inside], of_fit[inside], own)
+def _fusion(planes: NDArray[np.float32], confidence: SelfConfidence, calibration: Calibration) -> Fusion:
+    """How to join, from planes of N pixels: the reference map; the mask, and the assessor's log-odds of FP and of FN.
+
+    These three follow again for each kind of damage: by objects, and anywhere if the layer errs so.
+    """
+    reference, drawn = planes[0], planes[1:].reshape(-1, 3, planes.shape[1])
+    masks, weights, cuts = drawn[:, 0] > 0, [], []
+    for error, of_fit in enumerate(confidence.log_odds(reference)):
+        # FP are inside the mask, FN outside it.
+        sides, odds = masks == (error == 0), drawn[:, 1 + error]
+        own, *damages = ((odds[kind][side], of_fit[side], (masks[kind] != masks[0])[side]) for kind, side in enumerate(sides))
+        found = find_weights(*own[:2], *damages)
         weights.append(found)
-        cuts.append(best_cut(found(odds[inside], of_fit[inside])))
+        cuts.append(best_cut(found(*own[:2])))
     return Fusion(confidence, calibration, weights[0], weights[1], (cuts[0], cuts[1]))
 
 
