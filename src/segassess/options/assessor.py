@@ -24,6 +24,7 @@ class Twin:
     """An encoder of the image, and a light one of the mask, joined at every stride."""
 
     name: Literal["twin"] = option("The composition that this file is for; another one is assessor=NAME.")
+    outline_means: bool = option("Let a pixel of the mask hear its neighbours in the mask.")
 
 
 @dataclass(frozen=True, kw_only=True)

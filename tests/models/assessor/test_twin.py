@@ -4,7 +4,9 @@ import torch
 
 from segassess.errors import ConfigError
 from segassess.models.assessor.compositions import build_assessor
+from segassess.models.assessor.outline_means import OutlineMeans
 from segassess.models.assessor.twin import RADII, outline_distance
+from segassess.quality import FN, FP, TN, TP
 
 LITE0 = {"name": "efficientnet_lite0", "pretrained": False}
 
@@ -50,3 +52,31 @@ def test_frozen_stages_keep_weights_and_statistics():
 def test_more_stages_than_there_are_cannot_be_frozen():
     with pytest.raises(ConfigError):
         build_assessor({"name": "twin"}, {**LITE0, "frozen_stages": 8})
+
+
+@torch.no_grad()
+def test_a_pixel_of_the_mask_hears_its_neighbours_there():
+    mask = torch.zeros(1, 1, 96, 128)
+    mask[:, :, 20:60, 16:56] = mask[:, :, 20:60, 80:120] = 1
+    logits = torch.zeros(1, 4, 96, 128)
+    logits[:, FP, :, :64], logits[:, FP, :, 64:], logits[:, FN] = -2.0, 2.0, torch.randn(96, 128)
+    logits[:, FP, 20:60:4, 80:120] = -2.0  # rows of the second object that look right
+    means = OutlineMeans()
+    means.weights[:] = torch.tensor([0.0, 1.0, 0.0])
+    heard = means(logits, mask)
+    odds = heard[:, FP] - heard[:, TP]
+    assert ((odds[:, 20:60, 80:120] - 1).abs() < 0.5).all()
+    torch.testing.assert_close(odds[:, 20:60, 16:56], torch.full((1, 40, 40), -2.0), atol=0.05, rtol=0)
+    assert torch.equal(heard[:, [TN, FN]], logits[:, [TN, FN]])
+    assert torch.equal(heard[mask.expand_as(heard) == 0], logits[mask.expand_as(heard) == 0])
+    means.weights[:] = torch.tensor([1.0, 0.0, 0.0])
+    torch.testing.assert_close(means(logits, mask), logits)
+
+
+def test_weights_of_what_is_heard_are_learned():
+    model = build_assessor({"name": "twin", "outline_means": True}, LITE0).train()
+    mask = (torch.rand(2, 1, 40, 72) > 0.5).float()
+    output = model(torch.rand(2, 3, 40, 72), mask)
+    assert output.quality_logits.shape == (2, 4, 40, 72)
+    output.quality_logits[:, FP].square().mean().backward()
+    assert (model.outline_means.weights.grad != 0).all()

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from segassess.models.assessor.base import Assessor, AssessorOutput, ChannelNorm, ImageFeatures, resize
 from segassess.models.assessor.encoders.base import ImageEncoder
+from segassess.models.assessor.outline_means import OutlineMeans
 from segassess.quality import NUM_CLASSES
 
 # Radii in pixels at which `outline_distance` looks; it resolves a step of the outline's distance where they lie close.
@@ -70,10 +71,11 @@ class TwinFeatures(ImageFeatures):
 class TwinAssessor(Assessor):
     """An encoder of the image and a light one of the mask, joined at every stride.
 
-    Of the image encoder the levels nearest to strides 4 and 8 are read, and its embedding.
+    Of the image encoder the levels nearest to strides 4 and 8 are read, and its embedding. With `outline_means` a pixel of
+    the mask hears its neighbours there, see `OutlineMeans`.
     """
 
-    def __init__(self, encoder: ImageEncoder) -> None:
+    def __init__(self, encoder: ImageEncoder, *, outline_means: bool = False) -> None:
         super().__init__()
         self.pad_multiple = max(32, encoder.pad_multiple)
         self._take(encoder)
@@ -101,6 +103,7 @@ class TwinAssessor(Assessor):
         self.up4 = _conv(eighth + quarter, quarter)
         self.up2 = _conv(quarter + half, half)
         self.head = nn.Conv2d(half, 4 * NUM_CLASSES, 1)
+        self.outline_means = OutlineMeans() if outline_means else None
         # As in `compact`: the encoder's depthwise convolutions run faster on CPUs in this layout.
         self.to(memory_format=torch.channels_last)
 
@@ -132,4 +135,6 @@ class TwinAssessor(Assessor):
         for up, seen in ((self.up16, seen16), (self.up8, seen8), (self.up4, seen4), (self.up2, seen2)):
             decoded = up(torch.cat([resize(decoded, (seen.shape[-2], seen.shape[-1])), seen], dim=1))
         logits = F.pixel_shuffle(self.head(decoded), 2)  # (B, 4, h, w)
+        if self.outline_means is not None:
+            logits = self.outline_means(logits, mask)
         return AssessorOutput(logits, object_logits=resize(features.object_logits, (height, width)))

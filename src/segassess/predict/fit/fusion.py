@@ -11,124 +11,134 @@ from scipy.optimize import brentq, minimize
 from scipy.special import expit
 
 from segassess.models.calibration import Calibration
+from segassess.predict.fit.evidence import PAIRS, PLANES, Evidence, assessor_evidence, fit_means, inside_mask
 from segassess.predict.fit.self_confidence import SelfConfidence
-from segassess.quality import FN, FP, TN, TP
 
-# The classes that a pixel can have inside the mask, and outside: right, wrong.
-PAIRS = ((TP, FP), (TN, FN))
-_LARGEST = 15.0
 # No joined log-odds are so far from 0.
 _FAR = 500.0
 # So many times as many errors as the fit expects are expected at most.
 _MOST = 2.0
 # Limits of expected shares of wrong pixels.
 _SHARES = 1e-4, 0.9
-# Pulls both weights towards these, in units of the mean log-likelihood, where the windows say little.
-_USUAL, _PULL = 0.5, 1e-3
+# Weights of evidence lie between 0 and this. Where the windows say little they are pulled towards the usual ones, in which a
+# pixel counts, and not what is around it; the pull is in units of the mean log-likelihood.
+_HEAVIEST, _PULL = 5.0, 1e-3
+_USUAL = np.array(([0.5] + [0.0] * (PLANES - 1)) * 2)
 # An assessor whose weight for damaged objects is lower does not know this kind of object.
 _KNOWN = 0.2
 
-# Log-odds of one class of error (N,).
-_Odds: TypeAlias = NDArray[np.float32]
-# Of a damaged mask: log-odds of assessor and fit, and which pixels are damaged; one side of the mask, (N,) each.
-Damage: TypeAlias = tuple[_Odds, _Odds, NDArray[np.bool_]]
+# Of a damaged mask: evidence of one class of error (2 * PLANES, N), and which pixels are damaged (N,).
+Damage: TypeAlias = tuple[Evidence, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
 class Weights:
-    """How the log-odds of one class of error are joined: `assessor` and `fit` times each, plus `shift`."""
+    """How evidence of one class of error is joined: planes of the assessor's and of the fit's times weights, plus a shift."""
 
-    assessor: float
-    fit: float
+    of_assessor: tuple[float, ...]
+    of_fit: tuple[float, ...]
     shift: float = 0.0
 
-    def __call__(self, assessed: _Odds, fitted: _Odds) -> NDArray[np.float32]:
-        """Joined log-odds of any shape; NaN stays NaN."""
-        return np.asarray(self.assessor * assessed + self.fit * fitted + self.shift, np.float32)
+    def __call__(self, evidence: Evidence) -> NDArray[np.float32]:
+        """Joined log-odds (...) of evidence (2 * PLANES, ...); NaN stays NaN."""
+        weights = np.array([*self.of_assessor, *self.of_fit], np.float32)
+        return np.asarray(np.tensordot(weights, evidence, 1) + self.shift, np.float32)
 
     @classmethod
-    def learned(cls, assessed: _Odds, fitted: _Odds, wrong: NDArray[np.bool_]) -> "Weights":
-        """Weights of 0 or more that tell wrong pixels from right ones best: (N,) log-odds, and which are wrong.
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Rebuild from `dataclasses.asdict`, by way of JSON; raises TypeError or KeyError for another content."""
+        return cls(tuple(content["of_assessor"]), tuple(content["of_fit"]), float(content["shift"]))
 
-        The shift is left out, because it depends on how many are wrong. Without pixels both count alike.
+    @classmethod
+    def learned(cls, evidence: Evidence, wrong: NDArray[np.bool_]) -> "Weights":
+        """Weights of 0 or more that tell wrong pixels (N,) from right ones best: a logistic regression.
+
+        The shift is left out, because it depends on how many are wrong. Without pixels assessor and fit count alike.
         """
         if not len(wrong):
-            return cls(_USUAL, _USUAL)
+            return cls(*_halves(_USUAL))
 
         def loss(unknown: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            first, second, shift = unknown
-            mixed = first * assessed + second * fitted + shift
+            mixed = unknown[:-1] @ evidence + unknown[-1]
             slope = (expit(mixed) - wrong) / len(wrong)
-            pulls = _PULL * (unknown[:2] - _USUAL)
-            value = np.logaddexp(0, np.where(wrong, -mixed, mixed)).mean() + 0.5 * float(pulls @ (unknown[:2] - _USUAL))
-            return float(value), np.array([slope @ assessed + pulls[0], slope @ fitted + pulls[1], slope.sum()])
+            off = unknown[:-1] - _USUAL
+            value = np.logaddexp(0, np.where(wrong, -mixed, mixed)).mean() + 0.5 * _PULL * float(off @ off)
+            return float(value), np.append(evidence @ slope + _PULL * off, slope.sum())
 
-        start, bounds = np.array([_USUAL, _USUAL, 0.0]), [(0.0, 5.0), (0.0, 5.0), (-20.0, 20.0)]
-        first, second, _ = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
-        return cls(float(first), float(second))
+        bounds = [(0.0, _HEAVIEST)] * len(_USUAL) + [(-20.0, 20.0)]
+        return cls(*_halves(minimize(loss, np.append(_USUAL, 0.0), jac=True, method="L-BFGS-B", bounds=bounds).x[:-1]))
 
-    def expected_errors(self, assessed: _Odds, fitted: _Odds) -> float:
-        """Share of wrong pixels that both expect, weighted alike, from (N,) log-odds, of which there must be some.
+    @property
+    def assessor(self) -> float:
+        """What the assessor counts in all."""
+        return sum(self.of_assessor)
+
+    @property
+    def fit(self) -> float:
+        """What the fit counts in all."""
+        return sum(self.of_fit)
+
+    def expected_errors(self, evidence: Evidence) -> float:
+        """Share of wrong pixels that both expect, weighted alike, from evidence of N > 0 pixels.
 
         On ground that it does not know an assessor expects far too many, so `_MOST` times what the fit expects is the limit.
         """
         share = self.fit / (self.assessor + self.fit) if self.assessor + self.fit > 0 else 0.5
-        first, second = expected_errors(assessed), expected_errors(fitted)
+        first, second = expected_errors(evidence[0]), expected_errors(evidence[PLANES])
         return float(min(first ** (1 - share) * second**share, _MOST * second))
 
-    def shifted_to(self, assessed: _Odds, fitted: _Odds, expected: float) -> "Weights":
-        """The same weights, and a shift so that this share of the pixels is expected to be wrong: (N,) log-odds, N > 0."""
-        mixed = self(assessed, fitted)
+    def shifted_to(self, evidence: Evidence, expected: float) -> "Weights":
+        """The same weights, and a shift so that this share of the N > 0 pixels is expected to be wrong."""
+        mixed = self(evidence)
         shift = brentq(lambda shift: expit(mixed + shift).mean() - expected, -_FAR, _FAR)
-        return Weights(self.assessor, self.fit, float(shift))
+        return Weights(self.of_assessor, self.of_fit, self.shift + float(shift))
 
 
-def find_weights(assessed: _Odds, fitted: _Odds, by_objects: Damage, anywhere: Damage | None = None) -> Weights:
-    """Weights of one class of error, of what assessor and fit say of a layer (N,), and of its damage.
+def find_weights(evidence: Evidence, by_objects: Damage, anywhere: Damage | None = None) -> Weights:
+    """Weights of one class of error, of evidence of a layer (2 * PLANES, N), and of its damage.
 
     A drawn layer errs by objects; `anywhere` is damage of a further kind for one that errs anywhere, as networks do. A network
     repeats its errors, so the fit learns and overlooks many; how many there are the assessor knows better, if it knows the
     object at all.
     """
     found = Weights.learned(*by_objects)
-    if not len(assessed):
+    if not evidence.shape[1]:
         return found
-    expected = found.expected_errors(assessed, fitted)
+    expected = found.expected_errors(evidence)
     if anywhere is None:
-        if len(by_objects[0]):
+        if len(by_objects[1]):
             expected = math.sqrt(expected * own_errors(*by_objects))
     elif found.assessor >= _KNOWN:
-        found, expected = Weights.learned(*anywhere), expected_errors(assessed)
-    return found.shifted_to(assessed, fitted, expected)
+        found, expected = Weights.learned(*anywhere), expected_errors(evidence[0])
+    return found.shifted_to(evidence, expected)
 
 
-def expected_errors(odds: _Odds) -> float:
-    """Share of wrong pixels that (N,) log-odds expect, N > 0."""
+def expected_errors(odds: NDArray[np.float32]) -> float:
+    """Share of wrong pixels that log-odds (N,) expect, N > 0."""
     return float(np.clip(expit(odds).mean(), *_SHARES))
 
 
-def own_errors(assessed: _Odds, fitted: _Odds, damaged: NDArray[np.bool_]) -> float:
-    """Share of wrong pixels of a layer among those not `damaged`, if its own errors look like the damage; (N,) log-odds.
+def own_errors(evidence: Evidence, damaged: NDArray[np.bool_]) -> float:
+    """Share of wrong pixels of a layer among N not `damaged`, if its own errors look like the damage.
 
-    A logistic regression for damage whose negatives are partly wrong: P(damaged) = (1 - own) sigmoid(a x + b y + c), by maximum
-    likelihood. What looks like damage and was not done is the layer's own error.
+    A logistic regression for damage whose negatives are partly wrong: P(damaged) = (1 - own) sigmoid(weights evidence + c), by
+    maximum likelihood. What looks like damage and was not done is the layer's own error.
     """
-    odds = np.stack([assessed, fitted, np.ones_like(assessed)]).astype(np.float64)
+    count = len(_USUAL)
 
     def loss(unknown: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        own, wrong = expit(unknown[3]), expit(unknown[:3] @ odds)
+        own, wrong = expit(unknown[-1]), expit(unknown[:count] @ evidence + unknown[count])
         seen = np.clip((1 - own) * wrong, 1e-9, 1 - 1e-9)
         slope = np.where(damaged, -1 / seen, 1 / (1 - seen)) / len(damaged)
-        pulls = _PULL * np.array([*(unknown[:2] - _USUAL), 0, 2 * unknown[3]])
-        of_odds = odds @ (slope * (1 - own) * wrong * (1 - wrong))
+        off = unknown[:count] - _USUAL
+        of_odds = slope * (1 - own) * wrong * (1 - wrong)
         of_own = -(slope @ wrong) * own * (1 - own)
-        value = -np.log(np.where(damaged, seen, 1 - seen)).mean()
-        value += 0.5 * _PULL * (((unknown[:2] - _USUAL) ** 2).sum() + 2 * unknown[3] ** 2)
-        return float(value), np.array([*of_odds, of_own]) + pulls
+        value = -np.log(np.where(damaged, seen, 1 - seen)).mean() + 0.5 * _PULL * float(off @ off + 2 * unknown[-1] ** 2)
+        return float(value), np.array([*(evidence @ of_odds + _PULL * off), of_odds.sum(), of_own + 2 * _PULL * unknown[-1]])
 
-    start, bounds = np.array([_USUAL, _USUAL, -1.0, 0.0]), [(0.0, 5.0), (0.0, 5.0), (-20.0, 20.0), (-6.0, 3.0)]
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
-    wrong = expit(found[:3] @ odds).mean() * expit(found[3])
+    bounds = [(0.0, _HEAVIEST)] * count + [(-20.0, 20.0), (-6.0, 3.0)]
+    found = minimize(loss, np.array([*_USUAL, -1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds).x
+    wrong = expit(found[:count] @ evidence + found[count]).mean() * expit(found[-1])
     return float(np.clip(wrong, *_SHARES))
 
 
@@ -155,10 +165,13 @@ class Fusion:
         The mass of each pair, TP with FP and TN with FN, stays; NaN stays NaN.
         """
         joined = self.assessor.of_array(probabilities)
-        assessed, fitted = assessed_odds(joined), self.confidence.log_odds(reference)
-        for (right, wrong), weights, one, other in zip(PAIRS, (self.fp, self.fn), assessed, fitted, strict=True):
-            pair, mixed = joined[right] + joined[wrong], weights(one, other)
-            joined[wrong], joined[right] = pair * expit(mixed), pair * expit(-mixed)
+        inside, fitted = inside_mask(joined), self.confidence.log_odds(reference)
+        own = np.where(inside, *fitted)[None]
+        evidence = np.concatenate([assessor_evidence(joined, inside), own, fit_means(reference, inside)])
+        for (right, wrong), weights, side in zip(PAIRS, (self.fp, self.fn), (inside, ~inside), strict=True):
+            pair, mixed = joined[right] + joined[wrong], weights(evidence)
+            np.copyto(joined[wrong], pair * expit(mixed), where=side)
+            np.copyto(joined[right], pair * expit(-mixed), where=side)
         return joined
 
     @classmethod
@@ -166,7 +179,8 @@ class Fusion:
         """Rebuild from `dataclasses.asdict`, by way of JSON; raises TypeError or KeyError for another content."""
         fp_cut, fn_cut = content["cuts"]
         confidence, assessor = SelfConfidence(**content["confidence"]), Calibration.from_dict(content["assessor"])
-        return cls(confidence, assessor, Weights(**content["fp"]), Weights(**content["fn"]), (float(fp_cut), float(fn_cut)))
+        fp, fn = (Weights.from_dict(content[name]) for name in ("fp", "fn"))
+        return cls(confidence, assessor, fp, fn, (float(fp_cut), float(fn_cut)))
 
     @property
     def calibration(self) -> Calibration:
@@ -174,11 +188,7 @@ class Fusion:
         return Calibration(cuts=self.cuts)
 
 
-def assessed_odds(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Log-odds of FP and of FN of quality probabilities (4, ...); NaN where they are NaN, finite where they are certain."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(probabilities)
-        odds = [np.where(probabilities[right] + probabilities[wrong] > 0, logs[wrong] - logs[right], 0) for right, wrong in PAIRS]
-    unknown = np.isnan(probabilities).any(axis=0)
-    false, missing = (np.where(unknown, np.nan, np.clip(each, -_LARGEST, _LARGEST)).astype(np.float32) for each in odds)
-    return false, missing
+def _halves(weights: NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Weights of the assessor's planes, and of the fit's."""
+    first, second = (tuple(float(each) for each in half) for half in (weights[:PLANES], weights[PLANES:]))
+    return first, second

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from segassess.files import write_json
 from segassess.models.calibration import Calibration
+from segassess.predict.fit.evidence import PLANES, assessor_evidence, fit_means
 from segassess.predict.fit.fitted_layer import FittedLayer
-from segassess.predict.fit.fusion import Fusion, assessed_odds, find_weights
+from segassess.predict.fit.fusion import Fusion, find_weights
 from segassess.predict.fit.layer import Layer
 from segassess.predict.fit.self_confidence import LabelCounts, SelfConfidence, best_cut
 from segassess.predict.scene_job import SceneJudge
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 _WINDOWS, _EVERY = 24, 3
 # How the layer is damaged: one that errs by objects, and one that errs anywhere.
 _BY_OBJECTS, _ANYWHERE = ("perturbed_objects",), ("perturbed_objects", "perturbed")
+# Planes of each drawn mask: itself, the assessor's evidence and the means of the fit's.
+_DRAWN = 2 * PLANES
 # File that says how to join.
 FUSIONS = "fusions.json"
 
@@ -72,18 +75,20 @@ def find_fusions(layer: Layer, fitted: FittedLayer, outputs: Sequence[int], judg
         references = fitted.reference(fitted.blocks(layer.scenes[index].image), (rows, columns), pixels)
         bytes_ = np.rint(pixels * 255).astype(np.uint8)
         drawn = [masks, *(np.stack([perturb(mask, bytes_, rng, RECIPES[recipe]) for mask in masks]) for recipe in recipes)]
-        assessed = _assessed(judge, pixels, np.concatenate(drawn))
+        said = _assessed(judge, pixels, np.concatenate(drawn))
         part = np.s_[::_EVERY, ::_EVERY]
         chosen = valid[part]
         for number, (mask, output) in enumerate(zip(masks, outputs, strict=True)):
             counts[number].update(references[output], mask, valid)
             planes = [references[output]]
             for kind, of_kind in enumerate(drawn):
-                planes += [of_kind[number], *assessed[kind * len(masks) + number]]
+                inside = of_kind[number]
+                evidence = assessor_evidence(said[kind * len(masks) + number], inside)
+                planes += [inside, *evidence, *fit_means(references[output], inside)]
             seen[number].append(np.stack([plane[part][chosen].astype(np.float32) for plane in planes]))
     fusions = []
     for name, of_class, found in zip(layer.classes, counts, seen, strict=True):
-        of_all = np.concatenate([np.zeros((1 + 3 * (1 + len(recipes)), 0), np.float32), *found], axis=1)
+        of_all = np.concatenate([np.zeros((1 + _DRAWN * (1 + len(recipes)), 0), np.float32), *found], axis=1)
         fusion = _fusion(of_all, of_class.self_confidence(), judge.calibration)
         log.info(
             "%s: log-odds of FP are %.2f times the assessor's and %.2f times the fit's, of FN %.2f and %.2f times.",
@@ -98,24 +103,27 @@ def find_fusions(layer: Layer, fitted: FittedLayer, outputs: Sequence[int], judg
 
 
 def _fusion(planes: NDArray[np.float32], confidence: SelfConfidence, calibration: Calibration) -> Fusion:
-    """How to join, from planes of N pixels: the reference map; the mask, and the assessor's log-odds of FP and of FN.
+    """How to join, from planes of N pixels: the reference map, and `_DRAWN` of the layer's own mask.
 
-    These three follow again for each kind of damage: by objects, and anywhere if the layer errs so.
+    The latter follow again for each kind of damage: by objects, and anywhere if the layer errs so.
     """
-    reference, drawn = planes[0], planes[1:].reshape(-1, 3, planes.shape[1])
+    reference, drawn = planes[0], planes[1:].reshape(-1, _DRAWN, planes.shape[1])
     masks, weights, cuts = drawn[:, 0] > 0, [], []
-    for error, of_fit in enumerate(confidence.log_odds(reference)):
+    for error, fitted in enumerate(confidence.log_odds(reference)):
+        told = []
         # FP are inside the mask, FN outside it.
-        sides, odds = masks == (error == 0), drawn[:, 1 + error]
-        own, *damages = ((odds[kind][side], of_fit[side], (masks[kind] != masks[0])[side]) for kind, side in enumerate(sides))
-        found = find_weights(*own[:2], *damages)
+        for mask, of_mask, side in zip(masks, drawn, masks == (error == 0), strict=True):
+            evidence = np.concatenate([of_mask[1 : PLANES + 1], fitted[None], of_mask[PLANES + 1 :]])
+            told.append((evidence[:, side], (mask != masks[0])[side]))
+        (own, _), *damages = told
+        found = find_weights(own, *damages)
         weights.append(found)
-        cuts.append(best_cut(found(*own[:2])))
+        cuts.append(best_cut(found(own)))
     return Fusion(confidence, calibration, weights[0], weights[1], (cuts[0], cuts[1]))
 
 
-def _assessed(judge: SceneJudge, pixels: NDArray[np.float32], masks: NDArray[np.bool_]) -> list[tuple[NDArray[np.float32], ...]]:
-    """Calibrated log-odds of FP and of FN (h, w) of masks (K, h, w)."""
+def _assessed(judge: SceneJudge, pixels: NDArray[np.float32], masks: NDArray[np.bool_]) -> list[NDArray[np.float32]]:
+    """Calibrated quality probabilities (4, h, w) of masks (K, h, w)."""
     features = judge.network.encode(pixels.transpose(2, 0, 1)[None])
     probabilities = judge.network.probabilities(features, masks[:, None].astype(np.float32))
-    return [assessed_odds(judge.calibration.of_array(each)) for each in probabilities]
+    return [judge.calibration.of_array(each) for each in probabilities]
