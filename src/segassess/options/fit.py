@@ -18,7 +18,13 @@ class FitSettings(Settings):
         "Time to train in, about; null takes half a minute per megapixel, at least 1 and at most 6.", None, above=0
     )
     steps: int | None = option(
-        "Training steps of each fold, instead of `minutes`; for results that can be repeated.", None, low=2
+        "Training steps of each fold, in all rounds, instead of `minutes`; for results that can be repeated.", None, low=2
+    )
+    rounds: int = option(
+        "Rounds of training that share time and steps; each leaves out the labels that networks of the one before contradict.",
+        2,
+        low=1,
+        high=5,
     )
     folds: int = option("Number of networks; each judges the ground that it did not learn from.", 2, low=2, high=10)
     block_px: int = option("Side of the blocks of ground, in pixels, that are dealt to the folds.", 512, low=32)

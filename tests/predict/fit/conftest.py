@@ -11,7 +11,7 @@ from segassess.raster import Rendering
 from tests.cli.scenes import write_tif
 
 CPU = torch.device("cpu")
-QUICK = {"steps": 50, "crop": 64, "batch_size": 4, "block_px": 128, "guard_px": 8, "learning_rate": 2e-3}
+QUICK = {"steps": 50, "rounds": 1, "crop": 64, "batch_size": 4, "block_px": 128, "guard_px": 8, "learning_rate": 2e-3}
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from segassess.errors import OutputError
 from segassess.options.fit import FitSettings
 from segassess.predict.fit import fitted_layer, training
 from segassess.predict.fit.blocks import Blocks, shared_origins
-from segassess.predict.fit.fitted_layer import FittedLayer, fit_layer, load_fitted
+from segassess.predict.fit.fitted_layer import FittedLayer, load_fitted
 from segassess.predict.fit.fitting import too_little
 from segassess.predict.fit.layer import Layer, LayerScene
+from segassess.predict.fit.rounds import fit_layer
 from segassess.predict.scene import Source
 from segassess.raster import Georeference, Grid, Rendering
 from tests.cli.scenes import write_tif
@@ -181,17 +182,21 @@ def test_a_folder_without_a_fit_is_refused(tmp_path):
         load_fitted(tmp_path, CPU)
 
 
-@pytest.mark.slow
-def test_folds_side_by_side_are_the_same_networks(damaged, quick, tmp_path):
-    quick, threads = replace(quick, steps=6), torch.get_num_threads()
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    steps = []
-    try:
-        with layer_of(*damaged[:2]) as layer:
-            alone = fit_layer(layer, quick, tmp_path / "alone", CPU)
-            beside = fit_layer(layer, quick, tmp_path / "beside", CPU, lambda *step: steps.append(step), workers=2)
-    finally:
-        torch.set_num_threads(threads)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_folds_side_by_side_are_the_same_networks(damaged, quick, tmp_path):
+    quick, steps = replace(quick, steps=6), []
+    with layer_of(*damaged[:2]) as layer:
+        alone = fit_layer(layer, quick, tmp_path / "alone", CPU)
+        beside = fit_layer(layer, quick, tmp_path / "beside", CPU, lambda *step: steps.append(step), workers=2)
     assert beside.digest == alone.digest
     assert sorted(steps) == [(fold, done, quick.steps) for fold in (0, 1) for done in range(1, quick.steps + 1)]
 
@@ -238,3 +243,51 @@ def test_a_river_is_enough_to_learn_from_and_a_few_huts_are_not(tmp_path):
         assert too_little(layer, 256) is None
     with layer_of(tmp_path / "image.tif", tmp_path / "huts.tif") as layer:
         assert "a layer of 5 objects and 2,000 pixels of foreground is too small" in str(too_little(layer, 768))
+
+
+@pytest.mark.slow
+def test_a_second_round_leaves_out_what_the_first_contradicts(damaged, quick, tmp_path, monkeypatch):
+    image, path, mask, truth = damaged
+    quick = replace(quick, steps=100, rounds=2)
+    left_out, steps = [], []
+    contradicted = FittedLayer.contradicted
+
+    def seen(self, name, area, pixels, masks):
+        found = contradicted(self, name, area, pixels, masks)
+        wrong = mask[area] != truth[area]
+        left_out.append((found[wrong].sum(), wrong.sum(), found[~wrong].sum(), (~wrong).sum()))
+        return found
+
+    monkeypatch.setattr(FittedLayer, "contradicted", seen)
+    with layer_of(image, path) as layer:
+        fitted = fit_layer(layer, quick, tmp_path / "fit", CPU, lambda *step: steps.append(step))
+        assert [step[0] for step in steps] == [0] * 50 + [1] * 50 + [0] * 50 + [1] * 50
+        assert [step[1:] for step in steps if step[0] == 1] == [(done, 100) for done in range(1, 101)]
+        found, wrong, spared, right = np.sum(left_out, axis=0)
+        assert found > 0.6 * wrong and spared < 0.1 * right
+        # The networks of the first round are gone; nothing is learned again.
+        assert sorted(each.name for each in (tmp_path / "fit").glob("[!.]*")) == [
+            "fit.json",
+            "fold_0.safetensors",
+            "fold_1.safetensors",
+        ]
+        steps.clear()
+        assert fit_layer(layer, quick, tmp_path / "fit", CPU, lambda *step: steps.append(step)).digest == fitted.digest
+    assert not steps
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_a_fit_that_stops_in_the_second_round_keeps_the_first(damaged, quick, tmp_path):
+    quick, steps = replace(quick, steps=8, rounds=2), []
+
+    def stop(fold, done, steps_):
+        if (fold, done) == (0, 6):
+            raise _Stopped
+
+    with layer_of(*damaged[:2]) as layer:
+        whole = fit_layer(layer, quick, tmp_path / "whole", CPU)
+        with pytest.raises(_Stopped):
+            fit_layer(layer, quick, tmp_path / "fit", CPU, stop)
+        resumed = fit_layer(layer, quick, tmp_path / "fit", CPU, lambda *step: steps.append(step), workers=2)
+    assert len(steps) == 8 and resumed.digest == whole.digest

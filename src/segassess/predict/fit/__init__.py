@@ -2,7 +2,7 @@
 
 A layer is thousands of labels of exactly this ground, most of them right. Networks that learn to draw it, each judging only
 ground from which it did not learn, contradict the layer where it is wrong. `blocks` divides the ground between the folds,
-`layer` draws crops, `training` trains, `fitted_layer` keeps the networks and gives the reference map, `self_confidence`
-calibrates it without ground truth, `weighing` finds how far fit and assessor are to be trusted, `fusion` joins both, and
-`fitting` does all that for the layers of a request.
+`layer` draws crops, `training` trains, `folds` and `rounds` train all that is needed, `fitted_layer` gives the reference map,
+`self_confidence` calibrates it without ground truth, `evidence` gathers what fit and assessor say, `weighing` finds how far they
+are to be trusted, `fusion` joins them, and `fitting` does all that for the layers of a request.
 """

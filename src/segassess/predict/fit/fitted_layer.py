@@ -3,7 +3,7 @@
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,18 @@ import torch
 from numpy.typing import NDArray
 
 from segassess.errors import InputError
-from segassess.files import file_digest, only_one, remove_leftovers, write_json
+from segassess.files import file_digest
 from segassess.models.assessor.checkpoint import load_weights, read_tensors
 from segassess.options.fit import FitSettings
 from segassess.predict.fit.blocks import Blocks
-from segassess.predict.fit.folds import Folds, OnFold
-from segassess.predict.fit.layer import Layer
 from segassess.predict.fit.network import FitNetwork
-from segassess.predict.fit.training import default_minutes
 from segassess.predict.scene import IN_MEMORY
 from segassess.predict.tiling import Area
 from segassess.raster import is_remote
 
 RECORD = "fit.json"
+# A label is contradicted by P(object) below the first in the mask, and above the second outside.
+_NO_OBJECT, _OBJECT = 0.25, 0.5
 # Windows whose answer is kept, as many as are judged at once.
 _SAID = 16
 
@@ -47,7 +46,7 @@ class FittedLayer:
 
     def blocks(self, image: str) -> Blocks | None:
         """The blocks of an image that the networks learned from; None for other ground."""
-        return self.grounds.get(_key(image))
+        return self.grounds.get(image_key(image))
 
     def reference(self, blocks: Blocks | None, area: Area, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """P(object) of each class float32 (K, h, w) in a window with `pixels` (h, w, 3).
@@ -62,6 +61,11 @@ class FittedLayer:
                 self._said.popitem(last=False)
             self._said[key] = pixels, self._reference(blocks, area, pixels)
         return self._said[key][1]
+
+    def contradicted(self, image: str, area: Area, pixels: NDArray[np.float32], masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Where these networks contradict labels (K, h, w) of the classes in a window of an image of the layer; bool (h, w)."""
+        reference = self._reference(self.blocks(image), area, pixels)
+        return np.asarray(np.where(masks, reference < _NO_OBJECT, reference > _OBJECT).any(axis=0))
 
     def _reference(self, blocks: Blocks | None, area: Area, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         height, width = pixels.shape[:2]
@@ -89,29 +93,6 @@ class FittedLayer:
         return np.asarray(((network.probability(image) + mirrored) / 2)[0].float().cpu().numpy())
 
 
-def fit_layer(
-    layer: Layer,
-    settings: FitSettings,
-    folder: Path,
-    device: torch.device,
-    on_step: OnFold = lambda fold, done, steps: None,
-    workers: int = 1,
-) -> FittedLayer:
-    """Train a network for each fold of a layer, and keep them in a folder; folds that are there already are loaded.
-
-    An interrupted fold goes on where its state was kept; what is there of another edition of the layer or of other settings is
-    replaced. With several `workers`, processes train the folds side by side, which needs images that are files.
-    """
-    pixels = sum(height * width for height, width in layer.sizes)
-    folds = Folds(layer.scenes, layer.rendering, layer.classes, settings, folder, layer.fingerprint(settings), device)
-    with only_one(folder, wait=True):
-        remove_leftovers(folder)
-        folds.train(settings.minutes or default_minutes(pixels), workers, on_step)
-        grounds = {_key(scene.image): asdict(scene.blocks(settings)) for scene in layer.scenes}
-        write_json(folder / RECORD, {"settings": asdict(settings), "classes": layer.classes, "grounds": grounds})
-    return load_fitted(folder, device)
-
-
 def load_fitted(folder: Path, device: torch.device) -> FittedLayer:
     """Load the networks of an earlier fit; raises InputError if the folder holds none."""
     try:
@@ -130,7 +111,7 @@ def load_fitted(folder: Path, device: torch.device) -> FittedLayer:
     return FittedLayer(networks, settings, device, grounds, " ".join(digests), classes)
 
 
-def _key(image: str) -> str:
+def image_key(image: str) -> str:
     """What tells an image from others; arrays in memory are named after their content."""
     if image.startswith(IN_MEMORY):
         return Path(image).name

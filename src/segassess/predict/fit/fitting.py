@@ -12,8 +12,9 @@ import torch
 from segassess.errors import InputError
 from segassess.options.fit import FitSettings
 from segassess.predict.fit.blocks import shared_origins
-from segassess.predict.fit.fitted_layer import RECORD, FittedLayer, fit_layer, load_fitted
+from segassess.predict.fit.fitted_layer import RECORD, FittedLayer, load_fitted
 from segassess.predict.fit.layer import Layer, LayerScene
+from segassess.predict.fit.rounds import fit_layer
 from segassess.predict.fit.scene_fit import SceneFit
 from segassess.predict.fit.weighing import weigh
 from segassess.predict.scene import Source, open_scene

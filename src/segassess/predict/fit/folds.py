@@ -15,6 +15,7 @@ from segassess.errors import OutputError, SegAssessError
 from segassess.interrupts import raise_if_interrupted
 from segassess.models.safetensors_file import read_metadata, write_artifact
 from segassess.options.fit import FitSettings
+from segassess.predict.fit.fitted_layer import load_fitted
 from segassess.predict.fit.layer import Layer, LayerScene
 from segassess.predict.fit.training import FoldTraining
 from segassess.raster import Rendering
@@ -36,6 +37,7 @@ class Folds:
     folder: Path
     fingerprint: str  # of the layer and the settings
     device: torch.device
+    earlier: Path | None = None  # folder of the networks of the round before
 
     def path(self, fold: int) -> Path:
         """Where the network of a fold is kept."""
@@ -62,8 +64,9 @@ class Folds:
     def train_one(self, fold: int, seconds: float, on_step: OnFold) -> None:
         """Train and keep the network of a fold."""
         state = self.folder / f"fold_{fold}.state"
+        earlier = None if self.earlier is None else load_fitted(self.earlier, self.device)
         with Layer(self.scenes, self.rendering, self.classes) as layer:
-            training = FoldTraining(layer, fold, self.settings, state, self.fingerprint, self.device)
+            training = FoldTraining(layer, fold, self.settings, state, self.fingerprint, self.device, earlier)
             trained = training.run(seconds, lambda done, steps: on_step(fold, done, steps))
         write_artifact(self.path(fold), trained.state_dict(), {"fingerprint": self.fingerprint, "fold": fold}, half=True)
         state.unlink(missing_ok=True)

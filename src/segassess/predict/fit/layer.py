@@ -3,11 +3,11 @@
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from segassess.options.fit import FitSettings
 from segassess.predict.fit.blocks import Blocks
 from segassess.predict.scene import Scene, Source, identity, open_scene
+from segassess.predict.tiling import Area
 from segassess.raster import Rendering
 
 # Scenes kept open at once.
@@ -27,6 +28,9 @@ _TRIES, _LEAST = 20, 0.25
 _FAR_PX, _FAR_WEIGHT = 128, 0.02
 # Factor by which the size of objects varies, and range of changes of brightness, contrast and colour.
 _SIZES, _CONTRAST, _SHIFT, _COLOUR = 1.25, 0.2, 0.1, 0.05
+
+# Where labels are not to be learned from, bool (h, w): of an image, a window's rows and columns, its pixels and foregrounds.
+Contradicted: TypeAlias = Callable[[str, Area, NDArray[np.float32], NDArray[np.bool_]], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -127,17 +131,26 @@ class Layer:
         read = [scene.masks[name].read(rows, columns) for name in self.classes]
         return pixels, np.stack([foreground for foreground, _ in read]), valid & np.all([known for _, known in read], axis=0)
 
-    def crops(self, fold: int, step: int, settings: FitSettings, scale: float) -> Crops:
+    def crops(self, fold: int, step: int, settings: FitSettings, scale: float, contradicted: Contradicted | None = None) -> Crops:
         """Crops for a step of the training of a fold, the same for the same step, and as large as `settings` says.
 
         `scale` is the size of a pixel of the scene in pixels of the crop. Half of the crops hold foreground where it can be had.
+        What is `contradicted` has weight 0.
         """
         rng = np.random.default_rng((settings.seed, fold, step))
-        drawn = [self._crop(fold, rng, settings, scale, wanted=number % 2 == 0) for number in range(settings.batch_size)]
+        wanted = (number % 2 == 0 for number in range(settings.batch_size))
+        drawn = [self._crop(fold, rng, settings, scale, contradicted, wanted=each) for each in wanted]
         return Crops(*(np.stack(planes) for planes in zip(*drawn, strict=True)))
 
     def _crop(
-        self, fold: int, rng: np.random.Generator, settings: FitSettings, scale: float, *, wanted: bool
+        self,
+        fold: int,
+        rng: np.random.Generator,
+        settings: FitSettings,
+        scale: float,
+        contradicted: Contradicted | None,
+        *,
+        wanted: bool,
     ) -> tuple[NDArray[np.float32], ...]:
         areas = np.array([height * width for height, width in self.sizes], float)
         best, most = None, -1.0
@@ -153,11 +166,13 @@ class Layer:
             weight, mapped = learnable & valid, np.asarray(foreground.any(axis=0))
             worth = weight.mean() * (1 + (mapped & weight).any() * wanted)
             if worth > most:
-                best, most = (pixels, foreground, mapped, weight, factor), worth
+                best, most = (index, (rows, columns), pixels, foreground, mapped, weight, factor), worth
             if weight.mean() >= _LEAST and (not wanted or (mapped & weight).any()):
                 break
         assert best is not None
-        pixels, foreground, mapped, weight, factor = best
+        index, area, pixels, foreground, mapped, weight, factor = best
+        if contradicted is not None:
+            weight = weight & ~contradicted(self.scenes[index].image, area, pixels, foreground)
         return _augmented(pixels, foreground, weight * _trust(mapped), factor, settings.crop, rng)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from segassess.files import atomic_path
 from segassess.interrupts import raise_if_interrupted
 from segassess.options.fit import FitSettings
+from segassess.predict.fit.fitted_layer import FittedLayer
 from segassess.predict.fit.layer import Crops, Layer
 from segassess.predict.fit.network import FitNetwork
 from segassess.training.losses import dice_loss
@@ -43,6 +44,7 @@ class FoldTraining:
         state: file of the state to go on from.
         fingerprint: of the layer and the settings; a state of another one is not used.
         device: where to train.
+        earlier: networks of the round before, which say what not to learn from.
     """
 
     layer: Layer
@@ -51,6 +53,7 @@ class FoldTraining:
     state: Path
     fingerprint: str
     device: torch.device
+    earlier: FittedLayer | None = None
 
     def run(self, seconds: float, on_step: Callable[[int, int], None] = lambda done, steps: None) -> FitNetwork:
         """Train for `settings.steps`, or as many steps as fit into `seconds`; `on_step` gets the steps done and their number.
@@ -71,11 +74,12 @@ class FoldTraining:
             network.load_state_dict(kept["network"])
             optimizer.load_state_dict(kept["optimizer"])
             average, done, steps = kept["average"], kept["done"], kept["steps"]
+        contradicted = None if self.earlier is None else self.earlier.contradicted
         started = saved = time.monotonic()
         timed = 0.0
         while steps is None or done < steps:
             began = time.monotonic()
-            crops = self.layer.crops(self.fold, done, settings, settings.scale)
+            crops = self.layer.crops(self.fold, done, settings, settings.scale, contradicted)
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _rate(done, steps)
             loss = self._loss(network, crops)
