@@ -57,6 +57,10 @@ def root(monkeypatch):
     monkeypatch.setenv("SEGASSESS_ROOT", str(ROOT))
 
 
+# Keys that an option of a group cannot do without.
+NEEDED = {"folder": ["dataset.root=DIR"], "kept": ["fit.folder=DIR"], "timm": ["encoder.model=test_vit.r160_in1k"]}
+
+
 def composed(name: str, *overrides: str):
     return validation.composed(name, overrides, CONF)
 
@@ -69,7 +73,7 @@ def test_defaults_compose_and_know_their_own_keys(name):
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes(group, option):
     script = script_of(group, option)
-    needed = {"folder": ["dataset.root=DIR"], "kept": ["fit.folder=DIR"]}.get(option, [])
+    needed = NEEDED.get(option, [])
     config = composed(script, f"{group}={option}", *REQUIRED.get(script, []), *needed)
     OmegaConf.to_container(config, resolve=group != "dataset", throw_on_missing=False)
 
@@ -141,7 +145,7 @@ def test_every_encoder_and_assessor_has_a_config():
     assert {path.stem for path in (CONF / "assessor").glob("*.yaml")} == set(ASSESSORS)
     for group, registry in (("encoder", ENCODERS), ("assessor", ASSESSORS)):
         for name in registry:
-            node = OmegaConf.to_container(composed("train", f"{group}={name}")[group])
+            node = OmegaConf.to_container(composed("train", f"{group}={name}", *NEEDED.get(name, []))[group])
             assert node["name"] == name
 
 

@@ -81,8 +81,8 @@ def new_assessor(assessor: Mapping[str, Any], encoder: Mapping[str, Any], weight
     """An untrained assessor, with public weights if given."""
     model = build_assessor(assessor, encoder)
     if weights is not None:
-        report = load_checkpoint(model, weights)
-        log.info("%s: %s", weights, report.summary())
+        what = model.image_encoder.load_public(weights) or load_checkpoint(model, weights).summary()
+        log.info("%s: %s", weights, what)
     return model
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from segassess.options.option import option
+from segassess.options.option import REQUIRED, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,19 @@ class SamVit:
     weights: str | None = option("Checkpoint of SAM or HQ-SAM to start a training from; null starts at random.", path=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Timm:
+    """Any backbone of timm that gives feature maps at any size."""
+
+    name: Literal["timm"] = option("Fixed by this file; choose another encoder with encoder=NAME.")
+    model: str = option("Model of timm, with the tag of its weights, such as convnext_tiny.dinov3_lvd1689m.", REQUIRED)
+    embedding_dim: int = option("Channels of the embedding and width of the decoder.", multiple=16, low=16)
+    frozen: bool = option("Keep the backbone's weights in training.")
+    weights: str | None = option("File of the model's weights to start a training from; null starts at random.", path=True)
+
+
 AssessorOptions: TypeAlias = Compact | Twin | SegAssess | ConcatUnet | AqsNet
-EncoderOptions: TypeAlias = EfficientNetLite0 | SamVit
+EncoderOptions: TypeAlias = EfficientNetLite0 | SamVit | Timm
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,11 @@ from segassess.models.assessor.compositions import ASSESSORS, build_assessor
 from segassess.quality import NUM_CLASSES
 
 WITHOUT_EDGES = ("twin", "concat_unet", "aqsnet")
-ENCODERS = {"efficientnet_lite0": {"pretrained": False, "embedding_dim": 64}, "sam_vit_tiny": {}}
+ENCODERS = {
+    "efficientnet_lite0": {"pretrained": False, "embedding_dim": 64},
+    "sam_vit_tiny": {},
+    "timm": {"model": "test_convnext.r160_in1k", "embedding_dim": 64},
+}
 
 
 @pytest.fixture(scope="module", params=[(a, e) for a in ASSESSORS for e in ENCODERS], ids="-".join)

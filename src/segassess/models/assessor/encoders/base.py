@@ -1,6 +1,7 @@
 """The interface of all image encoders."""
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -49,6 +50,13 @@ class ImageEncoder(nn.Module, ABC):
         the pretrained RGB encoder. Raises ConfigError if the encoder reads only RGB.
         """
         raise ConfigError(f"The encoder {type(self).__name__} reads only RGB images; choose another encoder=.")
+
+    def load_public(self, path: Path) -> str | None:
+        """Start from public weights of this encoder alone, in a layout of its own; returns what they are.
+
+        None, and nothing done, for encoders whose weights `assessor.checkpoint` reads. Raises CheckpointError.
+        """
+        return None
 
     @abstractmethod
     def forward(self, image: Tensor, extra: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -6,8 +6,10 @@ from functools import partial
 from segassess.models.assessor.encoders.base import ImageEncoder
 from segassess.models.assessor.encoders.efficientnet_lite0 import EfficientNetLite0
 from segassess.models.assessor.encoders.sam_vit import SIZES, SamVitEncoder
+from segassess.models.assessor.encoders.timm_encoder import TimmEncoder
 
 ENCODERS: dict[str, Callable[..., ImageEncoder]] = {
     "efficientnet_lite0": EfficientNetLite0,
     **{name: partial(SamVitEncoder, *size) for name, size in SIZES.items()},
+    "timm": TimmEncoder,
 }
