@@ -44,10 +44,10 @@ def fit_layer(
             place = folder / _ROUND.format(number)
             place.mkdir(parents=True, exist_ok=True)
             folds = replace(last, folder=place, fingerprint=f"{fingerprint} {number}", earlier=earlier)
-            folds.train(minutes, workers, _counted(on_step, before, settings.rounds))
+            folds.train(minutes, workers, _counted(on_step, before, settings.rounds - number + 1))
             _record(place, layer, settings)
             earlier = place
-        replace(last, earlier=earlier).train(minutes, workers, _counted(on_step, before, settings.rounds))
+        replace(last, earlier=earlier).train(minutes, workers, _counted(on_step, before, 1))
         _record(folder, layer, settings)
         for number in range(1, settings.rounds):
             shutil.rmtree(folder / _ROUND.format(number), ignore_errors=True)
@@ -59,12 +59,16 @@ def _record(folder: Path, layer: Layer, settings: FitSettings) -> None:
     write_json(folder / RECORD, {"settings": asdict(settings), "classes": layer.classes, "grounds": grounds})
 
 
-def _counted(on_step: OnFold, before: dict[int, int], rounds: int) -> Callable[[int, int, int], None]:
-    """Reports the steps of all rounds; `before` holds those of the rounds before this, by fold, and is brought up to date."""
+def _counted(on_step: OnFold, before: dict[int, int], left: int) -> Callable[[int, int, int], None]:
+    """Reports the steps of all rounds, of which so many are left with this one.
+
+    `before` holds the steps of the rounds before, by fold, and is brought up to date. While this round's number of steps is
+    unknown it is taken to be what has been done of it, but for the first round, whose reports have 0.
+    """
     ended = dict(before)
 
     def report(fold: int, done: int, steps: int) -> None:
         before[fold] = ended[fold] + done
-        on_step(fold, before[fold], rounds * steps)
+        on_step(fold, before[fold], ended[fold] + left * (steps or done) if steps or ended[fold] else 0)
 
     return report
