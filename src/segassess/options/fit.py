@@ -20,9 +20,10 @@ class FitSettings(Settings):
     steps: int | None = option(
         "Training steps of each fold, in all rounds, instead of `minutes`; for results that can be repeated.", None, low=2
     )
-    rounds: int = option(
-        "Rounds of training that share time and steps; each leaves out the labels that networks of the one before contradict.",
-        2,
+    rounds: int | None = option(
+        "Rounds of training that share time and steps; each leaves out the labels that networks of the one before contradict; "
+        "null takes 2 from 160 steps or 3 minutes on, and 1 for less.",
+        None,
         low=1,
         high=5,
     )

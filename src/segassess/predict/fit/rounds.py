@@ -14,6 +14,8 @@ from segassess.predict.fit.folds import Folds, OnFold
 from segassess.predict.fit.layer import Layer
 from segassess.predict.fit.training import default_minutes
 
+# From so many steps or minutes on there are two rounds. In less, networks started anew learn too little.
+_STEPS, _MINUTES = 160, 3.0
 # Folder of the networks of a round before the last.
 _ROUND = "round_{}"
 
@@ -32,26 +34,35 @@ def fit_layer(
     replaced. With several `workers`, processes train the folds side by side, which needs images that are files.
     """
     pixels = sum(height * width for height, width in layer.sizes)
-    minutes = (settings.minutes or default_minutes(pixels)) / settings.rounds
-    of_round = replace(settings, steps=None if settings.steps is None else max(1, settings.steps // settings.rounds))
+    minutes = settings.minutes or default_minutes(pixels)
+    rounds = _rounds(settings, minutes)
+    minutes /= rounds
+    of_round = replace(settings, steps=None if settings.steps is None else max(1, settings.steps // rounds))
     fingerprint, before = layer.fingerprint(settings), dict.fromkeys(range(settings.folds), 0)
     with only_one(folder, wait=True):
         remove_leftovers(folder)
         # The rounds before the last serve to train the last one.
         last = Folds(layer.scenes, layer.rendering, layer.classes, of_round, folder, fingerprint, device)
         earlier: Path | None = None
-        for number in range(1, settings.rounds) if last.missing() else ():
+        for number in range(1, rounds) if last.missing() else ():
             place = folder / _ROUND.format(number)
             place.mkdir(parents=True, exist_ok=True)
             folds = replace(last, folder=place, fingerprint=f"{fingerprint} {number}", earlier=earlier)
-            folds.train(minutes, workers, _counted(on_step, before, settings.rounds - number + 1))
+            folds.train(minutes, workers, _counted(on_step, before, rounds - number + 1))
             _record(place, layer, settings)
             earlier = place
         replace(last, earlier=earlier).train(minutes, workers, _counted(on_step, before, 1))
         _record(folder, layer, settings)
-        for number in range(1, settings.rounds):
+        for number in range(1, rounds):
             shutil.rmtree(folder / _ROUND.format(number), ignore_errors=True)
     return load_fitted(folder, device)
+
+
+def _rounds(settings: FitSettings, minutes: float) -> int:
+    if settings.rounds is not None:
+        return settings.rounds
+    enough = minutes >= _MINUTES if settings.steps is None else settings.steps >= _STEPS
+    return 2 if enough else 1
 
 
 def _record(folder: Path, layer: Layer, settings: FitSettings) -> None:
