@@ -17,7 +17,7 @@ from segassess.predict.fit.blocks import Blocks, shared_origins
 from segassess.predict.fit.fitted_layer import FittedLayer, load_fitted
 from segassess.predict.fit.fitting import too_little
 from segassess.predict.fit.layer import Layer, LayerScene
-from segassess.predict.fit.rounds import fit_layer
+from segassess.predict.fit.rounds import fit_layer, rounds_of
 from segassess.predict.scene import Source
 from segassess.raster import Georeference, Grid, Rendering
 from tests.cli.scenes import write_tif
@@ -291,3 +291,17 @@ def test_a_fit_that_stops_in_the_second_round_keeps_the_first(damaged, quick, tm
             fit_layer(layer, quick, tmp_path / "fit", CPU, stop)
         resumed = fit_layer(layer, quick, tmp_path / "fit", CPU, lambda *step: steps.append(step), workers=2)
     assert len(steps) == 8 and resumed.digest == whole.digest
+
+
+@pytest.mark.parametrize(
+    ("settings", "minutes", "expected"),
+    [
+        (FitSettings(steps=159), 6.0, 1),
+        (FitSettings(steps=160), 1.0, 2),
+        (FitSettings(), 2.9, 1),
+        (FitSettings(), 3.0, 2),
+        (FitSettings(steps=20, rounds=3), 1.0, 3),
+    ],
+)
+def test_a_short_fit_has_one_round(settings, minutes, expected):
+    assert rounds_of(settings, minutes) == expected

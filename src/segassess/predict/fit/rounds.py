@@ -35,7 +35,7 @@ def fit_layer(
     """
     pixels = sum(height * width for height, width in layer.sizes)
     minutes = settings.minutes or default_minutes(pixels)
-    rounds = _rounds(settings, minutes)
+    rounds = rounds_of(settings, minutes)
     minutes /= rounds
     of_round = replace(settings, steps=None if settings.steps is None else max(1, settings.steps // rounds))
     fingerprint, before = layer.fingerprint(settings), dict.fromkeys(range(settings.folds), 0)
@@ -58,7 +58,8 @@ def fit_layer(
     return load_fitted(folder, device)
 
 
-def _rounds(settings: FitSettings, minutes: float) -> int:
+def rounds_of(settings: FitSettings, minutes: float) -> int:
+    """Number of rounds of a fit that may take so many minutes."""
     if settings.rounds is not None:
         return settings.rounds
     enough = minutes >= _MINUTES if settings.steps is None else settings.steps >= _STEPS
