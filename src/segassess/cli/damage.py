@@ -63,7 +63,8 @@ def run(config: DictConfig) -> float:
         log.info("Note: %s: %s", config.mask, note)
     counts = {kind: int(settings[kind]) for kind in KINDS}
     if settings["share"] is not None:
-        counts = dict.fromkeys(KINDS, round(len(polygons) * float(settings["share"]) / len(KINDS)))
+        on_image = int(shapely.intersects(shapely.box(0, 0, grid.width, grid.height), polygons).sum())
+        counts = dict.fromkeys(KINDS, round(on_image * float(settings["share"]) / len(KINDS)))
     low, high = settings["shift_px"]
     damaged = damage_layer(
         polygons,

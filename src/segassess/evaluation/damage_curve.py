@@ -1,20 +1,23 @@
 """Quality by the share of a layer that is damaged: `python -m segassess.evaluation.damage_curve FOLDER`.
 
 Reads `<method>_<share>/damage.json` below a folder, as `evaluate.py -m task=damage damage.share=...` leaves them, prints a table
-and draws `curve.png`.
+and draws `curve.png`. The share is that of the damage that was done, which can be less than what was asked for.
 """
 
 import argparse
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from segassess.errors import InputError, SegAssessError
 from segassess.evaluation.curves import line_style
+from segassess.evaluation.layer_damage import INVENTED, KEPT, REMOVED, SHIFTED
 from segassess.files import atomic_path
 from segassess.outputs.tables import number
 
@@ -26,11 +29,18 @@ def read_curves(folder: Path) -> Curves:
     """Results below a folder; raises InputError if there are none."""
     curves: Curves = defaultdict(dict)
     for path in sorted(folder.glob("*_*/damage.json")):
-        method, _, share = path.parent.name.rpartition("_")
-        curves[method][float(share)] = float(np.mean(list(json.loads(path.read_text())["pixels"].values())))
+        content = json.loads(path.read_text())
+        curves[path.parent.name.rpartition("_")[0]][_share(content)] = float(np.mean(list(content["pixels"].values())))
     if not curves:
         raise InputError(f"{folder} has no results named <method>_<share>/damage.json.")
     return {method: dict(sorted(points.items())) for method, points in curves.items()}
+
+
+def _share(content: Mapping[str, Any]) -> float:
+    """Polygons removed, shifted or invented, as a share of those that the layer had on the image."""
+    kept, shifted, invented = (sum(content["verdicts"][kind].values()) for kind in (KEPT, SHIFTED, INVENTED))
+    removed = content["found"]["FN"][REMOVED]["pieces"]
+    return float((removed + shifted + invented) / (kept + removed + shifted))
 
 
 def draw_curves(path: Path, curves: Curves) -> None:
@@ -38,8 +48,10 @@ def draw_curves(path: Path, curves: Curves) -> None:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
     for index, (method, points) in enumerate(curves.items()):
-        axes.plot([100 * share for share in points], list(points.values()), marker="o", label=method, **line_style(index))
-    axes.set(xlabel="damaged polygons in %", ylabel="mean IoU of FP and FN pixels", ylim=(0, 1))
+        axes.plot(
+            [100 * share for share in points], list(points.values()), marker="o", label=f"fit={method}", **line_style(index)
+        )
+    axes.set(xlabel="damaged polygons in %", ylabel="mean IoU of FP and FN pixels", xlim=(0, None), ylim=(0, 1))
     axes.legend()
     with atomic_path(path) as beside:
         figure.savefig(beside, format="png")

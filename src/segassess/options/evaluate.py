@@ -102,7 +102,10 @@ class DamageOptions:
     shifted: int = option("Number of polygons to shift.", 200, low=0)
     invented: int = option("Number of turned copies of polygons to put on empty ground.", 100, low=0)
     share: float | None = option(
-        "Share of the polygons to damage, a third of them in each of these ways, instead of these numbers.", None, low=0, high=1
+        "Share of the polygons on the image to damage, a third of them in each of these ways, instead of these numbers.",
+        None,
+        low=0,
+        high=1,
     )
     shift_px: tuple[float, float] = option(
         "Smallest and largest shift in pixels, in any direction.", (8, 24), low=0, ascending=True
