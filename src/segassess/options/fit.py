@@ -22,7 +22,7 @@ class FitSettings(Settings):
     )
     rounds: int | None = option(
         "Rounds of training that share time and steps; each leaves out the labels that networks of the one before contradict; "
-        "null takes 2 from 160 steps or 3 minutes on, and 1 for less.",
+        "null takes 2 from 250 steps or 4 minutes on, and 1 for less.",
         None,
         low=1,
         high=5,

@@ -165,7 +165,7 @@ def test_without_pixels_both_count_alike():
     nothing = np.empty((2 * PLANES, 0), np.float32), np.empty(0, bool)
     found = Weights.learned(*nothing)
     assert found.assessor == found.fit > 0
-    assert find_weights(nothing[0], nothing) == found
+    assert find_weights([nothing[0]], [nothing]) == [found]
     assert all(np.isfinite(odds).all() for odds in LabelCounts().self_confidence().log_odds(np.array([0, 1], np.float32)))
 
 
@@ -176,7 +176,7 @@ def test_the_layers_own_errors_are_counted_by_what_looks_like_damage():
     assert own_errors(evidence, kind == 1) == pytest.approx(0.12, rel=0.25)
     clean = kind < 2
     assert own_errors(evidence[:, clean], kind[clean] == 1) < 0.02
-    joined = find_weights(evidence, (evidence, kind == 1))
+    (joined,) = find_weights([evidence], [(evidence, kind == 1)])
     expected = np.sqrt(joined.expected_errors(evidence) * own_errors(evidence, kind == 1))
     assert expit(joined(evidence)).mean() == pytest.approx(expected, rel=0.02)
 
@@ -192,14 +192,16 @@ def test_of_a_network_the_assessor_says_how_often_it_errs_if_it_knows_the_object
     own = at_pixels(odds(wrong), odds(wrong & False))
     by_objects = at_pixels(odds(damaged), odds(damaged)), damaged
     anywhere = at_pixels(odds(elsewhere), odds(elsewhere & (rng.random(60_000) < 0.3))), elsewhere
-    joined = find_weights(own, by_objects, anywhere)
+    (joined,) = find_weights([own], [by_objects], [anywhere])
     assert expit(joined(own)).mean() == pytest.approx(expected_errors(own[0]), rel=0.02)
-    assert joined.fit < find_weights(own, by_objects).fit / 2
+    assert joined.fit < find_weights([own], [by_objects])[0].fit / 2
     # An assessor that sees no damage of objects does not know them; then both say how many are wrong, as without the second.
     unknown = at_pixels(odds(rng.random(60_000) < 0.2), by_objects[0][PLANES]), damaged
-    joined = find_weights(own, unknown, anywhere)
+    both, joined = find_weights([own] * 2, [by_objects, unknown], [anywhere] * 2)
     assert joined.assessor < 0.1 and joined.fit > 0.5
-    assert expit(joined(own)).mean() == pytest.approx(joined.expected_errors(own), rel=0.02)
+    # That holds of both classes of error if it holds of one.
+    for found in (both, joined):
+        assert expit(found(own)).mean() == pytest.approx(found.expected_errors(own), rel=0.02)
 
 
 def test_an_assessor_that_expects_errors_everywhere_is_held_back():

@@ -296,10 +296,10 @@ def test_a_fit_that_stops_in_the_second_round_keeps_the_first(damaged, quick, tm
 @pytest.mark.parametrize(
     ("settings", "minutes", "expected"),
     [
-        (FitSettings(steps=159), 6.0, 1),
-        (FitSettings(steps=160), 1.0, 2),
-        (FitSettings(), 2.9, 1),
-        (FitSettings(), 3.0, 2),
+        (FitSettings(steps=249), 6.0, 1),
+        (FitSettings(steps=250), 1.0, 2),
+        (FitSettings(), 3.9, 1),
+        (FitSettings(), 4.0, 2),
         (FitSettings(steps=20, rounds=3), 1.0, 3),
     ],
 )

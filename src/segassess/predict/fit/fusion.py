@@ -1,7 +1,7 @@
 """Join what an assessor says of a mask with what the fit to its layer says."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
@@ -94,23 +94,27 @@ class Weights:
         return Weights(self.of_assessor, self.of_fit, self.shift + float(shift))
 
 
-def find_weights(evidence: Evidence, by_objects: Damage, anywhere: Damage | None = None) -> Weights:
-    """Weights of one class of error, of evidence of a layer (2 * PLANES, N), and of its damage.
+def find_weights(layers: Sequence[Evidence], by_objects: Sequence[Damage], anywhere: Sequence[Damage] = ()) -> list[Weights]:
+    """Weights of each class of error, of evidence of a layer (2 * PLANES, N), and of its damage; all in the order of the classes.
 
     A drawn layer errs by objects; `anywhere` is damage of a further kind for one that errs anywhere, as networks do. A network
     repeats its errors, so the fit learns and overlooks many; how many there are the assessor knows better, if it knows the
-    object at all.
+    object at all. It does not if it overlooks damaged objects of one class.
     """
-    found = Weights.learned(*by_objects)
-    if not evidence.shape[1]:
-        return found
-    expected = found.expected_errors(evidence)
-    if anywhere is None:
-        if len(by_objects[1]):
-            expected = math.sqrt(expected * own_errors(*by_objects))
-    elif found.assessor >= _KNOWN:
-        found, expected = Weights.learned(*anywhere), expected_errors(evidence[0])
-    return found.shifted_to(evidence, expected)
+    learned = [Weights.learned(*damage) for damage in by_objects]
+    known = bool(anywhere) and all(found.assessor >= _KNOWN for found in learned)
+    result = []
+    for number, (evidence, found) in enumerate(zip(layers, learned, strict=True)):
+        if not evidence.shape[1]:
+            result.append(found)
+            continue
+        expected = found.expected_errors(evidence)
+        if known:
+            found, expected = Weights.learned(*anywhere[number]), expected_errors(evidence[0])
+        elif not anywhere and len(by_objects[number][1]):
+            expected = math.sqrt(expected * own_errors(*by_objects[number]))
+        result.append(found.shifted_to(evidence, expected))
+    return result
 
 
 def expected_errors(odds: NDArray[np.float32]) -> float:

@@ -15,7 +15,7 @@ from segassess.predict.fit.layer import Layer
 from segassess.predict.fit.training import default_minutes
 
 # From so many steps or minutes on there are two rounds. In less, networks started anew learn too little.
-_STEPS, _MINUTES = 160, 3.0
+_STEPS, _MINUTES = 250, 4.0
 # Folder of the networks of a round before the last.
 _ROUND = "round_{}"
 

@@ -15,7 +15,7 @@ from segassess.files import write_json
 from segassess.models.calibration import Calibration
 from segassess.predict.fit.evidence import PLANES, assessor_evidence, fit_means
 from segassess.predict.fit.fitted_layer import FittedLayer
-from segassess.predict.fit.fusion import Fusion, find_weights
+from segassess.predict.fit.fusion import Damage, Fusion, find_weights
 from segassess.predict.fit.layer import Layer
 from segassess.predict.fit.self_confidence import LabelCounts, SelfConfidence, best_cut
 from segassess.predict.scene_job import SceneJudge
@@ -108,17 +108,17 @@ def _fusion(planes: NDArray[np.float32], confidence: SelfConfidence, calibration
     The latter follow again for each kind of damage: by objects, and anywhere if the layer errs so.
     """
     reference, drawn = planes[0], planes[1:].reshape(-1, _DRAWN, planes.shape[1])
-    masks, weights, cuts = drawn[:, 0] > 0, [], []
+    masks = drawn[:, 0] > 0
+    # By kind of mask, the layer's own first, what there is of each class of error.
+    told: list[list[Damage]] = [[] for _ in masks]
     for error, fitted in enumerate(confidence.log_odds(reference)):
-        told = []
         # FP are inside the mask, FN outside it.
-        for mask, of_mask, side in zip(masks, drawn, masks == (error == 0), strict=True):
+        for of_kind, mask, of_mask, side in zip(told, masks, drawn, masks == (error == 0), strict=True):
             evidence = np.concatenate([of_mask[1 : PLANES + 1], fitted[None], of_mask[PLANES + 1 :]])
-            told.append((evidence[:, side], (mask != masks[0])[side]))
-        (own, _), *damages = told
-        found = find_weights(own, *damages)
-        weights.append(found)
-        cuts.append(best_cut(found(own)))
+            of_kind.append((evidence[:, side], (mask != masks[0])[side]))
+    own = [evidence for evidence, _ in told[0]]
+    weights = find_weights(own, *told[1:])
+    cuts = [best_cut(found(evidence)) for found, evidence in zip(weights, own, strict=True)]
     return Fusion(confidence, calibration, weights[0], weights[1], (cuts[0], cuts[1]))
 
 
