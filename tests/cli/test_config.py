@@ -58,7 +58,7 @@ def root(monkeypatch):
 
 
 # Keys that an option of a group cannot do without.
-NEEDED = {"folder": ["dataset.root=DIR"], "kept": ["fit.folder=DIR"], "timm": ["encoder.model=test_vit.r160_in1k"]}
+NEEDED = {"folder": ["dataset.root=DIR"], "kept": ["fit.folder=DIR"]}
 
 
 def composed(name: str, *overrides: str):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from segassess.options.option import REQUIRED, option
+from segassess.options.option import option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class Timm:
     """Any backbone of timm that gives feature maps at any size."""
 
     name: Literal["timm"] = option("Fixed by this file; choose another encoder with encoder=NAME.")
-    model: str = option("Model of timm, with the tag of its weights, such as convnext_tiny.dinov3_lvd1689m.", REQUIRED)
+    model: str = option("Model of timm, with the tag of its weights, such as convnext_tiny.dinov3_lvd1689m.")
     embedding_dim: int = option("Channels of the embedding and width of the decoder.", multiple=16, low=16)
     frozen: bool = option("Keep the backbone's weights in training.")
     weights: str | None = option("File of the model's weights to start a training from; null starts at random.", path=True)
