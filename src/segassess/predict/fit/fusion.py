@@ -24,8 +24,9 @@ _SHARES = 1e-4, 0.9
 # pixel counts, and not what is around it; the pull is in units of the mean log-likelihood.
 _HEAVIEST, _PULL = 5.0, 1e-3
 _USUAL = np.array(([0.5] + [0.0] * (PLANES - 1)) * 2)
-# An assessor whose weight for damaged objects is lower does not know this kind of object.
-_KNOWN = 0.2
+# An assessor whose weight for damaged objects is lower, or that expects more times as many errors as the fit, does not know this
+# kind of object or imagery.
+_KNOWN, _BELIEVED = 0.2, 4.0
 
 # Of a damaged mask: evidence of one class of error (2 * PLANES, N), and which pixels are damaged (N,).
 Damage: TypeAlias = tuple[Evidence, NDArray[np.bool_]]
@@ -99,10 +100,13 @@ def find_weights(layers: Sequence[Evidence], by_objects: Sequence[Damage], anywh
 
     A drawn layer errs by objects; `anywhere` is damage of a further kind for one that errs anywhere, as networks do. A network
     repeats its errors, so the fit learns and overlooks many; how many there are the assessor knows better, if it knows the
-    object at all. It does not if it overlooks damaged objects of one class.
+    object at all. It does not if it overlooks damaged objects of one class, or expects errors everywhere.
     """
     learned = [Weights.learned(*damage) for damage in by_objects]
-    known = bool(anywhere) and all(found.assessor >= _KNOWN for found in learned)
+    known = bool(anywhere) and all(
+        found.assessor >= _KNOWN and (not each.shape[1] or expected_errors(each[0]) <= _BELIEVED * expected_errors(each[PLANES]))
+        for found, each in zip(learned, layers, strict=True)
+    )
     result = []
     for number, (evidence, found) in enumerate(zip(layers, learned, strict=True)):
         if not evidence.shape[1]:
