@@ -30,6 +30,8 @@ _WINDOWS, _EVERY = 24, 3
 _BY_OBJECTS, _ANYWHERE = ("perturbed_objects",), ("perturbed_objects", "perturbed")
 # Planes of each drawn mask: itself, the assessor's evidence and the means of the fit's.
 _DRAWN = 2 * PLANES
+# Raised when weighing changes, so that what is kept is found anew.
+_RULE = 2
 # File that says how to join.
 FUSIONS = "fusions.json"
 
@@ -39,7 +41,7 @@ def weigh(layer: Layer, fitted: FittedLayer, outputs: Sequence[int], judge: Scen
 
     With a `folder`, the answer is kept there for the next request, or other processes of this one, that ask the same.
     """
-    about = [judge.tags, asdict(judge.calibration), judge.tiling.window, fitted.digest, layer.fingerprint(fitted.settings)]
+    about = [_RULE, judge.tags, asdict(judge.calibration), judge.tiling.window, fitted.digest, layer.fingerprint(fitted.settings)]
     key = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     path = None if folder is None else folder / FUSIONS
     if path is not None:
