@@ -194,6 +194,23 @@ def test_a_view_at_another_resolution_stays_in_register():
         assert abs(resized["truth"].mean() - truth.mean()) < 0.02
 
 
+def test_exchanged_masks_still_agree_with_a_mask_or_the_truth_everywhere(tiny_folder):
+    settings = SamplingSettings(images_per_batch=1, exchange=1.0)
+    dataset = module(tiny_folder, sampling=settings).train_dataset()
+    tile = dataset.tiles[0]
+    pixels = tile.read()
+    drawn = [tile.read_mask(name) for name in ("alpha", "beta")]
+    counts = {mask.sum() for mask in drawn}
+    views = [view for epoch in range(20) for view in dataset[TileKey(0, epoch)]]
+    # Turning and mirroring keep sums.
+    assert pixels.truth is not None
+    assert any(view.mask.sum() not in counts for view in views)
+    errors = [int((view.mask != view.truth).sum()) for view in views]
+    assert min(errors) < max(int((mask != pixels.truth).sum()) for mask in drawn)
+    with pytest.raises(ConfigError, match="from disk"):
+        SamplingSettings(exchange=0.5, online=True)
+
+
 def test_scaling_changes_views_and_nothing_without_it(tiny_folder):
     def batch(**options) -> Batch:
         settings = SamplingSettings(images_per_batch=2, crop=64, **options)

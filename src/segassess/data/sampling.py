@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, Sampler
 
 from segassess.data.ams import Dihedral, mixing_order
 from segassess.data.batch import Batch, Sample, collate, padded
+from segassess.data.error_mixing import exchanged
 from segassess.data.sources import MaskSource
 from segassess.data.tiles import Tile, TilePixels
 from segassess.data.transforms import build_augmentation
@@ -127,6 +128,10 @@ class AmsDataset(_TileDataset):
     ) -> Sample:
         assert pixels.truth is not None, "tiles without truth are filtered out in the constructor"
         mask = source.mask(tile, pixels, rng)
+        if self.settings.exchange and rng.random() < self.settings.exchange:
+            others = [other for other in self.sources if other is not source and other.covers(tile)]
+            chosen = int(rng.integers(len(others) + 1))
+            mask = exchanged(mask, others[chosen].mask(tile, pixels, rng) if chosen < len(others) else pixels.truth, rng)
         planes = {
             "image": pixels.image,
             "mask": mask.astype(np.uint8),

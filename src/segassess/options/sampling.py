@@ -29,6 +29,12 @@ class SamplingSettings(Settings):
     )
     geometric: float = option("Probability of a random scaling, rotation and shift; the reference has none.", 0.0, low=0, high=1)
     scale: float = option("Probability of a view at another ground resolution; needs crop.", 0.0, low=0, high=1)
+    exchange: float = option(
+        "Probability that areas in which the mask differs from the truth, or from another training mask of its tile, are taken from that.",
+        0.0,
+        low=0,
+        high=1,
+    )
     gsd: tuple[float, float] = option("Finest and coarsest of these, metres per pixel.", (0.05, 1.0), above=0, ascending=True)
     cross_fit: bool = option("Refuse masks that were drawn by segmenters which had learned from the same image.", True)
     online: bool = option("Draw masks in the training step; sampling=ams_online sets it.", False)
@@ -45,6 +51,8 @@ class SamplingSettings(Settings):
         """See the base class."""
         if self.scale and self.crop is None:
             return "sampling.scale needs sampling.crop; set the side of the views in pixels."
+        if self.exchange and self.online:
+            return "sampling.exchange takes masks from disk; with sampling=ams_online leave it at 0."
         return None
 
 
