@@ -71,7 +71,7 @@ def test_every_method_is_reported_on_every_part(folders):
     table = (run / "benchmark.md").read_text()
     assert "±" in table and table.count("| always_right |") == 2
     assert {path.name.partition("_")[0] for path in (run / "panels").glob("*.png")} == {"worst", "typical"}
-    assert (run / "review.png").is_file() and (run / "reliability.png").is_file()
+    assert all((run / f"{name}.png").is_file() for name in ("review", "reliability", "risk_coverage"))
 
 
 @pytest.mark.slow

@@ -9,14 +9,19 @@ from typing import Any, TypeAlias
 import numpy as np
 from rich.table import Table
 
-from segassess.evaluation.curves import write_reliability_plot, write_review_plot
+from segassess.evaluation.curves import write_reliability_plot, write_review_plot, write_risk_plot
 from segassess.evaluation.result_tables import COLUMNS as RESULT_COLUMNS
 from segassess.evaluation.result_tables import MAIN_METRIC, write_csv
 from segassess.files import atomic_path, write_json
 from segassess.metrics.evaluation_metrics import MaskRow, pooled_metrics
 from segassess.outputs.tables import number
 
-COLUMNS = {**RESULT_COLUMNS, "refined_iou_gain": "refined IoU gain"}
+COLUMNS = {
+    **RESULT_COLUMNS,
+    "missed_recall": "missed found, 5 % false",
+    "risk_95": "wrong in surest 95 %",
+    "refined_iou_gain": "refined IoU gain",
+}
 
 # Mean and standard deviation over seeds; the latter is NaN for one run.
 Spread: TypeAlias = tuple[float, float]
@@ -100,7 +105,8 @@ def write_benchmark(
     results: BenchmarkResults,
     about: Mapping[str, Any],
 ) -> None:
-    """Write `benchmark.md`, `benchmark.csv`, `benchmark.json` (`about`), `tiles.csv`, `review.png` and `reliability.png`.
+    """Write `benchmark.md`, `benchmark.csv`, `benchmark.json` (`about`), `tiles.csv`, `review.png`, `reliability.png`
+    and `risk_coverage.png`.
 
     `runs` has the rows of each run by method, `split_of` the split by tile name.
     """
@@ -132,3 +138,4 @@ def write_benchmark(
     }
     write_review_plot(folder / "review.png", chosen)
     write_reliability_plot(folder / "reliability.png", chosen)
+    write_risk_plot(folder / "risk_coverage.png", chosen)

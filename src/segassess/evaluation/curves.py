@@ -1,4 +1,4 @@
-"""Review curves and reliability curves of a benchmark or an evaluation as pictures."""
+"""Review, reliability and risk-coverage curves of a benchmark or an evaluation as pictures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from segassess.files import atomic_path
 from segassess.metrics.evaluation_metrics import MaskRow
 from segassess.metrics.review_curves import review_curve
+from segassess.metrics.risk_coverage import risk_coverage_curve
 
 # Palette of Okabe and Ito (https://jfly.uni-koeln.de/color/); dashes distinguish methods of one colour.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -55,6 +56,25 @@ def write_reliability_plot(path: Path, runs: Runs) -> None:
             counts, predicted, wrong = bins[:, bins[0] >= MIN_PIXELS]
             axes.plot(predicted / counts, wrong / counts, marker="o", markersize=3, label=method, **line_style(index))
         axes.set(xlabel="predicted P(error)", ylabel="observed share of errors", xlim=(0, 1), ylim=(0, 1))
+
+    _write_panels(path, runs, draw)
+
+
+def write_risk_plot(path: Path, runs: Runs) -> None:
+    """Plot the share of wrong pixels among those that are taken as right: a panel per part, the first run of each method."""
+
+    def draw(axes: Axes, by_method: Mapping[str, Sequence[MaskRow]]) -> None:
+        highest = 0.0
+        for index, (method, rows) in enumerate(by_method.items()):
+            coverage, risk = risk_coverage_curve(np.sum([row.reliability_bins() for row in rows], axis=0))
+            highest = max(highest, float(risk.max(initial=0)))
+            axes.plot(coverage, risk, marker="o", markersize=2, label=method, **line_style(index))
+        axes.set(
+            xlabel="share of pixels taken as right, surest first",
+            ylabel="share of wrong pixels among them",
+            xlim=(0, 1),
+            ylim=(0, 1.05 * highest or 1),
+        )
 
     _write_panels(path, runs, draw)
 

@@ -13,10 +13,12 @@ from segassess import quality
 from segassess.metrics.confusion import confusion_matrix, quality_metrics
 from segassess.metrics.expected_counts import ExpectedCounts
 from segassess.metrics.missed_objects import MIN_AREA
+from segassess.metrics.missed_recall import MissedCalls
 from segassess.metrics.objects import WRONG_IOU, MaskObjects, estimated_object_iou, true_object_iou
 from segassess.metrics.reference import ReferenceProtocol
 from segassess.metrics.reliability import Reliability
 from segassess.metrics.review_curves import review_metrics
+from segassess.metrics.risk_coverage import risk_metrics
 from segassess.metrics.score_agreement import average_precision, score_agreement
 from segassess.quality import FN, FP, NUM_CLASSES, TP
 
@@ -30,8 +32,8 @@ class MaskRow:
     Estimated scores come from calibrated probabilities; `estimated_iou` is 1 where neither mask nor errors are expected. True and
     refined scores compare the mask and the refined mask with the ground truth. `fp_iou`, `fn_iou` and `error_f1` rate the quality
     map; `error_share` is the true share of wrong pixels. `expected_errors` sums P(error) over valid pixels, `true_errors` counts
-    the wrong ones. `confusion` has 4 x 4 pixel counts, row by row, by true class. `objects` has the estimated and true IoU of
-    each object (`metrics.objects`), if requested.
+    the wrong ones. `confusion` has 4 x 4 pixel counts, row by row, by true class. If requested, `objects` has the estimated and
+    true IoU of each object (`metrics.objects`), and `missed` the called and true missed objects (`metrics.missed_recall`).
     """
 
     name: str
@@ -54,14 +56,18 @@ class MaskRow:
     confusion: tuple[int, ...]
     reliability: Reliability
     objects: tuple[tuple[float, float], ...]
+    missed: MissedCalls
 
     def as_dict(self) -> dict[str, str | float]:
         """Name, source and metrics, without what groups are pooled from."""
-        return {name: value for name, value in vars(self).items() if name not in ("confusion", "reliability", "objects")}
+        return {name: value for name, value in vars(self).items() if name not in _POOLED}
 
     def reliability_bins(self) -> NDArray[Any]:
         """Float64 (3, bins), all pixels by P(error): their number, sum of P(error), and number of wrong ones."""
         return self.reliability.everywhere
+
+
+_POOLED = ("confusion", "reliability", "objects", "missed")
 
 
 def pooled_metrics(rows: Sequence[MaskRow]) -> dict[str, float]:
@@ -70,8 +76,9 @@ def pooled_metrics(rows: Sequence[MaskRow]) -> dict[str, float]:
     All of `quality_metrics`; `refined_iou` and `refined_iou_gain` over `mask_iou`; `iou_mae`, `iou_pearson`, `iou_spearman` of
     estimated and true IoU over `iou_images` masks, leaving out those where truth and mask are empty; the same as `object_iou_*`
     over `object_iou_objects` objects of at least 25 pixels; `object_ap`, the average precision of finding the objects with a true
-    IoU below `WRONG_IOU` by their estimated IoU, and their share `object_wrong`; `ece`, `ece_fp`, `ece_fn`
-    (`metrics.reliability`); `review_area`, `review_area_oracle`, `review_found_20` (`metrics.review_curves`; masks sorted by
+    IoU below `WRONG_IOU` by their estimated IoU, and their share `object_wrong`; `missed_recall` of `missed_objects`
+    (`metrics.missed_recall`); `ece`, `ece_fp`, `ece_fn` (`metrics.reliability`); `risk_95`, `aurc` (`metrics.risk_coverage`);
+    `review_area`, `review_area_oracle`, `review_found_20` (`metrics.review_curves`; masks sorted by
     expected number of wrong pixels).
     """
     confusion = torch.tensor([row.confusion for row in rows], dtype=torch.long).reshape(-1, NUM_CLASSES, NUM_CLASSES).sum(dim=0)
@@ -86,7 +93,9 @@ def pooled_metrics(rows: Sequence[MaskRow]) -> dict[str, float]:
     true = [true for _, true in pairs]
     metrics["object_ap"] = average_precision([estimated for estimated, _ in pairs], true, WRONG_IOU)
     metrics["object_wrong"] = sum(score < WRONG_IOU for score in true) / len(true) if true else math.nan
-    metrics |= sum((row.reliability for row in rows), start=Reliability.none()).errors()
+    metrics |= sum((row.missed for row in rows), start=MissedCalls()).metrics()
+    reliability = sum((row.reliability for row in rows), start=Reliability.none())
+    metrics |= reliability.errors() | risk_metrics(reliability.everywhere)
     return metrics | review_metrics([row.expected_errors for row in rows], [row.true_errors for row in rows])
 
 
@@ -172,8 +181,8 @@ class EvaluationMetrics:
                 reliability = Reliability.of(calibrated[one], mask[one], truth[one], valid[one])
                 estimated = ExpectedCounts.of(calibrated[index], flat_valid[index])
                 planes = predicted[index], mask[index, 0], truth[index, 0], flat_valid[index]
-                objects = _object_pairs(calibrated[index], *planes) if self.objects else ()
-                self.rows.append(_row(name, source, estimated, confusion, reliability, objects))
+                objects, missed = _objects(calibrated[index], *planes) if self.objects else ((), MissedCalls())
+                self.rows.append(_row(name, source, estimated, confusion, reliability, objects, missed))
         if self.reference:
             self.reference[ALL].update(predicted, target, flat_valid)
             for source in set(sources):
@@ -202,6 +211,7 @@ def _row(
     confusion: Tensor,
     reliability: Reliability,
     objects: tuple[tuple[float, float], ...],
+    missed: MissedCalls,
 ) -> MaskRow:
     metrics, true = quality_metrics(confusion), true_counts(confusion)
     return MaskRow(
@@ -225,17 +235,20 @@ def _row(
         confusion=tuple(confusion.flatten().tolist()),
         reliability=reliability,
         objects=objects,
+        missed=missed,
     )
 
 
-def _object_pairs(
+def _objects(
     calibrated: Tensor, predicted: Tensor, mask: Tensor, truth: Tensor, valid: Tensor
-) -> tuple[tuple[float, float], ...]:
-    """Estimated and true IoU of the objects of one mask; `calibrated` is (4, H, W), the rest (H, W)."""
+) -> tuple[tuple[tuple[float, float], ...], MissedCalls]:
+    """Estimated and true IoU of the objects of one mask, and its missed ones; `calibrated` is (4, H, W), the rest (H, W)."""
     probabilities, codes, inside, true, counted = (
         plane.cpu().numpy() for plane in (calibrated.float(), predicted, mask > 0, truth > 0, valid)
     )
     objects = MaskObjects.of(inside, counted)
     large = objects.area >= MIN_AREA
     estimated = estimated_object_iou(objects, probabilities, codes, counted)[large]
-    return tuple(zip(estimated.tolist(), true_object_iou(objects, true, counted)[large].tolist(), strict=True))
+    pairs = tuple(zip(estimated.tolist(), true_object_iou(objects, true, counted)[large].tolist(), strict=True))
+    outside = counted & ~inside
+    return pairs, MissedCalls.of(probabilities[FN], (codes == FN) & outside, true & outside, inside & counted)

@@ -30,7 +30,8 @@ class SamplingSettings(Settings):
     geometric: float = option("Probability of a random scaling, rotation and shift; the reference has none.", 0.0, low=0, high=1)
     scale: float = option("Probability of a view at another ground resolution; needs crop.", 0.0, low=0, high=1)
     exchange: float = option(
-        "Probability that areas in which the mask differs from the truth, or from another training mask of its tile, are taken from that.",
+        "Probability that areas in which the mask differs from the truth, or from another training mask of its tile, are taken "
+        "from that.",
         0.0,
         low=0,
         high=1,
