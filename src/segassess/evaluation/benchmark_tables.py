@@ -105,10 +105,10 @@ def write_benchmark(
     results: BenchmarkResults,
     about: Mapping[str, Any],
 ) -> None:
-    """Write `benchmark.md`, `benchmark.csv`, `benchmark.json` (`about`), `tiles.csv`, `review.png`, `reliability.png`
-    and `risk_coverage.png`.
+    """Write the tables and pictures of a benchmark.
 
-    `runs` has the rows of each run by method, `split_of` the split by tile name.
+    They are `benchmark.md`, `benchmark.csv`, `benchmark.json` (`about`), `tiles.csv`, `review.png`, `reliability.png` and
+    `risk_coverage.png`. `runs` has the rows of each run by method, `split_of` the split by tile name.
     """
     with atomic_path(folder / "benchmark.md") as temporary:
         temporary.write_text(_markdown(results), encoding="utf-8")
