@@ -1,5 +1,6 @@
 """Commands that the documentation prints: all are run, shortened where they take long, but those that cannot be run here."""
 
+import csv
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyogrio
 import pytest
+import rasterio
 import shapely
 import torch
 
@@ -20,6 +22,7 @@ from segassess.models.segmenters.architectures import build_segmenter, resolved_
 from segassess.models.segmenters.fitted import FULL, FittedSegmenter, fold_file
 from segassess.models.segmenters.trained_segmenter import SegmenterDescription, save_segmenter
 from segassess.predict.drawing import draw_masks
+from segassess.quality import FP, TP
 from tests.cli.conftest import *  # noqa: F403 - the fixtures checkpoint and trained
 from tests.cli.scripts import QUICK, run_forked, run_script
 from tests.conftest import ROOT, SHARED
@@ -93,6 +96,9 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     stand_ins |= {f"image={georef}rgb.tif": here / "a.tif", f"mask={georef}mask.tif": here / "b.tif"}
     stand_ins[f"mask={georef}buildings.geojson"] = here / "c.gpkg"
     stand_ins["input=DIR"] = predicted(here, checkpoint)
+    stand_ins["sample=DIR"] = sampled(stand_ins["input=DIR"], here)
+    stand_ins["answers=answers.csv"] = here / "sampled" / "sample.csv"
+    stand_ins["truth=b.tif"] = here / "b.tif"
     stand_ins |= {f"{name} download=DIR": folder for name, folder in make_all(here / "downloads").items()}
     return here, stand_ins
 
@@ -102,6 +108,22 @@ def predicted(here, checkpoint):
     arguments = [f"{key}={here / file}" for key, file in {"image": "a.tif", "mask": "b.tif", "output_dir": "predicted"}.items()]
     run_forked("predict", *arguments, f"checkpoint={checkpoint}", f"hydra.run.dir={here}/log")
     return here / "predicted"
+
+
+def sampled(folder, here):
+    """A sample, answered as if the mask were right."""
+    output = here / "sampled"
+    run_forked("segassess", "sample", f"input={folder}", f"output={output}", "looks=150")
+    with rasterio.open(next(folder.glob("*/quality.tif"))) as file:
+        inside = np.isin(file.read(1), (TP, FP))
+    rows = list(csv.DictReader((output / "sample.csv").open()))
+    for row in rows:
+        row["answer"] = "object" if inside[int(row["row"]), int(row["column"])] else "background"
+    with (output / "sample.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, rows[0].keys())
+        table.writeheader()
+        table.writerows(rows)
+    return output
 
 
 def segmenter(data, folder):
@@ -121,6 +143,7 @@ def test_there_are_commands_for_every_script():
     modules = {
         "segassess.models.segmenters",
         "segassess.predict.torch_free",
+        "segassess.cli.sampling_gain",
     }
     assert programs == {"train.py", "evaluate.py", "predict.py", "export.py", "segassess", *modules}
 

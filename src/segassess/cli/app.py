@@ -74,7 +74,7 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
             main()
     except BrokenPipeError:
         # Only another write shows whether the reader is gone.
-        if not _nobody_reads("\n"):
+        if not nobody_reads("\n"):
             raise
         sys.exit(EXIT_UNREAD)
     except KeyboardInterrupt:
@@ -89,7 +89,7 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
             raise
         stop(error if isinstance(error, SegAssessError) else _explained(error, name, configs))
     finally:
-        _nobody_reads()
+        nobody_reads()
     sys.exit(0)
 
 
@@ -120,7 +120,7 @@ def _explained(error: Exception, name: str, configs: Path) -> Exception:
     return ConfigError(words) if words else error
 
 
-def _nobody_reads(rest: str = "") -> bool:
+def nobody_reads(rest: str = "") -> bool:
     """Print `rest`; if the reader has gone, as with `| head`, return True and silence all later output."""
     try:
         print(rest, end="", flush=True)

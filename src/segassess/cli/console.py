@@ -4,9 +4,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from segassess.cli.app import run_script
+from segassess.cli.app import nobody_reads, run_script
 from segassess.errors import ConfigError, SegAssessError
-from segassess.experiments.exits import stop
+from segassess.experiments.exits import EXIT_UNREAD, stop
 from segassess.version import __version__
 
 # Composed by Hydra, as the scripts of the same name.
@@ -21,6 +21,8 @@ TASKS = {
 TOOLS = {
     "validate": "check a command line without doing its work",
     "queue": "make a queue of the worst tiles for a labelling tool",
+    "sample": "draw points to look at, so that a figure can be signed",
+    "estimate": "estimate accuracy with intervals from the answers to a sample",
     "join": "summarize and join the runs of a sweep again",
 }
 
@@ -49,6 +51,10 @@ def main() -> None:
                 tool.main(rest)
         else:
             raise ConfigError(f"{command!r} is not a command; choose one of {', '.join(TASKS | TOOLS)}.")
+        nobody_reads()
+    except BrokenPipeError:
+        nobody_reads("\n")
+        sys.exit(EXIT_UNREAD)
     except SegAssessError as error:
         stop(error)
 

@@ -13,57 +13,27 @@ Usage: segassess queue input=DIR [key=value ...]
 """
 
 import json
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from segassess.errors import ConfigError
+from segassess.cli.keys import Key, choice, read_keys, real, whole
 
 FORMATS = ("label_studio", "fiftyone")
-DEFAULTS = {
-    "input": None,
-    "to": FORMATS[0],
-    "output": None,
-    "image": None,
-    "most": 500,
-    "errors": 100,
-    "simplify": 1.0,
-    "image_url": None,
+KEYS = {
+    "input": Key(needed="give the output_dir of segassess predict as input=DIR"),
+    "to": choice(FORMATS, FORMATS[0]),
+    "output": Key(),
+    "image": Key(),
+    "most": whole(500, 1),
+    "errors": whole(100, 1),
+    "simplify": real(1.0, 0),
+    "image_url": Key(),
 }
-# Keys that do not take any text: what is allowed, how it is read, and a test.
-_CHECKS: dict[str, tuple[str, Callable[[str], Any], Callable[[Any], bool]]] = {
-    "to": (" or ".join(FORMATS), str, lambda value: value in FORMATS),
-    "most": ("a whole number of 1 or more", int, lambda value: value >= 1),
-    "errors": ("a whole number of 1 or more", int, lambda value: value >= 1),
-    "simplify": ("a number of 0 or more", float, lambda value: 0 <= value < math.inf),
-}
-
-
-def read_keys(arguments: Sequence[str]) -> dict[str, Any]:
-    """Read and check `key=value` arguments; missing keys have their defaults."""
-    values: dict[str, Any] = dict(DEFAULTS)
-    for argument in arguments:
-        key, given, value = argument.partition("=")
-        if not given or key not in values:
-            raise ConfigError(f"{argument} is not an argument of queue; give key=value with one of the keys {', '.join(values)}.")
-        if not value:
-            raise ConfigError(f"{key}= has no value; leave the key out for its default.")
-        allowed, read, holds = _CHECKS.get(key, ("", str, bool))
-        try:
-            values[key] = read(value)
-        except ValueError:
-            values[key] = math.nan  # lies in no range
-        if not holds(values[key]):
-            raise ConfigError(f"{key} must be {allowed}, not {value!r}.")
-    if values["input"] is None:
-        raise ConfigError("input is missing; give the output_dir of segassess predict as input=DIR.")
-    return values
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    keys = read_keys(arguments)
+    keys = read_keys("queue", KEYS, arguments)
     # Slow to import.
     from segassess.outputs.review_queue.fiftyone import write_fiftyone
     from segassess.outputs.review_queue.label_studio import write_label_studio

@@ -26,8 +26,14 @@ _CHUNK = 20_000
 _RESERVED, _PREFIX = ("fid", "geom"), "layer_"
 
 
-def write_layer(path: str | Path, table: FindingsTable, georeference: Georeference | None, simplify_px: float = 0.0) -> None:
-    """Write findings as a layer that is named after the file.
+def write_layer(
+    path: str | Path,
+    table: FindingsTable,
+    georeference: Georeference | None,
+    simplify_px: float = 0.0,
+    geometry_type: str = "MultiPolygon",
+) -> None:
+    """Write findings as a layer that is named after the file; `geometry_type` is a name of GDAL.
 
     `path` ends in .gpkg (CRS of the image) or .geojson (WGS 84 if the image has a CRS). Without a georeference, coordinates are
     pixels, x to the right and y downwards from the upper left corner. Columns may be masked arrays. Outlines may leave the edges
@@ -57,8 +63,8 @@ def write_layer(path: str | Path, table: FindingsTable, georeference: Georeferen
                     fields=list(columns),
                     layer=path.stem,
                     driver="GeoJSON" if geojson else "GPKG",
-                    geometry_type="MultiPolygon",
-                    promote_to_multi=True,
+                    geometry_type=geometry_type,
+                    promote_to_multi=geometry_type.startswith("Multi"),
                     crs=crs,
                     layer_options=options,
                     append=first > 0,

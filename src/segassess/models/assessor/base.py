@@ -1,6 +1,7 @@
 """The interface of every assessor: encode an image once, then assess any number of masks of it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -90,6 +91,10 @@ class Assessor(nn.Module, ABC):
     @abstractmethod
     def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         """Assess padded masks (B, 1, h, w) in {0, 1}; logits at (h, w)."""
+
+    def completed(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Tensors of a checkpoint by name, with those that it lacks because it has no such part, if they change nothing."""
+        return tensors
 
     def encode_image(self, image: Tensor) -> ImageFeatures:
         """Encode images, float32 (B, 3, H, W) in [0, 1], once for any number of masks; raises InputError for other shapes."""

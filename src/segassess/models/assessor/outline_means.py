@@ -4,6 +4,7 @@ Outside the mask no outline bounds what is missing, and means would blur small m
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,9 @@ class OutlineMeans(nn.Module):
 
     The means have Gaussian weights and do not cross the mask's outline. It learns three weights.
     """
+
+    # Weights that change nothing.
+    NEUTRAL: ClassVar = (1.0, 0.0, 0.0)
 
     def __init__(self) -> None:
         super().__init__()

@@ -116,7 +116,7 @@ def load_assessor(
         own or Description({}, {}, "consistent"), **{name: value for name, value in given.items() if value is not None}
     )
     model = build_assessor(chosen.assessor, without_pretrained(chosen.encoder))
-    report = load_weights(model, tensors, "own" if own else None, file=path)
+    report = load_weights(model, model.completed(tensors), "own" if own else None, file=path)
     # Only a whole model can assess; SAM's own weights are a start for training.
     if random := [name for name in report.missing if name in dict(model.named_parameters())]:
         raise CheckpointError(

@@ -5,6 +5,7 @@ pixels, and takes in the image's features at strides 4, 8 and 16. A U-Net decode
 stride 2, from where four logits per pixel are shuffled to full resolution. Why: docs/decisions/0007.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -117,6 +118,12 @@ class TwinAssessor(Assessor):
         pixels = self.pixels(resize(coarse, quarter) + resize(self.image4(levels[self.fine[0]]), quarter))
         scaled = (image - self.mean) / self.std
         return TwinFeatures(**vars(features), image=scaled, pixels=pixels, object_logits=self.object_head(pixels))
+
+    def completed(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """A checkpoint without outline means with those of `OutlineMeans.NEUTRAL`, see the base class."""
+        if self.outline_means is None:
+            return tensors
+        return {"outline_means.weights": torch.tensor(self.outline_means.NEUTRAL), **tensors}
 
     def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         assert isinstance(features, TwinFeatures), "features come from encode_image"

@@ -1,7 +1,5 @@
 """The tasks of a review queue: review tiles of judged masks, worst first, and the errors in them."""
 
-import csv
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +14,11 @@ from PIL import Image
 
 from segassess.errors import InputError, RequestError
 from segassess.files import atomic_path
+from segassess.outputs.judged_folder import images_of, judged_folders, read_record, rendering_of, table_rows
 from segassess.raster import Grid, Rendering, open_image
 from segassess.raster.grid import apply_to_all
 from segassess.raster.opening import opened
-from segassess.raster.pairs import find_pairs, safe_name
+from segassess.raster.pairs import safe_name
 
 # Folder of the pictures in the queue's.
 PICTURES = "images"
@@ -88,11 +87,8 @@ def make_tasks(
     RequestError if the folder is no output of predict.py, an image is missing or the queue cannot be written, InputError if an
     image cannot be read.
     """
-    record = _record(predicted)
-    images = _images(record, image)
-    stored = record["config"].get("rendering", {})
-    options: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
-    rendering = Rendering(**options)
+    record = read_record(predicted)
+    images, rendering = images_of(record, image), rendering_of(record)
     tiles = sorted(_tiles(predicted), key=lambda tile: -float(tile["error_area_px"]))[:most]
     regions: dict[Path, _Regions] = {}
     tasks: list[ReviewTask] = []
@@ -180,35 +176,11 @@ class _Regions:
                 yield TaskError(**{name: values[int(index)] for name, values in self.columns.items()}, rings=rings)
 
 
-def _record(predicted: Path) -> dict[str, Any]:
-    path = predicted / "run.json"
-    if not path.is_file() or not (predicted / "scores.csv").is_file():
-        raise RequestError(f"{predicted} has no run.json and scores.csv; give the output_dir of a finished predict.py.")
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
-
-
-def _images(record: Mapping[str, Any], image: str | None) -> dict[str, str]:
-    """Path of the image of each name, by the rule that named them."""
-    config = record["config"]
-    found = find_pairs(image or config["image"], config["mask"])
-    return {pair.name: pair.image for pair in found.pairs}
-
-
 def _tiles(predicted: Path) -> Iterator[dict[str, Any]]:
     """Rows of all `tiles.csv`, with name, source and folder of the mask."""
-    for row in _rows(predicted / "scores.csv"):
-        alone = predicted / row["name"]
-        folder = alone if (alone / "tiles.csv").is_file() else alone / safe_name(row["source"])
-        if not (folder / "tiles.csv").is_file():
-            raise RequestError(f"{folder} has no tiles.csv; run predict.py again with the same output_dir.")
-        for tile in _rows(folder / "tiles.csv"):
-            yield {**tile, "name": row["name"], "source": row["source"], "folder": folder}
-
-
-def _rows(path: Path) -> Sequence[dict[str, Any]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    for judged in judged_folders(predicted):
+        for tile in table_rows(judged.require("tiles.csv")):
+            yield {**tile, "name": judged.name, "source": judged.source, "folder": judged.folder}
 
 
 def _write_picture(path: Path, image: str, rendering: Rendering, rows: slice, columns: slice) -> None:

@@ -1,0 +1,73 @@
+"""Reads what `predict.py` left: its record, and the folder of each mask."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segassess.errors import RequestError
+from segassess.raster import Rendering
+from segassess.raster.pairs import find_pairs, safe_name
+
+
+@dataclass(frozen=True)
+class JudgedFolder:
+    """Where the maps and tables of one mask lie; `name` is that of the image, `source` that of the mask."""
+
+    name: str
+    source: str
+    folder: Path
+
+    @property
+    def title(self) -> str:
+        """One line that names image and mask."""
+        return f"{self.name}, mask of {self.source}"
+
+    def require(self, file: str) -> Path:
+        """Path of one of its files; RequestError if it is not there."""
+        path = self.folder / file
+        if not path.is_file():
+            raise RequestError(f"{self.folder} has no {file}; run predict.py again with the same output_dir.")
+        return path
+
+
+def read_record(predicted: Path) -> dict[str, Any]:
+    """The content of `run.json`; RequestError if the folder is not that of a finished `predict.py`."""
+    path = predicted / "run.json"
+    if not path.is_file() or not (predicted / "scores.csv").is_file():
+        raise RequestError(f"{predicted} has no run.json and scores.csv; give the output_dir of a finished predict.py.")
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def judged_folders(predicted: Path) -> list[JudgedFolder]:
+    """All judged masks, worst first; RequestError if there is no table of them."""
+    read_record(predicted)
+    found = []
+    for row in table_rows(predicted / "scores.csv"):
+        alone = predicted / row["name"]
+        folder = alone if (alone / "tiles.csv").is_file() else alone / safe_name(row["source"])
+        found.append(JudgedFolder(row["name"], row["source"], folder))
+    return found
+
+
+def images_of(record: Mapping[str, Any], image: str | None = None) -> dict[str, str]:
+    """Path of the image of each name, by the rule that named them; `image` is given as to `predict.py`, None as in the record."""
+    config = record["config"]
+    found = find_pairs(image or config["image"], config["mask"])
+    return {pair.name: pair.image for pair in found.pairs}
+
+
+def rendering_of(record: Mapping[str, Any]) -> Rendering:
+    """How the images were shown to the assessor."""
+    stored = record["config"].get("rendering", {})
+    options: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    return Rendering(**options)
+
+
+def table_rows(path: Path) -> Sequence[dict[str, Any]]:
+    """Rows of a CSV that segassess wrote."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
