@@ -96,6 +96,9 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     stand_ins |= {f"image={georef}rgb.tif": here / "a.tif", f"mask={georef}mask.tif": here / "b.tif"}
     stand_ins[f"mask={georef}buildings.geojson"] = here / "c.gpkg"
     stand_ins["input=DIR"] = predicted(here, checkpoint)
+    stand_ins["input=OUT"] = predicted(here, checkpoint, mask="c.gpkg")
+    (here / "decisions.csv").write_text("feature,object,accept\n1,,no\n")
+    stand_ins["decisions=decisions.csv"] = here / "decisions.csv"
     stand_ins["sample=DIR"] = sampled(stand_ins["input=DIR"], here)
     stand_ins["answers=answers.csv"] = here / "sampled" / "sample.csv"
     stand_ins["truth=b.tif"] = here / "b.tif"
@@ -103,11 +106,12 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     return here, stand_ins
 
 
-def predicted(here, checkpoint):
+def predicted(here, checkpoint, mask="b.tif"):
     """What predict.py leaves of the image that the page names."""
-    arguments = [f"{key}={here / file}" for key, file in {"image": "a.tif", "mask": "b.tif", "output_dir": "predicted"}.items()]
-    run_forked("predict", *arguments, f"checkpoint={checkpoint}", f"hydra.run.dir={here}/log")
-    return here / "predicted"
+    output = here / f"predicted_{mask[0]}"
+    paths = f"image={here / 'a.tif'}", f"mask={here / mask}", f"output_dir={output}"
+    run_forked("predict", *paths, f"checkpoint={checkpoint}", f"hydra.run.dir={here}/log")
+    return output
 
 
 def sampled(folder, here):

@@ -97,4 +97,7 @@ def test_with_a_fit_shifts_are_compared(damaged_town, tmp_path):
     assert {kind: sum(row.values()) for kind, row in written["verdicts"].items()} == {"kept": 52, "shifted": 8, "invented": 4}
     assert written["verdicts"]["invented"].get("right", 0) <= 1 and written["verdicts"]["kept"]["right"] >= 45
     assert min(written["pixels"].values()) > 0.3
+    mended = written["mended"]
+    assert mended["after"] > mended["before"] + 0.02 and mended["dropped"] + mended["moved"] + mended["added"] > 0
+    assert f"mended {mended['after']:.3f}" in result.stdout
     assert "shifted polygons" in result.stdout

@@ -23,6 +23,7 @@ TOOLS = {
     "queue": "make a queue of the worst tiles for a labelling tool",
     "sample": "draw points to look at, so that a figure can be signed",
     "estimate": "estimate accuracy with intervals from the answers to a sample",
+    "mend": "drop, move and add polygons of a layer by what was found",
     "join": "summarize and join the runs of a sweep again",
 }
 

@@ -34,7 +34,9 @@ from segassess.files import write_json
 from segassess.findings.by_reference import SHIFTED
 from segassess.findings.object_scores import MISSED
 from segassess.findings.table import FindingsTable
+from segassess.outputs.judged_folder import JudgedFolder
 from segassess.outputs.layers import write_layer
+from segassess.outputs.mending import CHANGES, Acceptance, mend, write_mended
 from segassess.outputs.tables import number
 from segassess.predict.pair_job import PairJob
 from segassess.predict.scene_job import SceneJudge
@@ -104,6 +106,11 @@ def run(config: DictConfig) -> float:
     result: dict[str, Any] = {"found": found, "errors": right, "pixels": ious, "estimated_iou": scores["estimated_iou"]}
     _print(found, right)
     print(f"IoU of pixels: FP {number(ious['FP'])}, FN {number(ious['FN'])}, mean {number(float(np.mean(list(ious.values()))))}.")
+    mending = _mended(output, polygons, damaged.polygons, grid)
+    result["mended"] = mending
+    changes = ", ".join(f"{mending[change]} {change}" for change in CHANGES)
+    before, after = number(mending["before"]), number(mending["after"])
+    print(f"IoU of the layer with the one before the damage: {before}, mended {after} ({changes}).")
     verdicts = _verdicts(output / pair.name / "polygons.gpkg", damaged)
     result["verdicts"] = verdicts.counts
     _print_verdicts(verdicts.counts)
@@ -119,7 +126,7 @@ def run(config: DictConfig) -> float:
 
 def _polygons(path: Path, grid: Grid, columns: tuple[str, str], where: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Polygons in pixel coordinates and their second column, sorted by the first."""
-    _, _, geometry, (rank, forms) = pyogrio.raw.read(path, columns=list(columns), where=where)
+    _, _, geometry, (rank, forms) = pyogrio.raw.read(path, layer=path.stem, columns=list(columns), where=where)
     order = np.argsort(rank)
     shapes, forms = shapely.from_wkb(geometry)[order], forms[order]
     if grid.georeference is None:
@@ -138,6 +145,23 @@ def _pixel_iou(before: NDArray[Any], after: NDArray[Any], folder: Path) -> dict[
     return scores.iou()
 
 
+def _mended(output: Path, true: NDArray[Any], damaged: NDArray[Any], grid: Grid) -> dict[str, Any]:
+    """IoU of the damaged and of the mended layer with the true one, on the image, and what was changed by default limits."""
+    judged = JudgedFolder("judged", DEFAULT_SOURCE, output / "judged")
+    mended = mend(str(output / DAMAGED), judged, Acceptance())
+    (layer, *_) = write_mended(output / "mended", mended, "mended")
+    after, _, _ = read_polygons(str(layer), grid)
+    both, either = np.zeros((2, 2), np.int64)
+    for top in range(0, grid.height, _ROWS):
+        bottom = min(top + _ROWS, grid.height)
+        truth, *others = (burn(each, 0, top, grid.width, bottom) for each in (true, damaged, after))
+        both += [(truth & other).sum() for other in others]
+        either += [(truth | other).sum() for other in others]
+    with np.errstate(invalid="ignore"):
+        before, later = (both / either).tolist()
+    return {"before": before, "after": later, **mended.counts()}
+
+
 @dataclass(frozen=True)
 class _Verdicts:
     """What was said of the polygons (N,) of the damaged layer."""
@@ -149,7 +173,7 @@ class _Verdicts:
 
 
 def _verdicts(path: Path, damaged: DamagedLayer) -> _Verdicts:
-    about, _, _, values = pyogrio.raw.read(path, read_geometry=False)
+    about, _, _, values = pyogrio.raw.read(path, layer=path.stem, read_geometry=False)
     columns = dict(zip(about["fields"], values, strict=True))
     # Features are numbered from 1 in the order of the layer.
     index, called = columns["feature"] - 1, columns["verdict"]

@@ -93,7 +93,7 @@ def measure_sizes(image: str, mask: str, sizes: Sequence[tuple[int, int]], overr
         for path, source in zip(paths.values(), (image, mask), strict=True):
             write_mosaic(path, source, height, width)
         spent = _judge([*(f"{key}={path}" for key, path in paths.items()), *overrides], folder)
-        errors = sum(pyogrio.read_info(layer)["features"] for layer in (folder / "out").glob("*/errors.gpkg"))
+        errors = sum(pyogrio.read_info(layer, layer="errors")["features"] for layer in (folder / "out").glob("*/errors.gpkg"))
         costs.append(Cost(height, width, spent.seconds, spent.peak_megabytes, errors))
         log.info("%d x %d px: %.0f s, %.0f MB.", height, width, spent.seconds, spent.peak_megabytes)
     return costs

@@ -60,6 +60,15 @@ def images_of(record: Mapping[str, Any], image: str | None = None) -> dict[str, 
     return {pair.name: pair.image for pair in found.pairs}
 
 
+def mask_of(record: Mapping[str, Any], judged: JudgedFolder) -> str:
+    """Path of the mask as it was given to `predict.py`; RequestError if it is not there any more."""
+    config = record["config"]
+    for pair in find_pairs(config["image"], config["mask"]).pairs:
+        if pair.name == judged.name and judged.source in pair.masks:
+            return pair.masks[judged.source]
+    raise RequestError(f"The mask of {judged.title} was not found where it was judged; say where it is now.")
+
+
 def rendering_of(record: Mapping[str, Any]) -> Rendering:
     """How the images were shown to the assessor."""
     stored = record["config"].get("rendering", {})

@@ -14,10 +14,13 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, Geomet
 
 from segassess.files import atomic_path, fault_of_disk
 from segassess.findings.table import FindingsTable, crs_text, placed
+from segassess.outputs.layer_styles import add_style
 from segassess.raster import Georeference
 
 # A GeoPackage stores when it was written; with one date, equal findings give equal files.
 _DATE, _EPOCH = "OGR_CURRENT_DATE", "1970-01-01T00:00:00.000Z"
+# Later versions make older GDAL warn.
+GPKG_VERSION = {"VERSION": "1.2"}
 # Bytes of a GeoPackage without features and of its journal.
 _SMALLEST = 2**20
 # Features written at once, because the outlines of a city do not fit into memory.
@@ -67,11 +70,14 @@ def write_layer(
                     promote_to_multi=geometry_type.startswith("Multi"),
                     crs=crs,
                     layer_options=options,
+                    dataset_options={} if geojson else GPKG_VERSION,
                     append=first > 0,
                 )
             except (DataSourceError, DataLayerError, FeatureError, GeometryError) as error:
                 needed = _SMALLEST + len(outlines) * 1024
                 raise fault_of_disk(beside.parent, needed, f"GDAL could not write it: {error}") from error
+        if not geojson:
+            add_style(beside, path.stem, list(table.columns))
 
 
 def with_attributes(table: FindingsTable, attributes: Mapping[str, NDArray[Any]]) -> FindingsTable:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,18 +152,31 @@ def _exact(path: str, name: str, features: NDArray[np.int64], absent: NDArray[np
 
 def _read(path: str, **options: Any) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[Any] | None, list[NDArray[Any]]]:
     """Metadata, feature ids, WKB geometries and columns of a layer; `options` go to pyogrio's `read`."""
+    with warnings.catch_warnings(), reading_layer(path):
+        # They are closed, with a note.
+        warnings.filterwarnings("ignore", "Non closed ring", RuntimeWarning)
+        file, layer = file_and_layer(path)
+        about, features, stored, columns = pyogrio.raw.read(file, layer=layer, return_fids=True, **options)
+    return about, features, stored, columns
+
+
+def reading_layer(path: str) -> AbstractContextManager[None]:
+    """Report library errors in the block as a layer that cannot be read."""
+    return as_input_error(f"{path} cannot be read as a layer of polygons ({{reason}}); save it as GeoPackage.", ValueError)
+
+
+def file_and_layer(path: str) -> tuple[str, str | None]:
+    """The file of `file|layername=NAME`, and the layer that is named or the only one with geometries, None if there is none.
+
+    Raises InputError if the file does not exist, or has several layers and none is named.
+    """
     file, _, layer = path.partition(LAYER)
     if not is_remote(file) and not Path(file).is_file():
         raise InputError(f"{file} does not exist; give the path of a layer of polygons.")
-    unreadable = as_input_error(f"{path} cannot be read as a layer of polygons ({{reason}}); save it as GeoPackage.", ValueError)
-    with warnings.catch_warnings(), unreadable:
-        # They are closed, with a note.
-        warnings.filterwarnings("ignore", "Non closed ring", RuntimeWarning)
-        if not layer:
-            # QGIS stores its styles in a layer without geometries.
-            layers = [str(name) for name, kind in pyogrio.list_layers(file) if kind is not None]
-            if len(layers) > 1:
-                raise InputError(f"{file} has the layers {', '.join(layers)}; name one, as in {file}{LAYER}{layers[0]}.")
-            layer = layers[0] if layers else ""
-        about, features, stored, columns = pyogrio.raw.read(file, layer=layer or None, return_fids=True, **options)
-    return about, features, stored, columns
+    if layer:
+        return file, layer
+    # QGIS, and segassess, store styles in a layer without geometries.
+    layers = [str(name) for name, kind in pyogrio.list_layers(file) if kind is not None]
+    if len(layers) > 1:
+        raise InputError(f"{file} has the layers {', '.join(layers)}; name one, as in {file}{LAYER}{layers[0]}.")
+    return file, layers[0] if layers else None

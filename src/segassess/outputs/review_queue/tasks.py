@@ -152,7 +152,7 @@ class _Regions:
         try:
             with opened(folder / "quality.tif") as quality:
                 grid = Grid.of(quality)
-            about, _, stored, values = pyogrio.raw.read(folder / "errors.gpkg", columns=list(_COLUMNS))
+            about, _, stored, values = pyogrio.raw.read(folder / "errors.gpkg", layer="errors", columns=list(_COLUMNS))
         except (InputError, pyogrio.errors.DataSourceError) as error:
             raise RequestError(f"{folder} is not complete ({error}); run predict.py again with the same output_dir.") from error
         outlines = shapely.from_wkb(stored)

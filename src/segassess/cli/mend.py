@@ -1,0 +1,87 @@
+"""Mend a layer of polygons by what was found in it: drop invented polygons, move shifted ones, add missed ones.
+
+Usage: segassess mend input=DIR [key=value ...]
+
+  input=DIR         output_dir of `segassess predict` on a layer of polygons
+  name=NAME         the image, where several were judged; source=NAME the mask
+  drop=0.6          number from 0 to 1: drop polygons with at least this mean P(error); 1 hardly any
+  add=0.6           number from 0 to 1: add missed objects with at least this probability; 1 hardly any
+  move=true         true or false: move polygons that are called shifted (known after fit=layer)
+  decisions=FILE    CSV with the columns feature or object, and accept (yes or no): single findings, whatever their probability
+  layer=PATH        the layer, if it has moved since it was judged
+  output=DIR        folder of the results (default: <input>/mended)
+
+It leaves mended.gpkg, with all attributes and the column segassess_change; changes.gpkg, with each changed polygon as it was, to
+undo by; and added.osc, an OSM change with the added outlines. docs/how-to/mend-a-layer.md
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segassess.cli.keys import Key, choice, read_keys, real
+from segassess.errors import RequestError
+
+if TYPE_CHECKING:
+    from segassess.outputs.judged_folder import JudgedFolder
+
+KEYS = {
+    "input": Key(needed="give the output_dir of segassess predict as input=DIR"),
+    "name": Key(),
+    "source": Key(),
+    "drop": real(0.6, 0, 1),
+    "add": real(0.6, 0, 1),
+    "move": choice(("true", "false"), "true"),
+    "decisions": Key(),
+    "layer": Key(),
+    "output": Key(),
+}
+_SAID = {**dict.fromkeys(("yes", "1", "true"), True), **dict.fromkeys(("no", "0", "false"), False)}
+
+
+def read_decisions(path: Path) -> dict[str, dict[int, bool]]:
+    """Decisions by id, under `feature` and `object`; rows without `accept` are passed over.
+
+    Raises RequestError for a row that names neither, both, or an answer that is neither yes nor no.
+    """
+    from segassess.spreadsheets import read_rows
+
+    found: dict[str, dict[int, bool]] = {"feature": {}, "object": {}}
+    for line, row in read_rows(path, ("accept",)):
+        said = row["accept"].lower()
+        if not said:
+            continue
+        named = [kind for kind in found if row.get(kind)]
+        if len(named) != 1 or not row[named[0]].isdecimal():
+            raise RequestError(f"{path}, line {line}: give the id of one feature or one object, a whole number.")
+        if said not in _SAID:
+            raise RequestError(f"{path}, line {line}: accept is {row['accept']!r}; write yes or no.")
+        found[named[0]][int(row[named[0]])] = _SAID[said]
+    return found
+
+
+def chosen_folder(folders: "Sequence[JudgedFolder]", name: str | None, source: str | None) -> "JudgedFolder":
+    """The only judged mask of this name and source, None being any; RequestError if there is none or more than one."""
+    found = [each for each in folders if name in (None, each.name) and source in (None, each.source)]
+    if len(found) != 1:
+        titles = "; ".join(each.title for each in folders[:5])
+        raise RequestError(f"{len(found)} of the judged masks fit ({titles}); give one of them as name=NAME source=NAME.")
+    return found[0]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    keys = read_keys("mend", KEYS, arguments)
+    # Slow to import.
+    from segassess.outputs.judged_folder import judged_folders, mask_of, read_record
+    from segassess.outputs.mending import Acceptance, mend, write_mended
+
+    folder = Path(keys["input"])
+    record = read_record(folder)
+    judged = chosen_folder(judged_folders(folder), keys["name"], keys["source"])
+    decided = read_decisions(Path(keys["decisions"])) if keys["decisions"] else {"feature": {}, "object": {}}
+    accepted = Acceptance(keys["drop"], keys["add"], keys["move"] == "true", decided["feature"], decided["object"])
+    mended = mend(keys["layer"] or mask_of(record, judged), judged, accepted)
+    written = write_mended(Path(keys["output"] or folder / "mended"), mended, "mended")
+    counts = ", ".join(f"{count} {change}" for change, count in mended.counts().items())
+    print(f"{len(mended.layer)} polygons: {counts}. Written: {', '.join(map(str, written))}")

@@ -1,0 +1,226 @@
+"""A layer of polygons, mended by what was found: invented ones dropped, shifted ones moved, missed ones added.
+
+Attributes stay. What was changed, and how it was before, is a layer of its own, by which each change can be undone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from shapely.affinity import translate
+
+from segassess.errors import RequestError
+from segassess.files import atomic_path
+from segassess.findings.by_reference import SHIFTED
+from segassess.findings.object_scores import MISSED
+from segassess.outputs.judged_folder import JudgedFolder
+from segassess.outputs.layer_styles import add_style
+from segassess.outputs.layers import GPKG_VERSION
+from segassess.raster import Grid
+from segassess.raster.opening import opened
+from segassess.raster.vectors import file_and_layer, reading_layer
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+KEPT, DROPPED, MOVED, ADDED = "kept", "dropped", "moved", "added"
+CHANGES = (DROPPED, MOVED, ADDED)
+# Columns of the mended layer: what was done to a feature, and the probability by which it was.
+CHANGE, PROBABILITY = "segassess_change", "segassess_p"
+# Limits that somebody who does not know better takes.
+DROP, ADD = 0.6, 0.6
+# Corners of added outlines that stand less than so many pixels beside a straight line are left out.
+_SIMPLIFY_PX = 2.0
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Which findings are applied: those at least as probable as these limits, and those that somebody decided on.
+
+    `drop` is the mean P(error) of a polygon, `add` the probability of a missed object, both in [0, 1]; a polygon that is called
+    shifted is moved unless `move` is False. `features` (ids in the layer) and `objects` (numbers of missed objects) say yes or no
+    to single ones, whatever the limits are.
+    """
+
+    drop: float = DROP
+    add: float = ADD
+    move: bool = True
+    features: Mapping[int, bool] = field(default_factory=dict)
+    objects: Mapping[int, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mended:
+    """A mended layer with the columns `CHANGE` and `PROBABILITY`, and its changes: as it was, or of an added one as it is."""
+
+    layer: "GeoDataFrame"
+    changes: "GeoDataFrame"
+
+    def counts(self) -> dict[str, int]:
+        """Number of changes of each kind."""
+        done = self.changes[CHANGE].tolist()
+        return {change: done.count(change) for change in CHANGES}
+
+
+def mend(path: str, judged: JudgedFolder, accepted: Acceptance) -> Mended:
+    """Mend the layer of polygons at `path` (`file|layername=NAME` for one of several) by what was found in it.
+
+    Missed objects are added with the outlines of `missed.gpkg` if the judgement had a fit, else with their simplified shape in
+    the quality map. Added features have no attributes. Raises RequestError if findings are missing or not of this layer,
+    InputError if a file cannot be read.
+    """
+    import geopandas
+    import pandas
+
+    layer = _read(path)
+    taken = {CHANGE, PROBABILITY} & set(layer.columns)
+    layer = layer.drop(columns=list(taken))
+    with opened(judged.require("quality.tif")) as quality:
+        grid = Grid.of(quality)
+    findings = _read(str(judged.require("polygons.gpkg"))).set_index("feature")
+    if unknown := sorted(set(findings.index) - set(layer.index)):
+        raise RequestError(f"{path} has no feature {unknown[0]}, which was judged; give the layer as it was then.")
+    crs = findings.crs
+    dropped, moved = _verdicts(findings, accepted)
+    layer[CHANGE], layer[PROBABILITY] = KEPT, np.nan
+    layer.loc[moved, CHANGE] = MOVED
+    before = layer.loc[[*dropped, *moved]].copy()
+    before[CHANGE] = [DROPPED] * len(dropped) + [MOVED] * len(moved)
+    before[PROBABILITY] = findings["mean_error"].reindex(before.index).to_numpy()
+    layer.loc[moved, PROBABILITY] = findings["mean_error"].reindex(moved).to_numpy()
+    if moved:
+        places = _to(layer.loc[moved, "geometry"], crs)
+        offsets = _offsets(findings.loc[moved], grid)
+        shifted = [translate(place, *offset) for place, offset in zip(places, offsets.tolist(), strict=True)]
+        layer.loc[moved, "geometry"] = _to(geopandas.GeoSeries(shifted, index=moved, crs=crs), layer.crs)
+    added = _missed(judged, grid, accepted)
+    added = _to(added, layer.crs) if len(added) else added.set_crs(layer.crs, allow_override=True)
+    before["feature"] = before.index
+    changes = pandas.concat([before, added], ignore_index=True) if len(added) else before
+    mended = layer.drop(index=dropped)
+    if len(added):
+        mended = pandas.concat([mended, added.drop(columns="object")], ignore_index=True)
+    return Mended(mended, changes)
+
+
+def write_mended(folder: Path, mended: Mended, name: str) -> list[Path]:
+    """Write `<name>.gpkg`, `changes.gpkg` and, with a CRS, `added.osc` into a folder; returns their paths.
+
+    Raises RequestError if the folder cannot be written to.
+    """
+    written = []
+    for stem, frame in ((name, mended.layer), ("changes", mended.changes)):
+        path = folder / f"{stem}.gpkg"
+        with atomic_path(path) as beside:
+            beside.unlink()
+            pyogrio.write_dataframe(frame, beside, layer=stem, driver="GPKG", dataset_options=GPKG_VERSION)
+            add_style(beside, stem, list(frame.columns.drop("geometry")))
+        written.append(path)
+    if mended.layer.crs is not None:
+        added = mended.changes[mended.changes[CHANGE] == ADDED]
+        path = folder / "added.osc"
+        with atomic_path(path) as beside:
+            beside.write_bytes(osm_change(added.to_crs("EPSG:4326").geometry.tolist() if len(added) else []))
+        written.append(path)
+    return written
+
+
+def osm_change(outlines: Sequence[shapely.Geometry]) -> bytes:
+    """An OSM change (version 0.6) that creates a closed way for each polygon in WGS 84, and a multipolygon for one with holes.
+
+    Ids are negative, as those of elements that the server does not know. Tagged as buildings to be checked.
+    """
+    root = ElementTree.Element("osmChange", version="0.6", generator="segassess")
+    create = ElementTree.SubElement(root, "create")
+    number = 0
+
+    def element(name: str, tags: Mapping[str, str], **attributes: str) -> ElementTree.Element:
+        nonlocal number
+        number -= 1
+        made = ElementTree.SubElement(create, name, {"id": str(number), "version": "0", **attributes})
+        for key, value in tags.items():
+            ElementTree.SubElement(made, "tag", k=key, v=value)
+        return made
+
+    def way(ring: shapely.LinearRing, tags: Mapping[str, str]) -> str:
+        # The first corner closes the ring.
+        corners = [element("node", {}, lat=f"{lat:.7f}", lon=f"{lon:.7f}").get("id", "") for lon, lat in ring.coords[:-1]]
+        made = element("way", tags)
+        for corner in [*corners, *corners[:1]]:
+            ElementTree.SubElement(made, "nd", ref=corner)
+        return made.get("id", "")
+
+    tags = {"building": "yes", "fixme": "outline proposed by segassess; check it against the image"}
+    for polygon in shapely.get_parts(np.array(outlines, object)):
+        if not polygon.interiors:
+            way(shapely.orient_polygons(polygon).exterior, tags)
+            continue
+        members = [("outer", way(polygon.exterior, {})), *(("inner", way(ring, {})) for ring in polygon.interiors)]
+        relation = element("relation", {"type": "multipolygon", **tags})
+        for role, member in members:
+            ElementTree.SubElement(relation, "member", type="way", ref=member, role=role)
+    ElementTree.indent(root)
+    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document
+
+
+def _verdicts(findings: "GeoDataFrame", accepted: Acceptance) -> tuple[list[int], list[int]]:
+    """Features to drop, and features to move; a feature that somebody decided on is moved if it is called shifted."""
+    dropped, moved = [], []
+    for feature, verdict, error in zip(findings.index, findings["verdict"], findings["mean_error"], strict=True):
+        decided = accepted.features.get(int(feature))
+        if verdict == SHIFTED:
+            if accepted.move if decided is None else decided:
+                moved.append(int(feature))
+        elif error >= accepted.drop if decided is None else decided:
+            dropped.append(int(feature))
+    if unknown := sorted(set(accepted.features) - set(map(int, findings.index))):
+        raise RequestError(f"The feature {unknown[0]} that was decided on was not judged; give ids of the column feature.")
+    return dropped, moved
+
+
+def _offsets(findings: "GeoDataFrame", grid: Grid) -> NDArray[np.float64]:
+    """Offsets (N, 2) in the CRS of the image."""
+    pixels: NDArray[np.float64] = findings[["shift_x_px", "shift_y_px"]].to_numpy(float)
+    if grid.georeference is None:
+        return pixels
+    t = grid.georeference.transform
+    return np.asarray(pixels @ np.array([[t.a, t.d], [t.b, t.e]]))
+
+
+def _missed(judged: JudgedFolder, grid: Grid, accepted: Acceptance) -> "GeoDataFrame":
+    """Outlines of the missed objects to add, with `CHANGE`, `PROBABILITY` and their number `object`."""
+    if (judged.folder / "missed.gpkg").is_file():
+        found = _read(str(judged.folder / "missed.gpkg")).rename(columns={"probability": PROBABILITY})
+    else:
+        found = _read(str(judged.require("objects.gpkg")))
+        found = found[found["verdict"] == MISSED].rename(columns={"mean_error": PROBABILITY})
+        side = 1.0 if grid.georeference is None else abs(grid.georeference.transform.determinant) ** 0.5
+        found["geometry"] = found.geometry.simplify(_SIMPLIFY_PX * side)
+    if unknown := sorted(set(accepted.objects) - set(map(int, found["object"]))):
+        raise RequestError(f"The object {unknown[0]} that was decided on is no missed object; give numbers of the column object.")
+    limits = zip(found["object"], found[PROBABILITY], strict=True)
+    wanted = [accepted.objects.get(int(number), bool(p >= accepted.add)) for number, p in limits]
+    chosen = found.loc[np.array(wanted, bool), ["object", PROBABILITY, "geometry"]]
+    chosen.insert(0, CHANGE, ADDED)
+    return chosen
+
+
+def _to(places: Any, crs: Any) -> Any:
+    """Geometries in another CRS; as they are where either is unknown."""
+    if places.crs is None or crs is None:
+        return places.set_crs(crs, allow_override=True)
+    return places.to_crs(crs)
+
+
+def _read(path: str) -> "GeoDataFrame":
+    """A layer with the ids that GDAL gives its features as index."""
+    with reading_layer(path):
+        file, layer = file_and_layer(path)
+        return pyogrio.read_dataframe(file, layer=layer, fid_as_index=True)
