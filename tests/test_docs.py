@@ -96,28 +96,43 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     stand_ins |= {f"image={georef}rgb.tif": here / "a.tif", f"mask={georef}mask.tif": here / "b.tif"}
     stand_ins[f"mask={georef}buildings.geojson"] = here / "c.gpkg"
     stand_ins["input=DIR"] = predicted(here, checkpoint)
-    stand_ins["input=OUT"] = predicted(here, checkpoint, mask="c.gpkg")
+    stand_ins["input=OUT"] = predicted(here, checkpoint, *georeferenced(here))
     (here / "decisions.csv").write_text("feature,object,accept\n1,,no\n")
     stand_ins["decisions=decisions.csv"] = here / "decisions.csv"
-    stand_ins["sample=DIR"] = sampled(stand_ins["input=DIR"], here)
-    stand_ins["answers=answers.csv"] = here / "sampled" / "sample.csv"
-    stand_ins["truth=b.tif"] = here / "b.tif"
+    stand_ins |= {"queue=QUEUE": queue(stand_ins["input=OUT"], here), "truth=c.gpkg": here / "geo.gpkg"}
+    sample = sampled(stand_ins["input=DIR"], here)
+    stand_ins |= {"sample=DIR answers=answers.csv": sample / "sample.csv", "sample=DIR": sample, "sample=SAMPLE": sample}
+    stand_ins |= {"answers=answers.csv": here / "queue" / "findings.csv", "truth=b.tif": here / "b.tif"}
     stand_ins |= {f"{name} download=DIR": folder for name, folder in make_all(here / "downloads").items()}
     return here, stand_ins
 
 
-def predicted(here, checkpoint, mask="b.tif"):
+def predicted(here, checkpoint, image="a.tif", mask="b.tif"):
     """What predict.py leaves of the image that the page names."""
-    output = here / f"predicted_{mask[0]}"
-    paths = f"image={here / 'a.tif'}", f"mask={here / mask}", f"output_dir={output}"
+    output = here / f"predicted_{mask[:-4]}"
+    paths = f"image={here / image}", f"mask={here / mask}", f"output_dir={output}"
     run_forked("predict", *paths, f"checkpoint={checkpoint}", f"hydra.run.dir={here}/log")
     return output
+
+
+def georeferenced(here):
+    """The image, and a layer of two polygons, with a CRS."""
+    place = rasterio.transform.from_origin(500_000, 9_300_000, 0.5, 0.5)
+    with rasterio.open(here / "a.tif") as image:
+        pixels = image.read()
+    about = {"driver": "GTiff", "dtype": "uint8", "count": 3, "height": pixels.shape[1], "width": pixels.shape[2]}
+    with rasterio.open(here / "geo.tif", "w", crs="EPSG:32736", transform=place, **about) as file:
+        file.write(pixels)
+    roofs = [shapely.box(500_005 + x, 9_299_985, 500_012 + x, 9_299_995) for x in (0, 12)]
+    roofs = shapely.to_wkb(np.array(roofs, object))
+    pyogrio.raw.write(here / "geo.gpkg", roofs, [], [], geometry_type="Polygon", crs="EPSG:32736")
+    return "geo.tif", "geo.gpkg"
 
 
 def sampled(folder, here):
     """A sample, answered as if the mask were right."""
     output = here / "sampled"
-    run_forked("segassess", "sample", f"input={folder}", f"output={output}", "looks=150")
+    run_forked("segassess", "sample", f"input={folder}", f"output={output}", "looks=600")
     with rasterio.open(next(folder.glob("*/quality.tif"))) as file:
         inside = np.isin(file.read(1), (TP, FP))
     rows = list(csv.DictReader((output / "sample.csv").open()))
@@ -128,6 +143,12 @@ def sampled(folder, here):
         table.writeheader()
         table.writerows(rows)
     return output
+
+
+def queue(folder, here):
+    """A queue of findings, for MapRoulette."""
+    run_forked("segassess", "queue", f"input={folder}", f"output={here / 'queue'}", "to=maproulette", "min_area=0")
+    return here / "queue"
 
 
 def segmenter(data, folder):
@@ -147,6 +168,7 @@ def test_there_are_commands_for_every_script():
     modules = {
         "segassess.models.segmenters",
         "segassess.predict.torch_free",
+        "segassess.cli.reviewer",
         "segassess.cli.sampling_gain",
     }
     assert programs == {"train.py", "evaluate.py", "predict.py", "export.py", "segassess", *modules}

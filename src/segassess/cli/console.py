@@ -20,7 +20,8 @@ TASKS = {
 # Each has a module with `main(arguments)`; its docstring is the help.
 TOOLS = {
     "validate": "check a command line without doing its work",
-    "queue": "make a queue of the worst tiles for a labelling tool",
+    "queue": "make a queue of the worst tiles or findings for a labelling or mapping tool",
+    "verdicts": "read what reviewers said of findings",
     "sample": "draw points to look at, so that a figure can be signed",
     "estimate": "estimate accuracy with intervals from the answers to a sample",
     "mend": "drop, move and add polygons of a layer by what was found",

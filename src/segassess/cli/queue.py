@@ -1,32 +1,41 @@
-"""Make a queue of the worst tiles for a labelling tool from the results of `segassess predict`.
+"""Make a queue for a labelling or mapping tool from the results of `segassess predict`, worst first.
 
 Usage: segassess queue input=DIR [key=value ...]
 
   input=DIR        output_dir of `segassess predict`
-  to=TOOL          label_studio (default) or fiftyone
+  to=TOOL          of tiles with their errors: label_studio (default) or fiftyone; of findings, an object each: maproulette,
+                   mapswipe, josm, osmose or csv
   output=DIR       folder of the queue (default: <input>/<tool>)
-  image=PATH       image, folder or pattern, if the images have moved since they were judged
-  most=500         int >= 1: maximum number of tiles
-  errors=100       int >= 1: maximum number of errors per tile
-  simplify=1.0     float >= 0: tolerance in pixels when outlines are simplified
+  most=500         int >= 1: maximum number of tiles or findings
+  simplify=PIXELS  float >= 0: tolerance in pixels when outlines are simplified (default: 1 of tiles, 1.5 of findings)
+  source=NAME      of findings: only those in masks of this source
+  min_area=5       float >= 0: of findings: smallest area in square metres
+  image=PATH       of tiles: image, folder or pattern, if the images have moved since they were judged
+  errors=100       int >= 1: of tiles: maximum number of errors per tile
   image_url=URL    where Label Studio finds the folder of the queue (default: local files)
+
+`segassess verdicts` reads what the tools for findings give back. docs/how-to/hand-out-tasks.md
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from segassess.cli.keys import Key, choice, read_keys, real, whole
 
-FORMATS = ("label_studio", "fiftyone")
+OF_TILES = ("label_studio", "fiftyone")
+OF_FINDINGS = ("maproulette", "mapswipe", "josm", "osmose", "csv")
 KEYS = {
     "input": Key(needed="give the output_dir of segassess predict as input=DIR"),
-    "to": choice(FORMATS, FORMATS[0]),
+    "to": choice((*OF_TILES, *OF_FINDINGS), OF_TILES[0]),
     "output": Key(),
-    "image": Key(),
     "most": whole(500, 1),
+    "simplify": real(None, 0),
+    "source": Key(),
+    "min_area": real(5.0, 0),
+    "image": Key(),
     "errors": whole(100, 1),
-    "simplify": real(1.0, 0),
     "image_url": Key(),
 }
 
@@ -34,17 +43,44 @@ KEYS = {
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     keys = read_keys("queue", KEYS, arguments)
+    folder = Path(keys["input"])
+    queue = Path(keys["output"] or folder / keys["to"])
+    if keys["to"] in OF_TILES:
+        _queue_tiles(folder, queue, keys)
+    else:
+        _queue_findings(folder, queue, keys)
+
+
+def _queue_tiles(folder: Path, queue: Path, keys: Mapping[str, Any]) -> None:
     # Slow to import.
     from segassess.outputs.review_queue.fiftyone import write_fiftyone
     from segassess.outputs.review_queue.label_studio import write_label_studio
     from segassess.outputs.review_queue.tasks import make_tasks
 
-    folder = Path(keys["input"])
-    queue = Path(keys["output"] or folder / keys["to"])
-    tasks = make_tasks(folder, queue, keys["image"], most=keys["most"], errors=keys["errors"], simplify_px=keys["simplify"])
+    tasks = make_tasks(
+        folder,
+        queue,
+        keys["image"],
+        most=keys["most"],
+        errors=keys["errors"],
+        simplify_px=1.0 if keys["simplify"] is None else keys["simplify"],
+    )
     model = f"segassess {json.loads((folder / 'run.json').read_text(encoding='utf-8'))['checkpoint_digest']}"
     if keys["to"] == "fiftyone":
         written = write_fiftyone(queue, tasks, model)
     else:
         written = write_label_studio(queue, tasks, model, keys["image_url"])
     print(f"{len(tasks)} tiles, worst first: {', '.join(map(str, written))}")
+
+
+def _queue_findings(folder: Path, queue: Path, keys: Mapping[str, Any]) -> None:
+    from segassess.outputs.review_queue.findings import make_findings
+    from segassess.outputs.review_queue.mapping_tools import WRITERS, write_table
+
+    write, limit = WRITERS[keys["to"]]
+    limits: dict[str, Any] = {"most": min(keys["most"], limit), "min_area_m2": keys["min_area"]}
+    findings = make_findings(
+        folder, **limits, simplify_px=1.5 if keys["simplify"] is None else keys["simplify"], source=keys["source"]
+    )
+    written = [write_table(queue, findings), *write(queue, findings)]
+    print(f"{len(findings)} findings, worst first: {', '.join(map(str, written))}")

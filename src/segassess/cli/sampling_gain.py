@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
         spread.append(float(np.sqrt(np.mean([(each.value - true) ** 2 for each in found]))))
         width = float(np.mean([each.high - each.low for each in found]))
         covered = float(np.mean([each.low <= true <= each.high for each in found]))
-        share = (spread[-1] / spread[0]) ** 2
+        share = (spread[-1] / spread[0]) ** 2 if spread[0] else float("nan")
         table.add_row(name, f"{width:.3f}", f"{covered:.3f}", f"{spread[-1]:.4f}", f"{share:.2f}")
     Console().print(table)
 

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from shapely.affinity import translate
 
 from segassess.errors import RequestError
-from segassess.files import atomic_path
+from segassess.files import atomic_path, write_text
 from segassess.findings.by_reference import SHIFTED
 from segassess.findings.object_scores import MISSED
 from segassess.outputs.judged_folder import JudgedFolder
 from segassess.outputs.layer_styles import add_style
 from segassess.outputs.layers import GPKG_VERSION
+from segassess.outputs.osm_xml import OsmElements, document
 from segassess.raster import Grid
 from segassess.raster.opening import opened
 from segassess.raster.vectors import file_and_layer, reading_layer
@@ -125,49 +126,18 @@ def write_mended(folder: Path, mended: Mended, name: str) -> list[Path]:
     if mended.layer.crs is not None:
         added = mended.changes[mended.changes[CHANGE] == ADDED]
         path = folder / "added.osc"
-        with atomic_path(path) as beside:
-            beside.write_bytes(osm_change(added.to_crs("EPSG:4326").geometry.tolist() if len(added) else []))
+        write_text(path, osm_change(added.to_crs("EPSG:4326").geometry.tolist() if len(added) else []))
         written.append(path)
     return written
 
 
-def osm_change(outlines: Sequence[shapely.Geometry]) -> bytes:
-    """An OSM change (version 0.6) that creates a closed way for each polygon in WGS 84, and a multipolygon for one with holes.
-
-    Ids are negative, as those of elements that the server does not know. Tagged as buildings to be checked.
-    """
+def osm_change(outlines: Sequence[shapely.Geometry]) -> str:
+    """An OSM change (version 0.6) that creates the polygons, in WGS 84; tagged as buildings to be checked."""
     root = ElementTree.Element("osmChange", version="0.6", generator="segassess")
-    create = ElementTree.SubElement(root, "create")
-    number = 0
-
-    def element(name: str, tags: Mapping[str, str], **attributes: str) -> ElementTree.Element:
-        nonlocal number
-        number -= 1
-        made = ElementTree.SubElement(create, name, {"id": str(number), "version": "0", **attributes})
-        for key, value in tags.items():
-            ElementTree.SubElement(made, "tag", k=key, v=value)
-        return made
-
-    def way(ring: shapely.LinearRing, tags: Mapping[str, str]) -> str:
-        # The first corner closes the ring.
-        corners = [element("node", {}, lat=f"{lat:.7f}", lon=f"{lon:.7f}").get("id", "") for lon, lat in ring.coords[:-1]]
-        made = element("way", tags)
-        for corner in [*corners, *corners[:1]]:
-            ElementTree.SubElement(made, "nd", ref=corner)
-        return made.get("id", "")
-
-    tags = {"building": "yes", "fixme": "outline proposed by segassess; check it against the image"}
-    for polygon in shapely.get_parts(np.array(outlines, object)):
-        if not polygon.interiors:
-            way(shapely.orient_polygons(polygon).exterior, tags)
-            continue
-        members = [("outer", way(polygon.exterior, {})), *(("inner", way(ring, {})) for ring in polygon.interiors)]
-        relation = element("relation", {"type": "multipolygon", **tags})
-        for role, member in members:
-            ElementTree.SubElement(relation, "member", type="way", ref=member, role=role)
-    ElementTree.indent(root)
-    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return document
+    elements = OsmElements(ElementTree.SubElement(root, "create"))
+    for outline in outlines:
+        elements.polygon(outline, {"building": "yes", "fixme": "outline proposed by segassess; check it against the image"})
+    return document(root)
 
 
 def _verdicts(findings: "GeoDataFrame", accepted: Acceptance) -> tuple[list[int], list[int]]:

@@ -115,11 +115,12 @@ def test_outlines_of_fiftyone_are_valid():
     ("arguments", "words"),
     [
         (["input={}"], ["run.json"]),
+        (["input={}", "to=josm"], ["run.json"]),
         ([], ["input"]),
         (["{}"], ["input", "image_url"]),
         (["input="], ["input="]),
         (["input={}", "format=fiftyone"], ["format=fiftyone"]),
-        (["input={}", "to=josm"], ["to", "label_studio or fiftyone", "'josm'"]),
+        (["input={}", "to=jira"], ["to", "label_studio or fiftyone", "maproulette", "'jira'"]),
         (["input={}", "most=0"], ["most", "1 or more", "'0'"]),
         (["input={}", "errors=2.5"], ["errors", "1 or more", "'2.5'"]),
         (["input={}", "simplify=-1"], ["simplify", "0 or more", "'-1'"]),

@@ -2,7 +2,7 @@
 
 Totals and ratios by stratified estimators (Cochran, Sampling Techniques, 3rd edition, chapters 5 and 6; for maps Olofsson et al.,
 Remote Sensing of Environment 148, 2014, equations 1 to 11), corrected for finite populations. What a stratum of few looks hides
-is allowed for, see `_spread`. Intervals of shares are symmetric on the log-odds, so that they stay within 0 and 1.
+is allowed for, see `_spread`. Intervals are symmetric on the log-odds, so that they stay within 0 and 1, but very near to these.
 """
 
 import math
@@ -144,14 +144,15 @@ def _freedom(parts: Sequence[tuple[Stratum, int, float]]) -> float:
 
 def _interval(value: float, error: float, freedom: float, confidence: float, more: int) -> Estimate:
     far = float(stats.t.ppf((1 + confidence) / 2, max(freedom, 1.0)))
-    # At 0 and 1 the log-odds have no end; half a standard error inwards they have one.
-    centre = min(max(value, error / 2), 1 - error / 2)
-    if not 0 < centre < 1 or error == 0:
+    if error == 0:
         return Estimate(value, error, value, value, more)
-    reach = far * error / (centre * (1 - centre))
-    odds = math.log(centre / (1 - centre))
+    if not error / 2 < value < 1 - error / 2:
+        # So near to 0 or 1, log-odds have no useful scale.
+        return Estimate(value, error, max(value - far * error, 0.0), min(value + far * error, 1.0), more)
+    reach = far * error / (value * (1 - value))
+    odds = math.log(value / (1 - value))
     low, high = (1 / (1 + math.exp(-min(max(odds + side * reach, -700.0), 700.0))) for side in (-1, 1))
-    return Estimate(value, error, min(low, value), max(high, value), more)
+    return Estimate(value, error, low, high, more)
 
 
 def _looks_to_halve(parts: Sequence[tuple[Stratum, int, float]], variance: float) -> int:

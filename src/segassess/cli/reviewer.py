@@ -1,0 +1,95 @@
+"""Stand for a reviewer where the ground truth is known: answer a sample or a queue from it, to try the whole way.
+
+Usage: python -m segassess.cli.reviewer truth=PATH input=DIR [sample=DIR] [queue=DIR]
+
+  truth=PATH   the ground truth: of a sample any raster or layer, of a queue a layer of polygons
+  input=DIR    output_dir of `segassess predict`
+  sample=DIR   fills `answer` in sample.csv
+  queue=DIR    of maproulette: writes answers.csv, with a yes for what the truth confirms
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+
+from segassess.cli.keys import Key, read_keys
+from segassess.errors import SegAssessError
+from segassess.experiments.exits import stop
+from segassess.outputs.judged_folder import judged_folders
+from segassess.raster import Grid, open_mask
+from segassess.raster.grid import apply_to_all, transformed
+from segassess.raster.opening import opened
+from segassess.raster.vectors import read_polygons
+from segassess.spreadsheets import read_rows, write_rows
+
+KEYS = {
+    "truth": Key(needed="give the ground truth as truth=PATH"),
+    "input": Key(needed="give the output_dir of segassess predict as input=DIR"),
+    "sample": Key(),
+    "queue": Key(),
+}
+# Share of an outline from which the truth has it.
+_COVERED = 0.5
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    keys = read_keys("reviewer", KEYS, arguments)
+    masks = {mask.name: mask for mask in judged_folders(Path(keys["input"]))}
+    with opened(next(iter(masks.values())).require("quality.tif")) as quality:
+        grid = Grid.of(quality)
+    if keys["sample"]:
+        answer_sample(Path(keys["sample"]) / "sample.csv", keys["truth"], grid)
+    if keys["queue"]:
+        answer_queue(Path(keys["queue"]), keys["truth"], grid)
+
+
+def answer_sample(path: Path, truth: str, grid: Grid) -> None:
+    """Fill the column `answer` of a sample of one image from the truth on its grid."""
+    rows = [row for _, row in read_rows(path, ("id", "row", "column"))]
+    with open_mask(truth, grid) as mask:
+        pixels, _ = mask.read()
+    for row in rows:
+        row["answer"] = "object" if pixels[int(row["row"]), int(row["column"])] else "background"
+    write_rows(path, list(rows[0]), rows)
+    print(f"{len(rows)} points answered: {path}")
+
+
+def answer_queue(queue: Path, truth: str, grid: Grid) -> None:
+    """Write `answers.csv`: of each finding whether the truth covers at least half of a missed outline, or less of another."""
+    polygons, _, _ = read_polygons(truth, grid)
+    tree = shapely.STRtree(polygons)
+    rows = []
+    # A record separator, which splitlines() would take for the end of a line, begins each record.
+    for record in (queue / "tasks.geojson").read_text(encoding="utf-8").split("\x1e")[1:]:
+        (task,) = json.loads(record)["features"]
+        outline = _in_pixels(shapely.from_geojson(json.dumps(task["geometry"])), grid)
+        near = shapely.union_all(polygons[tree.query(outline, predicate="intersects")])
+        covered = outline.intersection(near).area / max(outline.area, 1e-9) >= _COVERED
+        right = covered if task["properties"]["kind"] == "missed" else not covered
+        rows.append({"id": task["id"], "accept": "yes" if right else "no"})
+    write_rows(queue / "answers.csv", ("id", "accept"), rows)
+    print(f"{len(rows)} findings answered, {sum(row['accept'] == 'yes' for row in rows)} right: {queue / 'answers.csv'}")
+
+
+def _in_pixels(outline: shapely.Geometry, grid: Grid) -> shapely.Geometry:
+    assert grid.georeference is not None, "a queue of findings is of an image with a CRS"
+    back, crs = ~grid.georeference.transform, grid.georeference.crs
+
+    def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return apply_to_all(back, transformed(points, CRS.from_epsg(4326), crs))
+
+    return shapely.make_valid(shapely.transform(outline, place))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except SegAssessError as error:
+        stop(error)

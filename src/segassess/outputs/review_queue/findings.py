@@ -1,0 +1,147 @@
+"""The findings of judged masks as tasks for mappers: an invented, missed, shifted or partly wrong object each, worst first.
+
+Of a layer of polygons these are its polygons, of a raster mask its objects, and of both the missed objects. Places are WGS 84.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+
+from segassess.errors import RequestError
+from segassess.findings.by_reference import SHIFTED
+from segassess.findings.object_scores import MISSED
+from segassess.outputs.judged_folder import JudgedFolder, judged_folders
+from segassess.raster import Grid
+from segassess.raster.grid import transformed
+from segassess.raster.opening import opened
+
+INVENTED, PARTLY_WRONG = "invented", "partly wrong"
+# What a verdict means to a mapper; what is right is no task.
+KINDS = {"wrong": INVENTED, "partly wrong": PARTLY_WRONG, SHIFTED: SHIFTED, MISSED: MISSED}
+# Decimals of degrees, a centimetre.
+_DIGITS = 1e-7
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An object to look at: `feature` is its id in the judged layer, `object` the number of a missed or raster object, else None.
+
+    `id` is the same whenever the same is found again. `p_error` lies in [0, 1], `wrong_px` is the expected number of wrong
+    pixels, `area_m2` may be NaN. The outline is a valid (multi)polygon in WGS 84, outer rings counter-clockwise.
+    """
+
+    id: str
+    name: str
+    source: str
+    kind: str
+    feature: int | None
+    object: int | None
+    p_error: float
+    wrong_px: float
+    area_m2: float
+    outline: shapely.Geometry
+
+    @property
+    def place(self) -> tuple[float, float]:
+        """Longitude and latitude of a point in it."""
+        point = shapely.point_on_surface(self.outline)
+        return float(point.x), float(point.y)
+
+
+def make_findings(
+    predicted: Path, *, most: int, min_area_m2: float = 0.0, simplify_px: float = 0.0, source: str | None = None
+) -> list[Finding]:
+    """The `most` findings with the most expected wrong pixels, of at least so many square metres, in the output of `predict.py`.
+
+    Outlines may leave the edges of pixels by `simplify_px`. Raises RequestError if the folder is no output of predict.py, or an
+    image has no CRS.
+    """
+    found: list[Finding] = []
+    for judged in judged_folders(predicted):
+        if source in (None, judged.source):
+            found += _of_mask(judged, min_area_m2, simplify_px)
+    found.sort(key=lambda finding: (-finding.wrong_px, finding.id))
+    # Two missed objects at one place are one task, the worse.
+    once: dict[str, Finding] = {}
+    for finding in found:
+        once.setdefault(finding.id, finding)
+    return list(once.values())[:most]
+
+
+def _of_mask(judged: JudgedFolder, min_area_m2: float, simplify_px: float) -> list[Finding]:
+    with opened(judged.require("quality.tif")) as quality:
+        grid = Grid.of(quality)
+    if grid.georeference is None or grid.georeference.crs is None:
+        raise RequestError(
+            f"The image of {judged.title} has no CRS, so its findings have no place on the earth; see them in QGIS."
+        )
+    objects = _read(judged, "objects")
+    missed = objects["verdict"] == MISSED
+    rows = _rows(objects, missed, "object", "expected_errors_px")
+    if (judged.folder / "missed.gpkg").is_file():
+        outlined = _read(judged, "missed")
+        proposed = dict(zip(outlined["object"].tolist(), outlined["geometry"], strict=True))
+        rows = [{**row, "geometry": proposed.get(row["id"], row["geometry"])} for row in rows]
+    if (judged.folder / "polygons.gpkg").is_file():
+        polygons = _read(judged, "polygons")
+        rows += _rows(polygons, np.isin(polygons["verdict"], list(KINDS)), "feature", "expected_fp_px")
+    else:
+        rows += _rows(objects, ~missed & np.isin(objects["verdict"], list(KINDS)), "object", "expected_errors_px")
+    rows = [row for row in rows if not row["area_m2"] < min_area_m2]
+    step = abs(grid.georeference.transform.determinant) ** 0.5
+    outlines = np.array([row["geometry"] for row in rows], object)
+    if simplify_px and len(outlines):
+        outlines = shapely.simplify(outlines, simplify_px * step, preserve_topology=True)
+    crs = grid.georeference.crs
+    outlines = shapely.transform(outlines, lambda points: transformed(points, crs, "EPSG:4326"))
+    outlines = shapely.orient_polygons(shapely.make_valid(shapely.set_precision(outlines, _DIGITS)))
+    findings = []
+    for row, outline in zip(rows, outlines, strict=True):
+        feature = row["id"] if row["of"] == "feature" else None
+        number = None if row["of"] == "feature" else row["id"]
+        findings.append(
+            Finding(
+                _id(judged, row, outline),
+                judged.name,
+                judged.source,
+                KINDS[row["verdict"]],
+                feature,
+                number,
+                row["p_error"],
+                row["wrong_px"],
+                row["area_m2"],
+                outline,
+            )
+        )
+    return findings
+
+
+def _id(judged: JudgedFolder, row: dict[str, Any], outline: shapely.Geometry) -> str:
+    """A feature keeps its id in the layer; what has none goes by its place, to about 10 m."""
+    if row["of"] == "feature":
+        what = f"feature {row['id']}"
+    else:
+        centre = shapely.centroid(outline)
+        what = f"{row['verdict']} {centre.x:.4f} {centre.y:.4f} {round(np.log2(max(float(shapely.area(outline)), 1e-12)))}"
+    return hashlib.sha256(f"{judged.name}\n{judged.source}\n{what}".encode()).hexdigest()[:16]
+
+
+def _read(judged: JudgedFolder, name: str) -> dict[str, NDArray[Any]]:
+    about, _, stored, values = pyogrio.raw.read(judged.require(f"{name}.gpkg"), layer=name)
+    return {**dict(zip(about["fields"], values, strict=True)), "geometry": shapely.from_wkb(stored)}
+
+
+def _rows(table: dict[str, NDArray[Any]], chosen: NDArray[np.bool_], of: str, wrong: str) -> list[dict[str, Any]]:
+    names = {"id": of, "verdict": "verdict", "p_error": "mean_error", "wrong_px": wrong, "area_m2": "area_m2"}
+    columns = [table[column][chosen].tolist() for column in names.values()]
+    outlines = table["geometry"][chosen]
+    return [
+        {**dict(zip(names, row, strict=True)), "of": of, "geometry": outline}
+        for row, outline in zip(zip(*columns, strict=True), outlines, strict=True)
+    ]
