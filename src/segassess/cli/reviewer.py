@@ -71,7 +71,8 @@ def answer_queue(queue: Path, truth: str, grid: Grid) -> None:
         (task,) = json.loads(record)["features"]
         outline = _in_pixels(shapely.from_geojson(json.dumps(task["geometry"])), grid)
         near = shapely.union_all(polygons[tree.query(outline, predicate="intersects")])
-        covered = outline.intersection(near).area / max(outline.area, 1e-9) >= _COVERED
+        shared, whole = shapely.area(shapely.intersection(outline, near)), shapely.area(outline)
+        covered = bool(shared >= _COVERED * whole)
         right = covered if task["properties"]["kind"] == "missed" else not covered
         rows.append({"id": task["id"], "accept": "yes" if right else "no"})
     write_rows(queue / "answers.csv", ("id", "accept"), rows)
