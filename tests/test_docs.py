@@ -102,15 +102,19 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     stand_ins |= {"queue=QUEUE": queue(stand_ins["input=OUT"], here), "truth=c.gpkg": here / "geo.gpkg"}
     sample = sampled(stand_ins["input=DIR"], here)
     stand_ins |= {"sample=DIR answers=answers.csv": sample / "sample.csv", "sample=DIR": sample, "sample=SAMPLE": sample}
+    for edition in ("old", "new"):
+        (here / f"{edition}.gpkg").write_bytes((here / "c.gpkg").read_bytes())
+    stand_ins["input=EDITIONS"] = predicted(here, checkpoint, "a.tif", "old.gpkg", "new.gpkg")
     stand_ins |= {"answers=answers.csv": here / "queue" / "findings.csv", "truth=b.tif": here / "b.tif"}
     stand_ins |= {f"{name} download=DIR": folder for name, folder in make_all(here / "downloads").items()}
     return here, stand_ins
 
 
-def predicted(here, checkpoint, image="a.tif", mask="b.tif"):
+def predicted(here, checkpoint, image="a.tif", *masks):
     """What predict.py leaves of the image that the page names."""
-    output = here / f"predicted_{mask[:-4]}"
-    paths = f"image={here / image}", f"mask={here / mask}", f"output_dir={output}"
+    masks = masks or ("b.tif",)
+    output = here / f"predicted_{masks[0][:-4]}"
+    paths = f"image={here / image}", f"mask={','.join(str(here / mask) for mask in masks)}", f"output_dir={output}"
     run_forked("predict", *paths, f"checkpoint={checkpoint}", f"hydra.run.dir={here}/log")
     return output
 

@@ -25,6 +25,7 @@ TOOLS = {
     "sample": "draw points to look at, so that a figure can be signed",
     "estimate": "estimate accuracy with intervals from the answers to a sample",
     "mend": "drop, move and add polygons of a layer by what was found",
+    "compare": "say where a newer edition of a layer is better, and where worse",
     "join": "summarize and join the runs of a sweep again",
 }
 

@@ -49,6 +49,9 @@ ALIASES: Mapping[str, str] = {
     "shift_x_px": "offset to the right (pixels)",
     "shift_y_px": "offset downwards (pixels)",
     "shift_gain": "agreement gained by the offset",
+    "did": "what the newer edition did",
+    "p_right": "P(the newer edition is right), 0 to 1",
+    "won_px": "expected pixels won (negative: lost)",
 }
 
 
@@ -100,6 +103,9 @@ STYLES: Mapping[str, LayerStyle] = {
             "moved": ("moved, as it was", _PURPLE, 0.4),
             "added": ("added", _BLUE, 0.5),
         },
+    ),
+    "differences": LayerStyle(
+        '"verdict"', {"better": ("probably better", _GREEN, 0.5), "worse": ("probably worse", _ORANGE, 0.5)}
     ),
 }
 
