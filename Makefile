@@ -36,7 +36,7 @@ demo: $(READY)
 	@echo "Look at the panels: $(DEMO)/predict/*/panel.png     Worst masks first: $(DEMO)/predict/scores.csv"
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadfile

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -20,6 +21,17 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 # Processes of pytest-xdist share two cores.
 THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
+
+
+# After so many minutes, slow tests that have not begun are passed over; by default they all run.
+SLOW_MINUTES = float(os.environ.get("SLOW_MINUTES", "inf"))
+STARTED = time.monotonic()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Keep to `SLOW_MINUTES`."""
+    if item.get_closest_marker("slow") and time.monotonic() - STARTED > 60 * SLOW_MINUTES:
+        pytest.skip(f"SLOW_MINUTES={SLOW_MINUTES:g} are over; make test-slow runs it")
 
 
 @pytest.fixture(scope="session", autouse=True)

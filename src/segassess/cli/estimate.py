@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
             wrong[index].append(answer != inside)
             error[index].append(p_error)
     looks = [Looks(np.array(seen, bool), np.array(said, float)) for seen, said in zip(wrong, error, strict=True)]
-    bare = [stratum.name for stratum, seen in zip(sample.strata, looks, strict=True) if stratum.size and len(seen) < 2]
+    bare = [stratum.name for stratum, seen in zip(sample.strata, looks, strict=True) if len(seen) < min(2, stratum.size)]
     count = sum(map(len, looks))
     if bare:
         raise RequestError(
