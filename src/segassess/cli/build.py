@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from segassess.models.assessor.base import Assessor
 from segassess.models.assessor.checkpoint import load_checkpoint
 from segassess.models.assessor.compositions import build_assessor
 from segassess.models.assessor.trained_assessor import LoadedAssessor
+from segassess.models.assessor.turned import TurnedAssessor
 from segassess.models.loading import load_any
 from segassess.predict.processes import torch_device
 
@@ -97,7 +99,16 @@ def stored_assessor(config: DictConfig) -> LoadedAssessor:
         loaded.description.encoder["name"],
         loaded.description.decoding,
     )
-    return loaded
+    return in_views(loaded, int(config.get("views", 1)))
+
+
+def in_views(loaded: LoadedAssessor, count: int) -> LoadedAssessor:
+    """The assessor that averages over so many turned views; its digest tells it from the one that does not."""
+    if count == 1:
+        return loaded
+    if not isinstance(loaded.assessor, Assessor):
+        raise ConfigError("views must be 1 for an exported graph; give the checkpoint it was made of.")
+    return replace(loaded, assessor=TurnedAssessor(loaded.assessor, count).eval(), digest=f"{loaded.digest}x{count}")
 
 
 def device(trainer: DictConfig, *, first: bool = False) -> torch.device:

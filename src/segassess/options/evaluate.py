@@ -62,6 +62,7 @@ class Evaluate(StoredAssessor):
         path=True,
     )
     decoding: Literal["consistent", "free"] | None = option("Null takes the decoding that the checkpoint was trained with.", None)
+    views: Literal[1, 2, 4, 8] = option("Turned and mirrored views of an image whose judgements are averaged; 1 is as it is.", 1)
     baselines: str | tuple[str, ...] = option(
         "Baselines in the table: always_right, boundary_prior, disagreement_best, disagreement_ensemble, "
         "disagreement_fitted, confidence, entropy, sam_agreement, or your own as module.Class. They learn from the "

@@ -5,6 +5,7 @@ import torch
 from segassess.errors import ConfigError
 from segassess.models.assessor.compositions import build_assessor
 from segassess.models.assessor.outline_means import OutlineMeans
+from segassess.models.assessor.trained_assessor import Description, load_assessor, save_assessor
 from segassess.models.assessor.twin import RADII, outline_distance
 from segassess.quality import FN, FP, TN, TP
 
@@ -80,3 +81,19 @@ def test_weights_of_what_is_heard_are_learned():
     assert output.quality_logits.shape == (2, 4, 40, 72)
     output.quality_logits[:, FP].square().mean().backward()
     assert (model.outline_means.weights.grad != 0).all()
+
+
+def test_a_checkpoint_without_outline_means_speaks_as_before_with_them(tmp_path):
+    torch.manual_seed(0)
+    without = build_assessor({"name": "twin"}, LITE0).eval()
+    save_assessor(tmp_path / "twin.safetensors", without, Description({"name": "twin"}, LITE0, "consistent"))
+    spec = {"name": "twin", "outline_means": True}
+    loaded = load_assessor(tmp_path / "twin.safetensors", assessor=spec)
+    assert loaded.description.assessor == spec and loaded.report.missing == ()
+    image, mask = torch.rand(1, 3, 40, 72), (torch.rand(1, 1, 40, 72) > 0.5).float()
+    torch.testing.assert_close(loaded.assessor(image, mask).quality_logits, without(image, mask).quality_logits)
+    # Who asks for an assessor without them is told what was left out.
+    save_assessor(tmp_path / "means.safetensors", loaded.assessor, loaded.description)
+    assert load_assessor(tmp_path / "means.safetensors", assessor={"name": "twin"}).report.unexpected == (
+        "outline_means.weights",
+    )
