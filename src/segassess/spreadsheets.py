@@ -15,6 +15,8 @@ def read_rows(path: Path, needed: Collection[str]) -> list[tuple[int, dict[str, 
     Raises:
         RequestError: if the file cannot be read as text, or lacks a needed column.
     """
+    if not path.is_file():
+        raise RequestError(f"{path} does not exist; give the path of a CSV.")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -87,15 +87,19 @@ def test_an_edition_is_accepted_or_not(judged, capsys):
 
 
 def test_equal_editions_differ_nowhere(judged, capsys):
-    tool.main([f"input={judged}", "old=new", "new=new", "min_gain=0.5"])
+    edition(judged, "copy", (BOTH,))
+    (judged / "scores.csv").write_text("name,source,estimated_iou\nscene,old,0.6\nscene,copy,0.6\n")
+    tool.main([f"input={judged}", "old=old", "new=copy", "min_gain=0.5"])
     assert "0 changed areas" in capsys.readouterr().out
     assert len(geopandas.read_file(judged / "compared" / "differences.gpkg", layer="differences")) == 0
+    with pytest.raises(RequestError, match="two editions"):
+        tool.main([f"input={judged}", "old=copy", "new=copy"])
 
 
 def test_wrong_requests_are_one_sentence(judged):
     with pytest.raises(ConfigError, match="new is missing"):
         tool.main([f"input={judged}", "old=old"])
-    with pytest.raises(RequestError, match="source=NAME"):
+    with pytest.raises(RequestError, match="new=SOURCE"):
         tool.main([f"input={judged}", "old=old", "new=third"])
     edition(judged, "third", (BOTH,), crs="EPSG:32646")
     (judged / "scores.csv").write_text("name,source,estimated_iou\nscene,old,0.6\nscene,third,0.8\n")

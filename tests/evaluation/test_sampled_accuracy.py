@@ -253,5 +253,10 @@ def test_wrong_requests_are_one_sentence_and_a_sample_is_never_overwritten(judge
     (tmp_path / "yes.csv").write_text("id,answer\np0001,yes\np0001,no\n")
     with pytest.raises(RequestError, match="otherwise"):
         estimate_tool.main([f"sample={sample}", f"answers={tmp_path / 'yes.csv'}"])
+    with pytest.raises(RequestError, match=r"sample\.json does not exist"):
+        estimate_tool.main([f"sample={tmp_path}"])
+    (tmp_path / "sample.json").write_text("{}")
     with pytest.raises(RequestError, match="not the record"):
         estimate_tool.main([f"sample={tmp_path}"])
+    with pytest.raises(RequestError, match=r"nope\.csv does not exist"):
+        estimate_tool.main([f"sample={sample}", f"answers={tmp_path / 'nope.csv'}"])

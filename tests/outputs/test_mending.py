@@ -82,7 +82,7 @@ def test_invented_polygons_go_shifted_ones_move_and_missed_ones_come(judged, cap
         assert alike(found, expected)
     # What it was, to undo by.
     assert changes["segassess_change"].tolist() == ["dropped", "moved", "added"]
-    assert changes["feature"].tolist()[:2] == [2, 3] and changes["name"].tolist()[:2] == ["b ✓", "<c>"]
+    assert changes["segassess_feature"].tolist()[:2] == [2, 3] and changes["name"].tolist()[:2] == ["b ✓", "<c>"]
     assert alike(changes.geometry[0], box(40, 10)) and alike(changes.geometry[1], box(70, 10))
 
 
@@ -97,10 +97,28 @@ def test_decisions_count_more_than_probabilities(judged, tmp_path):
     assert len(changes) == 0 and mended["segassess_change"].tolist() == ["kept"] * 4
 
 
+def test_what_is_partly_wrong_is_dropped_only_if_somebody_says_so(judged, tmp_path):
+    polygons = geopandas.read_file(judged / "scene" / "polygons.gpkg", layer="polygons")
+    polygons["verdict"] = ["wrong", "shifted", "partly wrong", "right"]
+    polygons.to_file(judged / "scene" / "polygons.gpkg", layer="polygons")
+    for said, left in (("yes", [1, 2, 3, 4]), ("drop", [1, 2, 3])):
+        (tmp_path / "said.csv").write_text(f"feature,accept\n4,{said}\n2,no\n")
+        tool.main([f"input={judged}", f"decisions={tmp_path / 'said.csv'}", "add=1", "move=false"])
+        mended, _ = read(judged)
+        assert mended["segassess_feature"].tolist() == left
+
+
+def test_crumbs_of_an_added_outline_are_left_out(judged):
+    whole = shapely.union_all([box(50, 50), box(70, 50, 1, 1)])
+    write(judged / "scene" / "missed.gpkg", [whole], missed=[1], object=[7], probability=[0.8])
+    tool.main([f"input={judged}"])
+    assert alike(read(judged)[0].geometry.iloc[-1], box(50, 50))
+
+
 def test_a_mended_layer_can_be_mended_again(judged, tmp_path):
     tool.main([f"input={judged}", f"output={tmp_path / 'first'}"])
     tool.main([f"input={judged}", "drop=1", f"layer={tmp_path / 'layer.gpkg'}|layername=buildings"])
-    assert list(read(judged)[0].columns) == ["name", "levels", "segassess_change", "segassess_p", "geometry"]
+    assert list(read(judged)[0].columns) == ["name", "levels", "segassess_change", "segassess_p", "segassess_feature", "geometry"]
 
 
 def test_without_a_fit_missed_objects_have_the_shape_of_the_quality_map(judged):
@@ -133,6 +151,8 @@ def test_the_osm_change_creates_closed_ways_and_multipolygons():
     ("text", "words"),
     [
         ("feature,accept\n2,perhaps\n", "yes or no"),
+        ("object,accept\n7,drop\n", "drop for a feature"),
+        ("id,accept\nabc,yes\n", r"verdicts\.csv"),
         ("feature,object,accept\n2,3,yes\n", "one feature or one object"),
         ("feature,accept\n77,yes\n", "feature 77"),
         ("object,accept\n77,yes\n", "object 77"),

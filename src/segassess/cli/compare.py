@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from segassess.cli.keys import Key, read_keys, real, whole
+from segassess.errors import RequestError
 
 KEYS = {
     "input": Key(needed="give the output_dir of segassess predict as input=DIR"),
@@ -50,7 +51,9 @@ def main(arguments: Sequence[str]) -> None:
 
     folder = Path(keys["input"])
     masks = judged_folders(folder)
-    old, new = (chosen_folder(masks, keys["name"], keys[edition]) for edition in ("old", "new"))
+    old, new = (chosen_folder(masks, keys["name"], keys[edition], edition) for edition in ("old", "new"))
+    if old == new:
+        raise RequestError(f"old and new are both {new.source}; give two editions.")
     found = compare_editions(old, new, keys["min_area"])
     scores = {row["source"]: row for row in table_rows(folder / "scores.csv") if row["name"] == new.name}
     ious = [float(scores[mask.source]["estimated_iou"] or "nan") for mask in (old, new)]
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     table = Table(title=f"{new.name}: {old.source} and {new.source}")
     for heading in ("", old.source, new.source):
         table.add_column(heading, justify="left" if not heading else "right")
-    table.add_row("estimated IoU", *map(number, ious))
+    table.add_row("estimated IoU (a prediction)", *map(number, ious))
     table.add_row("pixels added", "", str(found.added))
     table.add_row("pixels removed", "", str(found.removed))
     table.add_row("of these expected right", "", f"{found.won:.0f}")

@@ -6,7 +6,7 @@ Usage: segassess estimate sample=DIR [key=value ...]
   answers=FILE[,FILE]   CSV or layers with the columns id and answer (default: sample.csv and sample.gpkg of the folder)
   confidence=0.95       number from 0.5 to 0.999: of the intervals
   method=stratified     stratified, or prediction_powered, which also uses P(error) of all pixels
-  min_iou=NUMBER        exit with 1 unless the IoU is above this with the given confidence, one-sided
+  min_iou=NUMBER        exit with 1 unless the IoU is at least this with the given confidence, one-sided
   output=DIR            folder of estimate.json and estimate.csv (default: that of the sample)
 """
 
@@ -80,16 +80,16 @@ def main(arguments: Sequence[str]) -> None:
         rows.append({"figure": "truth_area_ha", **vars(found["truth_share"].times(hectares))})
     table = Table(title=f"{count} of {len(sample.points)} points answered, {keys['method'].replace('_', '-')} estimates")
     table.add_column("figure")
-    for heading in ("estimate", f"{100 * keys['confidence']:g} % interval", "standard error", "more looks to halve it"):
+    for heading in ("estimate", f"{100 * keys['confidence']:g} % interval", "standard error"):
         table.add_column(heading, justify="right")
     for row in rows:
         digits = 2 if row["figure"] == "truth_area_ha" else 3
         name = _NAMES.get(str(row["figure"]), "area of the object, ha")
         low, value, high, spread = (f"{row[part]:.{digits}f}" for part in ("low", "value", "high", "standard_error"))
-        table.add_row(name, value, f"{low} to {high}", spread, str(row["more"]))
+        table.add_row(name, value, f"{low} to {high}", spread)
     strata = Table(title="What was seen, by how it was judged")
     strata.add_column("pixels called")
-    for heading in ("pixels", "mean P(error)", "looks", "wrong", "share wrong"):
+    for heading in ("pixels", "mean P(error)", "looks", "mask wrong", "share"):
         strata.add_column(heading, justify="right")
     seen_rows = []
     for stratum, seen in zip(sample.strata, looks, strict=True):
@@ -102,6 +102,7 @@ def main(arguments: Sequence[str]) -> None:
             strata.add_row(stratum.name, f"{stratum.size:,}", *cells)
     console = Console()
     console.print(table)
+    print(f"About {found['iou'].more} more looks, drawn likewise, would halve the interval of the IoU.")
     console.print(strata)
     output = Path(keys["output"] or folder)
     about = {"method": keys["method"], "confidence": keys["confidence"], "answered": count, "drawn": len(sample.points)}
@@ -115,8 +116,8 @@ def main(arguments: Sequence[str]) -> None:
         passed = not math.isnan(one_sided.low) and one_sided.low >= keys["min_iou"]
         risk = 1 - keys["confidence"]
         print(
-            f"{'Accepted' if passed else 'Not accepted'}: the IoU is at least {one_sided.low:.3f} at a risk of {risk:.2g}; "
-            f"wanted is {keys['min_iou']:g}."
+            f"{'Accepted' if passed else 'Not accepted'}: the IoU is at least {one_sided.low:.3f} at a one-sided risk of "
+            f"{risk:.2g}; wanted is {keys['min_iou']:g}."
         )
         if not passed:
             sys.exit(1)

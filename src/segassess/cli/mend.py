@@ -7,7 +7,7 @@ Usage: segassess mend input=DIR [key=value ...]
   drop=0.6          number from 0 to 1: drop polygons with at least this mean P(error); 1 hardly any
   add=0.6           number from 0 to 1: add missed objects with at least this probability; 1 hardly any
   move=true         true or false: move polygons that are called shifted (known after fit=layer)
-  decisions=FILE    CSV with the columns feature or object, and accept (yes or no): single findings, whatever their probability
+  decisions=FILE    CSV with the columns feature or object, and accept: yes, no, or of a feature drop; verdicts.csv is one
   layer=PATH        the layer, if it has moved since it was judged
   output=DIR        folder of the results (default: <input>/mended)
 
@@ -36,36 +36,44 @@ KEYS = {
     "layer": Key(),
     "output": Key(),
 }
-_SAID = {**dict.fromkeys(("yes", "1", "true"), True), **dict.fromkeys(("no", "0", "false"), False)}
+_SAID = {**dict.fromkeys(("yes", "1", "true"), "yes"), **dict.fromkeys(("no", "0", "false"), "no"), "drop": "drop"}
 
 
-def read_decisions(path: Path) -> dict[str, dict[int, bool]]:
+def read_decisions(path: Path) -> dict[str, dict[int, str]]:
     """Decisions by id, under `feature` and `object`; rows without `accept` are passed over.
 
-    Raises RequestError for a row that names neither, both, or an answer that is neither yes nor no.
+    Raises RequestError for a row that names neither, both, or another answer than yes, no, or drop.
     """
     from segassess.spreadsheets import read_rows
 
-    found: dict[str, dict[int, bool]] = {"feature": {}, "object": {}}
+    found: dict[str, dict[int, str]] = {"feature": {}, "object": {}}
     for line, row in read_rows(path, ("accept",)):
         said = row["accept"].lower()
         if not said:
             continue
         named = [kind for kind in found if row.get(kind)]
+        if not named and "id" in row:
+            raise RequestError(f"{path} has ids of a queue; give the verdicts.csv that segassess verdicts makes of it.")
         if len(named) != 1 or not row[named[0]].isdecimal():
             raise RequestError(f"{path}, line {line}: give the id of one feature or one object, a whole number.")
-        if said not in _SAID:
-            raise RequestError(f"{path}, line {line}: accept is {row['accept']!r}; write yes or no.")
+        if said not in _SAID or (said == "drop" and named[0] == "object"):
+            raise RequestError(f"{path}, line {line}: accept is {row['accept']!r}; write yes or no, or drop for a feature.")
         found[named[0]][int(row[named[0]])] = _SAID[said]
     return found
 
 
-def chosen_folder(folders: "Sequence[JudgedFolder]", name: str | None, source: str | None) -> "JudgedFolder":
-    """The only judged mask of this name and source, None being any; RequestError if there is none or more than one."""
+def chosen_folder(folders: "Sequence[JudgedFolder]", name: str | None, source: str | None, key: str = "source") -> "JudgedFolder":
+    """The only judged mask of this name and source, None being any; `key` is what the source is called on the command line.
+
+    Raises RequestError if there is none or more than one.
+    """
     found = [each for each in folders if name in (None, each.name) and source in (None, each.source)]
     if len(found) != 1:
         titles = "; ".join(each.title for each in folders[:5])
-        raise RequestError(f"{len(found)} of the judged masks fit ({titles}); give one of them as name=NAME source=NAME.")
+        given = " ".join(f"{label}={value}" for label, value in (("name", name), (key, source)) if value)
+        raise RequestError(
+            f"{len(found)} of the judged masks fit {given or 'the request'} ({titles}); name one by name=NAME and {key}=SOURCE."
+        )
     return found[0]
 
 
@@ -84,4 +92,5 @@ def main(arguments: Sequence[str]) -> None:
     mended = mend(keys["layer"] or mask_of(record, judged), judged, accepted)
     written = write_mended(Path(keys["output"] or folder / "mended"), mended, "mended")
     counts = ", ".join(f"{count} {change}" for change, count in mended.counts().items())
-    print(f"{len(mended.layer)} polygons: {counts}. Written: {', '.join(map(str, written))}")
+    said = sum(map(len, decided.values()))
+    print(f"{len(mended.layer)} polygons: {counts}; {said} findings were decided on. Written: {', '.join(map(str, written))}")

@@ -8,7 +8,7 @@ Usage: segassess queue input=DIR [key=value ...]
   output=DIR       folder of the queue (default: <input>/<tool>)
   most=500         int >= 1: maximum number of tiles or findings
   simplify=PIXELS  float >= 0: tolerance in pixels when outlines are simplified (default: 1 of tiles, 1.5 of findings)
-  source=NAME      of findings: only those in masks of this source
+  source=NAME      of findings: the mask, where several were judged
   min_area=5       float >= 0: of findings: smallest area in square metres
   image=PATH       of tiles: image, folder or pattern, if the images have moved since they were judged
   errors=100       int >= 1: of tiles: maximum number of errors per tile
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from segassess.cli.keys import Key, choice, read_keys, real, whole
+from segassess.errors import RequestError
 
 OF_TILES = ("label_studio", "fiftyone")
 OF_FINDINGS = ("maproulette", "mapswipe", "josm", "osmose", "csv")
@@ -74,13 +75,21 @@ def _queue_tiles(folder: Path, queue: Path, keys: Mapping[str, Any]) -> None:
 
 
 def _queue_findings(folder: Path, queue: Path, keys: Mapping[str, Any]) -> None:
+    from segassess.outputs.judged_folder import judged_folders
     from segassess.outputs.review_queue.findings import make_findings
-    from segassess.outputs.review_queue.mapping_tools import WRITERS, write_table
+    from segassess.outputs.review_queue.mapping_tools import TABLE, WRITERS, write_table
+    from segassess.spreadsheets import read_rows
 
+    sources = sorted({mask.source for mask in judged_folders(folder)})
+    if keys["source"] not in (*sources, None if len(sources) == 1 else ""):
+        raise RequestError(f"{folder} has masks of {', '.join(sources)}; give one of them as source=NAME.")
+    if (queue / TABLE).is_file() and any(row.get("accept") for _, row in read_rows(queue / TABLE, ())):
+        raise RequestError(f"{queue / TABLE} has answers, which would be lost; give another folder as output=DIR.")
     write, limit = WRITERS[keys["to"]]
-    limits: dict[str, Any] = {"most": min(keys["most"], limit), "min_area_m2": keys["min_area"]}
-    findings = make_findings(
-        folder, **limits, simplify_px=1.5 if keys["simplify"] is None else keys["simplify"], source=keys["source"]
-    )
+    simplify = 1.5 if keys["simplify"] is None else keys["simplify"]
+    every = make_findings(folder, min_area_m2=keys["min_area"], simplify_px=simplify, source=keys["source"])
+    findings = every[: min(keys["most"], limit)]
     written = [write_table(queue, findings), *write(queue, findings)]
-    print(f"{len(findings)} findings, worst first: {', '.join(map(str, written))}")
+    left = f" of {len(every)}" if len(every) > len(findings) else ""
+    small = f", smaller than {keys['min_area']:g} m2 left out" if keys["min_area"] else ""
+    print(f"{len(findings)}{left} findings, worst first{small}: {', '.join(map(str, written))}")

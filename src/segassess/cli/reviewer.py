@@ -4,7 +4,7 @@ Usage: python -m segassess.cli.reviewer truth=PATH input=DIR [sample=DIR] [queue
 
   truth=PATH   the ground truth: of a sample any raster or layer, of a queue a layer of polygons
   input=DIR    output_dir of `segassess predict`
-  sample=DIR   fills `answer` in sample.csv
+  sample=DIR   a sample of one image: fills `answer` in its sample.csv
   queue=DIR    of maproulette: writes answers.csv, with a yes for what the truth confirms
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from segassess.cli.keys import Key, read_keys
-from segassess.errors import SegAssessError
+from segassess.errors import ConfigError, RequestError, SegAssessError
 from segassess.experiments.exits import stop
 from segassess.outputs.judged_folder import judged_folders
 from segassess.raster import Grid, open_mask
@@ -40,7 +40,12 @@ _COVERED = 0.5
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return
     keys = read_keys("reviewer", KEYS, arguments)
+    if not (keys["sample"] or keys["queue"]):
+        raise ConfigError("There is nothing to answer; give sample=DIR, queue=DIR or both.")
     masks = {mask.name: mask for mask in judged_folders(Path(keys["input"]))}
     with opened(next(iter(masks.values())).require("quality.tif")) as quality:
         grid = Grid.of(quality)
@@ -63,11 +68,14 @@ def answer_sample(path: Path, truth: str, grid: Grid) -> None:
 
 def answer_queue(queue: Path, truth: str, grid: Grid) -> None:
     """Write `answers.csv`: of each finding whether the truth covers at least half of a missed outline, or less of another."""
+    path = queue / "tasks.geojson"
+    if not path.is_file() or not path.read_text(encoding="utf-8").startswith("\x1e"):
+        raise RequestError(f"{queue} is no queue of findings for MapRoulette; make one by segassess queue to=maproulette.")
     polygons, _, _ = read_polygons(truth, grid)
     tree = shapely.STRtree(polygons)
     rows = []
     # A record separator, which splitlines() would take for the end of a line, begins each record.
-    for record in (queue / "tasks.geojson").read_text(encoding="utf-8").split("\x1e")[1:]:
+    for record in path.read_text(encoding="utf-8").split("\x1e")[1:]:
         (task,) = json.loads(record)["features"]
         outline = _in_pixels(shapely.from_geojson(json.dumps(task["geometry"])), grid)
         near = shapely.union_all(polygons[tree.query(outline, predicate="intersects")])

@@ -18,7 +18,8 @@ from shapely.affinity import translate
 from segassess.errors import RequestError
 from segassess.files import atomic_path, write_text
 from segassess.findings.by_reference import SHIFTED
-from segassess.findings.object_scores import MISSED
+from segassess.findings.object_scores import MISSED, WRONG
+from segassess.metrics.missed_objects import MIN_AREA
 from segassess.outputs.judged_folder import JudgedFolder
 from segassess.outputs.layer_styles import add_style
 from segassess.outputs.layers import GPKG_VERSION
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
 
 KEPT, DROPPED, MOVED, ADDED = "kept", "dropped", "moved", "added"
 CHANGES = (DROPPED, MOVED, ADDED)
-# Columns of the mended layer: what was done to a feature, and the probability by which it was.
-CHANGE, PROBABILITY = "segassess_change", "segassess_p"
+# Columns of the mended layer: what was done to a feature, the probability by which it was, and its id in the layer before.
+CHANGE, PROBABILITY, FEATURE = "segassess_change", "segassess_p", "segassess_feature"
 # Limits that somebody who does not know better takes.
-DROP, ADD = 0.6, 0.6
+DROP_FROM, ADD_FROM = 0.6, 0.6
+# What somebody may decide.
+YES, NO, DROP = "yes", "no", "drop"
 # Corners of added outlines that stand less than so many pixels beside a straight line are left out.
 _SIMPLIFY_PX = 2.0
 
@@ -45,15 +48,16 @@ class Acceptance:
     """Which findings are applied: those at least as probable as these limits, and those that somebody decided on.
 
     `drop` is the mean P(error) of a polygon, `add` the probability of a missed object, both in [0, 1]; a polygon that is called
-    shifted is moved unless `move` is False. `features` (ids in the layer) and `objects` (numbers of missed objects) say yes or no
-    to single ones, whatever the limits are.
+    shifted is moved unless `move` is False. `features` (ids in the layer) and `objects` (numbers of missed objects) decide on
+    single ones, whatever the limits are: `YES` does what belongs to the verdict, which is nothing for one that is partly wrong or
+    right; `NO` does nothing; `DROP` drops a polygon whatever its verdict.
     """
 
-    drop: float = DROP
-    add: float = ADD
+    drop: float = DROP_FROM
+    add: float = ADD_FROM
     move: bool = True
-    features: Mapping[int, bool] = field(default_factory=dict)
-    objects: Mapping[int, bool] = field(default_factory=dict)
+    features: Mapping[int, str] = field(default_factory=dict)
+    objects: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def mend(path: str, judged: JudgedFolder, accepted: Acceptance) -> Mended:
     import pandas
 
     layer = _read(path)
-    taken = {CHANGE, PROBABILITY} & set(layer.columns)
+    taken = {CHANGE, PROBABILITY, FEATURE} & set(layer.columns)
     layer = layer.drop(columns=list(taken))
     with opened(judged.require("quality.tif")) as quality:
         grid = Grid.of(quality)
@@ -89,7 +93,7 @@ def mend(path: str, judged: JudgedFolder, accepted: Acceptance) -> Mended:
         raise RequestError(f"{path} has no feature {unknown[0]}, which was judged; give the layer as it was then.")
     crs = findings.crs
     dropped, moved = _verdicts(findings, accepted)
-    layer[CHANGE], layer[PROBABILITY] = KEPT, np.nan
+    layer[CHANGE], layer[PROBABILITY], layer[FEATURE] = KEPT, np.nan, layer.index.to_numpy()
     layer.loc[moved, CHANGE] = MOVED
     before = layer.loc[[*dropped, *moved]].copy()
     before[CHANGE] = [DROPPED] * len(dropped) + [MOVED] * len(moved)
@@ -102,11 +106,13 @@ def mend(path: str, judged: JudgedFolder, accepted: Acceptance) -> Mended:
         layer.loc[moved, "geometry"] = _to(geopandas.GeoSeries(shifted, index=moved, crs=crs), layer.crs)
     added = _missed(judged, grid, accepted)
     added = _to(added, layer.crs) if len(added) else added.set_crs(layer.crs, allow_override=True)
-    before["feature"] = before.index
     changes = pandas.concat([before, added], ignore_index=True) if len(added) else before
     mended = layer.drop(index=dropped)
     if len(added):
         mended = pandas.concat([mended, added.drop(columns="object")], ignore_index=True)
+    for frame in (mended, changes):
+        # Added ones have none.
+        frame[FEATURE] = frame[FEATURE].astype("Int64")
     return Mended(mended, changes)
 
 
@@ -141,15 +147,14 @@ def osm_change(outlines: Sequence[shapely.Geometry]) -> str:
 
 
 def _verdicts(findings: "GeoDataFrame", accepted: Acceptance) -> tuple[list[int], list[int]]:
-    """Features to drop, and features to move; a feature that somebody decided on is moved if it is called shifted."""
+    """Features to drop, and features to move."""
     dropped, moved = [], []
     for feature, verdict, error in zip(findings.index, findings["verdict"], findings["mean_error"], strict=True):
         decided = accepted.features.get(int(feature))
-        if verdict == SHIFTED:
-            if accepted.move if decided is None else decided:
-                moved.append(int(feature))
-        elif error >= accepted.drop if decided is None else decided:
+        if decided == DROP or (verdict == WRONG and (error >= accepted.drop if decided is None else decided == YES)):
             dropped.append(int(feature))
+        elif verdict == SHIFTED and (accepted.move if decided is None else decided == YES):
+            moved.append(int(feature))
     if unknown := sorted(set(accepted.features) - set(map(int, findings.index))):
         raise RequestError(f"The feature {unknown[0]} that was decided on was not judged; give ids of the column feature.")
     return dropped, moved
@@ -176,10 +181,21 @@ def _missed(judged: JudgedFolder, grid: Grid, accepted: Acceptance) -> "GeoDataF
     if unknown := sorted(set(accepted.objects) - set(map(int, found["object"]))):
         raise RequestError(f"The object {unknown[0]} that was decided on is no missed object; give numbers of the column object.")
     limits = zip(found["object"], found[PROBABILITY], strict=True)
-    wanted = [accepted.objects.get(int(number), bool(p >= accepted.add)) for number, p in limits]
+    decided = accepted.objects
+    wanted = [decided[int(number)] == YES if int(number) in decided else bool(p >= accepted.add) for number, p in limits]
     chosen = found.loc[np.array(wanted, bool), ["object", PROBABILITY, "geometry"]]
+    pixel = 1.0 if grid.georeference is None else abs(grid.georeference.transform.determinant)
+    chosen["geometry"] = [_without_crumbs(outline, MIN_AREA * pixel) for outline in chosen.geometry]
     chosen.insert(0, CHANGE, ADDED)
     return chosen
+
+
+def _without_crumbs(outline: shapely.Geometry, least: float) -> shapely.Geometry:
+    """An outline without parts of less than this area, but for the largest."""
+    parts = shapely.get_parts(np.array([outline], object))
+    areas = shapely.area(parts)
+    kept: shapely.Geometry = shapely.multipolygons(parts[(areas >= least) | (areas == areas.max(initial=0))])
+    return kept
 
 
 def _to(places: Any, crs: Any) -> Any:

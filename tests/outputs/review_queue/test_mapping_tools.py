@@ -21,8 +21,8 @@ from tests.outputs.test_mending import (
 TOOLS = queue_tool.OF_FINDINGS
 
 
-def queued(predicted, folder, tool, *keys):
-    queue_tool.main([f"input={predicted}", f"to={tool}", f"output={folder / tool}", "min_area=0", *keys])
+def queued(predicted, folder, tool, source="perturbed", *keys):
+    queue_tool.main([f"input={predicted}", f"to={tool}", f"output={folder / tool}", "min_area=0", f"source={source}", *keys])
     return folder / tool
 
 
@@ -57,7 +57,7 @@ def test_maproulette_reads_a_task_a_line(predicted, tmp_path):
 
 
 def test_mapswipe_reads_one_collection_of_polygons(predicted, tmp_path):
-    folder = queued(predicted, tmp_path, "mapswipe", "most=5", "source=perturbed")
+    folder = queued(predicted, tmp_path, "mapswipe", "perturbed", "most=5")
     content = json.loads((folder / "tasks.geojson").read_text())
     assert set(content) == {"type", "features"} and len(content["features"]) == 5
     check_features(content["features"], table(folder))
@@ -114,7 +114,7 @@ def test_features_keep_their_ids_and_kinds_and_hostile_names_are_harmless(judged
     bad = '=HYPERLINK("http://x")<script>"&'
     (judged / "scores.csv").write_text(f'name,source\nscene,"{bad.replace(chr(34), chr(34) * 2)}"\n')
     for tool in TOOLS:
-        queued(judged, tmp_path, tool)
+        queued(judged, tmp_path, tool, bad)
     rows = table(tmp_path / "csv")
     assert [(row["kind"], row["feature"], row["object"]) for row in rows] == [
         ("invented", "2", ""),
@@ -134,7 +134,19 @@ def test_features_keep_their_ids_and_kinds_and_hostile_names_are_harmless(judged
     (judged / "scores.csv").write_text("name,source\nscene,layer\n")
     mend_tool.main([f"input={judged}", f"decisions={tmp_path / 'csv' / 'verdicts.csv'}", "drop=1", "add=1", "move=false"])
     changes = geopandas.read_file(judged / "mended" / "changes.gpkg", layer="changes")
-    assert changes["segassess_change"].tolist() == ["dropped", "added"] and changes["feature"].tolist()[0] == 4
+    assert changes["segassess_change"].tolist() == ["dropped", "added"] and changes["segassess_feature"].tolist()[0] == 4
+
+
+def test_answers_are_not_overwritten_and_a_source_is_named(predicted, tmp_path):
+    folder = queued(predicted, tmp_path, "csv")
+    rows = table(folder)
+    (folder / "findings.csv").write_text((folder / "findings.csv").read_text().replace(",\n", ",yes\n", 1))
+    assert table(folder)[0]["accept"] == "yes"
+    with pytest.raises(RequestError, match="would be lost"):
+        queued(predicted, tmp_path, "csv")
+    assert len(table(folder)) == len(rows)
+    with pytest.raises(RequestError, match="source=NAME"):
+        queue_tool.main([f"input={predicted}", "to=csv", f"output={tmp_path / 'other'}"])
 
 
 def test_verdicts_come_from_lists_layers_and_tables(predicted, tmp_path):

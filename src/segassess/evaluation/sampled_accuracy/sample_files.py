@@ -131,6 +131,8 @@ def _picture(file: Any, point: Point) -> str:
 def read_sample(folder: Path) -> Sample:
     """Read `sample.json`; RequestError if it is missing or of another kind."""
     path = folder / RECORD
+    if not path.is_file():
+        raise RequestError(f"{path} does not exist; give the folder that segassess sample wrote.")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         strata = tuple(Stratum(**stratum) for stratum in record["strata"])
@@ -167,7 +169,7 @@ def _said(path: Path) -> list[tuple[str, str, str]]:
     if path.suffix.lower() not in (".gpkg", ".geojson", ".json", ".shp", ".fgb"):
         return [(f"line {line}", row["id"], row["answer"]) for line, row in read_rows(path, ("id", "answer"))]
     try:
-        about, _, _, columns = pyogrio.raw.read(path, columns=["id", "answer"], read_geometry=False)
+        about, _, _, columns = pyogrio.raw.read(path, read_geometry=False)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
         raise InputError(f"{path} cannot be read as a layer ({error}); save it as GeoPackage or CSV.") from error
     found = dict(zip(about["fields"], columns, strict=True))

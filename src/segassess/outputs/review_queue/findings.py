@@ -55,9 +55,9 @@ class Finding:
 
 
 def make_findings(
-    predicted: Path, *, most: int, min_area_m2: float = 0.0, simplify_px: float = 0.0, source: str | None = None
+    predicted: Path, *, min_area_m2: float = 0.0, simplify_px: float = 0.0, source: str | None = None
 ) -> list[Finding]:
-    """The `most` findings with the most expected wrong pixels, of at least so many square metres, in the output of `predict.py`.
+    """The findings of at least so many square metres in the output of `predict.py`, most expected wrong pixels first.
 
     Outlines may leave the edges of pixels by `simplify_px`. Raises RequestError if the folder is no output of predict.py, or an
     image has no CRS.
@@ -71,7 +71,7 @@ def make_findings(
     once: dict[str, Finding] = {}
     for finding in found:
         once.setdefault(finding.id, finding)
-    return list(once.values())[:most]
+    return list(once.values())
 
 
 def _of_mask(judged: JudgedFolder, min_area_m2: float, simplify_px: float) -> list[Finding]:
