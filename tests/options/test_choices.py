@@ -16,7 +16,8 @@ ONLY = {
     "quick": ("dataset=synthetic",),
     "paper": ("callbacks=default",),
     "paper_segmenters": ("callbacks=default",),
-    "twin_lite0": ("encoder=efficientnet_lite0", "callbacks=averaged"),
+    "twin_lite0": ("assessor=twin", "encoder=efficientnet_lite0", "sampling=ams_folders", "callbacks=averaged"),
+    "twin_lite0_start": ("encoder=efficientnet_lite0", "callbacks=averaged"),
 }
 
 
