@@ -99,7 +99,11 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
     stand_ins["input=OUT"] = predicted(here, checkpoint, *georeferenced(here))
     (here / "decisions.csv").write_text("feature,object,accept\n1,,no\n")
     stand_ins["decisions=decisions.csv"] = here / "decisions.csv"
-    stand_ins |= {"queue=QUEUE": queue(stand_ins["input=OUT"], here), "truth=c.gpkg": here / "geo.gpkg"}
+    stand_ins |= {
+        "queue=QUEUE": queue(stand_ins["input=OUT"], here),
+        "truth=c.gpkg": here / "geo.gpkg",
+        "masks=mended.gpkg": here / "geo.gpkg",
+    }
     sample = sampled(stand_ins["input=DIR"], here)
     stand_ins |= {"sample=SAMPLE answers=answers.csv": sample / "sample.csv", "sample=SAMPLE": sample}
     for edition in ("old", "new"):

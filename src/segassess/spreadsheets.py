@@ -32,6 +32,11 @@ def read_rows(path: Path, needed: Collection[str]) -> list[tuple[int, dict[str, 
     return [(first + table.line_num, {column: (row[name] or "").strip() for name, column in columns.items()}) for row in table]
 
 
+def harmless(text: str) -> str:
+    """A text of somebody else that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV atomically; a cell that a row lacks is empty. Raises ValueError if a row has another column."""
     with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:

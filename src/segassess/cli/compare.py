@@ -20,11 +20,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from segassess.cli.keys import Key, read_keys, real, whole
+from segassess.cli.keys import PREDICTED, Key, read_keys, real, whole
 from segassess.errors import RequestError
 
 KEYS = {
-    "input": Key(needed="give the output_dir of segassess predict as input=DIR"),
+    "input": PREDICTED,
     "old": Key(needed="give the source of the older edition as old=SOURCE"),
     "new": Key(needed="give the source of the newer edition as new=SOURCE"),
     "name": Key(),
@@ -76,7 +76,9 @@ def main(arguments: Sequence[str]) -> None:
     result |= {"won_px": found.won, "lost_px": found.lost, "gain": None if math.isnan(gain) else gain}
     result["estimated_iou"] = {mask.source: None if math.isnan(iou) else iou for mask, iou in zip((old, new), ious, strict=True)}
     write_json(output / "comparison.json", result)
-    print(f"{len(found.areas)} changed areas, worst first: {output / 'differences.gpkg'}, {output / 'tiles.csv'}")
+    verdicts, pixels = (found.areas.columns[name] for name in ("verdict", "area_px"))
+    kinds = ", ".join(f"{(verdicts == kind).sum()} {kind} ({pixels[verdicts == kind].sum()} px)" for kind in ("better", "worse"))
+    print(f"{len(found.areas)} changed areas: {kinds}, worst first: {output / 'differences.gpkg'}, {output / 'tiles.csv'}")
     faults = []
     if keys["min_iou"] is not None and not ious[1] >= keys["min_iou"]:
         faults.append(f"its estimated IoU is {number(ious[1])}, wanted is {keys['min_iou']:g}")

@@ -22,6 +22,10 @@ class Key:
     needed: str = ""
 
 
+# The folder that most tools read.
+PREDICTED = Key(needed="give the output_dir of segassess predict as input=DIR")
+
+
 def choice(values: Collection[str], default: str) -> Key:
     """A key with one of these values."""
     return Key(default, " or ".join(values), str, lambda value: value in values)

@@ -19,18 +19,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segassess.cli.keys import Key, choice, read_keys, real
+from segassess.cli.keys import PREDICTED, Key, choice, read_keys, real
 from segassess.errors import RequestError
 
 if TYPE_CHECKING:
     from segassess.outputs.judged_folder import JudgedFolder
 
 KEYS = {
-    "input": Key(needed="give the output_dir of segassess predict as input=DIR"),
+    "input": PREDICTED,
     "name": Key(),
     "source": Key(),
-    "drop": real(0.6, 0, 1),
-    "add": real(0.6, 0, 1),
+    "drop": real(None, 0, 1),
+    "add": real(None, 0, 1),
     "move": choice(("true", "false"), "true"),
     "decisions": Key(),
     "layer": Key(),
@@ -88,7 +88,8 @@ def main(arguments: Sequence[str]) -> None:
     record = read_record(folder)
     judged = chosen_folder(judged_folders(folder), keys["name"], keys["source"])
     decided = read_decisions(Path(keys["decisions"])) if keys["decisions"] else {"feature": {}, "object": {}}
-    accepted = Acceptance(keys["drop"], keys["add"], keys["move"] == "true", decided["feature"], decided["object"])
+    limits = {name: keys[name] for name in ("drop", "add") if keys[name] is not None}
+    accepted = Acceptance(**limits, move=keys["move"] == "true", features=decided["feature"], objects=decided["object"])
     mended = mend(keys["layer"] or mask_of(record, judged), judged, accepted)
     written = write_mended(Path(keys["output"] or folder / "mended"), mended, "mended")
     counts = ", ".join(f"{count} {change}" for change, count in mended.counts().items())

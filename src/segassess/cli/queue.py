@@ -22,13 +22,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segassess.cli.keys import Key, choice, read_keys, real, whole
+from segassess.cli.keys import PREDICTED, Key, choice, read_keys, real, whole
 from segassess.errors import RequestError
 
 OF_TILES = ("label_studio", "fiftyone")
 OF_FINDINGS = ("maproulette", "mapswipe", "josm", "osmose", "csv")
 KEYS = {
-    "input": Key(needed="give the output_dir of segassess predict as input=DIR"),
+    "input": PREDICTED,
     "to": choice((*OF_TILES, *OF_FINDINGS), OF_TILES[0]),
     "output": Key(),
     "most": whole(500, 1),
@@ -75,19 +75,16 @@ def _queue_tiles(folder: Path, queue: Path, keys: Mapping[str, Any]) -> None:
 
 
 def _queue_findings(folder: Path, queue: Path, keys: Mapping[str, Any]) -> None:
-    from segassess.outputs.judged_folder import judged_folders
+    from segassess.outputs.judged_folder import of_one_source
     from segassess.outputs.review_queue.findings import make_findings
     from segassess.outputs.review_queue.mapping_tools import TABLE, WRITERS, write_table
     from segassess.spreadsheets import read_rows
 
-    sources = sorted({mask.source for mask in judged_folders(folder)})
-    if keys["source"] not in (*sources, None if len(sources) == 1 else ""):
-        raise RequestError(f"{folder} has masks of {', '.join(sources)}; give one of them as source=NAME.")
     if (queue / TABLE).is_file() and any(row.get("accept") for _, row in read_rows(queue / TABLE, ())):
         raise RequestError(f"{queue / TABLE} has answers, which would be lost; give another folder as output=DIR.")
     write, limit = WRITERS[keys["to"]]
     simplify = 1.5 if keys["simplify"] is None else keys["simplify"]
-    every = make_findings(folder, min_area_m2=keys["min_area"], simplify_px=simplify, source=keys["source"])
+    every = make_findings(of_one_source(folder, keys["source"]), min_area_m2=keys["min_area"], simplify_px=simplify)
     findings = every[: min(keys["most"], limit)]
     written = [write_table(queue, findings), *write(queue, findings)]
     left = f" of {len(every)}" if len(every) > len(findings) else ""

@@ -1,11 +1,12 @@
-"""Stand for a reviewer where the ground truth is known: answer a sample or a queue from it, to try the whole way.
+"""Stand for a reviewer where the ground truth is known: answer a sample or a queue from it, and say how good masks are.
 
-Usage: python -m segassess.cli.reviewer truth=PATH input=DIR [sample=DIR] [queue=DIR]
+Usage: python -m segassess.cli.reviewer truth=PATH input=DIR [sample=DIR] [queue=DIR] [masks=FILE,FILE]
 
   truth=PATH   the ground truth: of a sample any raster or layer, of a queue a layer of polygons
   input=DIR    output_dir of `segassess predict`
   sample=DIR   a sample of one image: fills `answer` in its sample.csv
   queue=DIR    of maproulette: writes answers.csv, with a yes for what the truth confirms
+  masks=FILES  rasters or layers, such as a mended one: prints the IoU of each with the truth on the image
 """
 
 import json
@@ -18,7 +19,7 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from segassess.cli.keys import Key, read_keys
+from segassess.cli.keys import PREDICTED, Key, read_keys
 from segassess.errors import ConfigError, RequestError, SegAssessError
 from segassess.experiments.exits import stop
 from segassess.outputs.judged_folder import judged_folders
@@ -30,9 +31,10 @@ from segassess.spreadsheets import read_rows, write_rows
 
 KEYS = {
     "truth": Key(needed="give the ground truth as truth=PATH"),
-    "input": Key(needed="give the output_dir of segassess predict as input=DIR"),
+    "input": PREDICTED,
     "sample": Key(),
     "queue": Key(),
+    "masks": Key(),
 }
 # Share of an outline from which the truth has it.
 _COVERED = 0.5
@@ -44,8 +46,8 @@ def main(arguments: Sequence[str]) -> None:
         print(__doc__)
         return
     keys = read_keys("reviewer", KEYS, arguments)
-    if not (keys["sample"] or keys["queue"]):
-        raise ConfigError("There is nothing to answer; give sample=DIR, queue=DIR or both.")
+    if not (keys["sample"] or keys["queue"] or keys["masks"]):
+        raise ConfigError("There is nothing to do; give sample=DIR, queue=DIR or masks=FILE.")
     masks = {mask.name: mask for mask in judged_folders(Path(keys["input"]))}
     with opened(next(iter(masks.values())).require("quality.tif")) as quality:
         grid = Grid.of(quality)
@@ -53,6 +55,16 @@ def main(arguments: Sequence[str]) -> None:
         answer_sample(Path(keys["sample"]) / "sample.csv", keys["truth"], grid)
     if keys["queue"]:
         answer_queue(Path(keys["queue"]), keys["truth"], grid)
+    for path in keys["masks"].split(",") if keys["masks"] else ():
+        print(f"IoU {iou(path, keys['truth'], grid):.3f}: {path}")
+
+
+def iou(path: str, truth: str, grid: Grid) -> float:
+    """IoU of a mask with the truth, on the grid of the image; NaN where both are empty."""
+    with open_mask(path, grid) as first, open_mask(truth, grid) as second:
+        mask, actual = first.read()[0], second.read()[0]
+    either = np.count_nonzero(mask | actual)
+    return np.count_nonzero(mask & actual) / either if either else float("nan")
 
 
 def answer_sample(path: Path, truth: str, grid: Grid) -> None:

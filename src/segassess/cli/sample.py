@@ -16,11 +16,11 @@ segassess estimate. docs/how-to/sign-a-figure.md
 from collections.abc import Sequence
 from pathlib import Path
 
-from segassess.cli.keys import Key, read_keys, whole
+from segassess.cli.keys import PREDICTED, Key, read_keys, whole
 from segassess.errors import RequestError
 
 KEYS = {
-    "input": Key(needed="give the output_dir of segassess predict as input=DIR"),
+    "input": PREDICTED,
     "looks": whole(200, 20),
     "seed": whole(1, 0),
     "source": Key(),
@@ -38,24 +38,20 @@ def main(arguments: Sequence[str]) -> None:
     from segassess.evaluation.sampled_accuracy.design import allocate
     from segassess.evaluation.sampled_accuracy.points import count_strata, draw_points
     from segassess.evaluation.sampled_accuracy.sample_files import RECORD, write_sample
-    from segassess.outputs.judged_folder import images_of, judged_folders, read_record, rendering_of
+    from segassess.outputs.judged_folder import images_of, of_one_source, read_record, rendering_of
 
     folder = Path(keys["input"])
     output = Path(keys["output"] or folder / "sample")
     if (output / RECORD).exists():
         raise RequestError(f"{output} holds a sample already; its answers would be lost. Give another folder as output=DIR.")
-    record, masks = read_record(folder), judged_folders(folder)
-    sources = sorted({mask.source for mask in masks})
-    wanted = keys["source"] or (sources[0] if len(sources) == 1 else None)
-    if wanted not in sources:
-        raise RequestError(f"{folder} has masks of {', '.join(sources)}; give one of them as source=NAME.")
-    masks = [mask for mask in masks if mask.source == wanted]
+    masks = of_one_source(folder, keys["source"])
+    record, source = read_record(folder), masks[0].source
     strata, area = count_strata(masks)
     if not sum(stratum.size for stratum in strata):
-        raise RequestError(f"{folder} has no assessed pixel of {wanted}; there is nothing to draw from.")
+        raise RequestError(f"{folder} has no assessed pixel of {source}; there is nothing to draw from.")
     looks = allocate(strata, keys["looks"])
     points = draw_points(masks, strata, looks, np.random.default_rng(keys["seed"]))
-    about = {"input": str(folder), "source": wanted, "seed": keys["seed"], "looks": len(points)}
+    about = {"input": str(folder), "source": source, "seed": keys["seed"], "looks": len(points)}
     written = write_sample(output, points, strata, area, images_of(record, keys["image"]), rendering_of(record), about)
-    what = f"the mask of {wanted}" if len(masks) == 1 else f"{len(masks)} masks of {wanted}"
+    what = f"the mask of {source}" if len(masks) == 1 else f"{len(masks)} masks of {source}"
     print(f"{len(points)} points of {what}: {', '.join(map(str, written))}")

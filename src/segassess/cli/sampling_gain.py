@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from segassess.cli.keys import Key, read_keys, whole
+from segassess.cli.keys import PREDICTED, Key, read_keys, whole
 from segassess.errors import SegAssessError
 from segassess.evaluation.sampled_accuracy.gain import by_mask, simulate, wrong_pixels
 from segassess.evaluation.sampled_accuracy.points import count_strata
@@ -23,7 +23,7 @@ from segassess.experiments.exits import stop
 from segassess.outputs.judged_folder import judged_folders
 
 KEYS = {
-    "input": Key(needed="give the output_dir of segassess predict as input=DIR"),
+    "input": PREDICTED,
     "truth": Key(needed="give the ground truth as truth=PATH"),
     "looks": whole(200, 50),
     "repeats": whole(1000, 10),

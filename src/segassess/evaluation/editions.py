@@ -13,12 +13,11 @@ import numpy as np
 import rasterio.features
 import shapely
 from numpy.typing import NDArray
-from rasterio.windows import Window
 from scipy import ndimage
 
 from segassess.errors import RequestError
 from segassess.findings.table import FindingsTable
-from segassess.outputs.judged_folder import JudgedFolder, table_rows
+from segassess.outputs.judged_folder import JudgedFolder, rows_of_maps, table_rows
 from segassess.quality import FP, NOT_ASSESSED, TP
 from segassess.raster import Grid
 from segassess.raster.opening import opened
@@ -27,7 +26,6 @@ from segassess.raster.opening import opened
 # right, in [0, 1], pixels, square metres (NaN if unknown), and expected pixels won (negative: lost).
 CHANGE_COLUMNS = ("change", "did", "verdict", "p_right", "area_px", "area_m2", "won_px")
 ADDED, REMOVED = "added", "removed"
-_ROWS = 512
 _CONNECTED = np.ones((3, 3), bool)
 
 
@@ -81,25 +79,18 @@ def compare_editions(old: JudgedFolder, new: JudgedFolder, min_area_px: int = 25
 
 
 # The mask, P(object), and what was assessed, all (h, W).
-_Judged: TypeAlias = tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.bool_]]
+_Judged: TypeAlias = tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.bool_]]
 
 
 def _bands(old: JudgedFolder, new: JudgedFolder) -> Iterator[tuple[_Judged, _Judged, int]]:
     """Both judgements and the first row, band by band."""
     with ExitStack() as stack:
-        files = [
-            [stack.enter_context(opened(mask.require(file))) for file in ("quality.tif", "error.tif")] for mask in (old, new)
-        ]
-        height, width = files[0][0].height, files[0][0].width
-        for top in range(0, height, _ROWS):
-            window = Window(0, top, width, min(_ROWS, height - top))
-            first, second = (_judged(quality, error, window) for quality, error in files)
-            yield first, second, top
+        files = [stack.enter_context(opened(mask.require(f"{name}.tif"))) for mask in (old, new) for name in ("quality", "error")]
+        for first, second in zip(rows_of_maps(*files[:2]), rows_of_maps(*files[2:]), strict=True):
+            yield _judged(*first[1:]), _judged(*second[1:]), first[0]
 
 
-def _judged(quality: Any, error: Any, window: Window) -> _Judged:
-    codes = quality.read(1, window=window)
-    p_error = error.read(1, window=window).astype(np.float32) * np.float32(error.scales[0])
+def _judged(codes: NDArray[np.uint8], p_error: NDArray[np.float64]) -> _Judged:
     inside = (codes == TP) | (codes == FP)
     return inside, np.where(inside, 1 - p_error, p_error), codes != NOT_ASSESSED
 

@@ -2,14 +2,21 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
 from segassess.errors import RequestError
 from segassess.raster import Rendering
 from segassess.raster.pairs import find_pairs, safe_name
+
+# Rows of a map that are in memory at once.
+_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,24 @@ def judged_folders(predicted: Path) -> list[JudgedFolder]:
         folder = alone if (alone / "tiles.csv").is_file() else alone / safe_name(row["source"])
         found.append(JudgedFolder(row["name"], row["source"], folder))
     return found
+
+
+def of_one_source(predicted: Path, source: str | None) -> list[JudgedFolder]:
+    """All judged masks of a source, None being the only one; RequestError if there are several, or none of that name."""
+    masks = judged_folders(predicted)
+    sources = sorted({mask.source for mask in masks})
+    wanted = sources[0] if source is None and len(sources) == 1 else source
+    if wanted not in sources:
+        raise RequestError(f"{predicted} has masks of {', '.join(sources)}; give one of them as source=NAME.")
+    return [mask for mask in masks if mask.source == wanted]
+
+
+def rows_of_maps(quality: Any, error: Any) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.float64]]]:
+    """First row, quality codes and P(error) (any value where not assessed), both (h, W), of the open maps, band by band."""
+    scale = float(error.scales[0])
+    for top in range(0, quality.height, _ROWS):
+        window = Window(0, top, quality.width, min(_ROWS, quality.height - top))
+        yield top, quality.read(1, window=window), error.read(1, window=window).astype(np.float64) * scale
 
 
 def images_of(record: Mapping[str, Any], image: str | None = None) -> dict[str, str]:

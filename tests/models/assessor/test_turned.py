@@ -1,9 +1,15 @@
 """Judgements averaged over turned and mirrored views."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from segassess.cli.build import in_views
+from segassess.errors import ConfigError, InputError
+from segassess.models.assessor.checkpoint import LoadReport
 from segassess.models.assessor.compositions import build_assessor
+from segassess.models.assessor.trained_assessor import Description, LoadedAssessor
 from segassess.models.assessor.turned import VIEWS, TurnedAssessor
 
 LITE0 = {"name": "efficientnet_lite0", "pretrained": False}
@@ -48,3 +54,21 @@ def test_it_is_the_mean_over_its_views(inner):
     first = inner(image, mask).quality_logits
     second = inner(*(torch.rot90(each, 1, dims=(-2, -1)).flip(-1) for each in (image, mask))).quality_logits
     torch.testing.assert_close(found, (first + torch.rot90(second.flip(-1), -1, dims=(-2, -1))) / 2)
+
+
+@torch.inference_mode()
+def test_odd_sizes_and_wrong_shapes_are_treated_as_by_any_assessor(inner):
+    averaged = TurnedAssessor(inner, 4)
+    image, mask = inputs(70, 50)
+    assert averaged(image, mask).quality_logits.shape == (2, 4, 70, 50)
+    with pytest.raises(InputError, match="mask batch"):
+        averaged.assess(averaged.encode_image(image), mask[..., :40])
+
+
+def test_a_graph_has_one_view(inner):
+    graph = LoadedAssessor(torch.nn.Identity(), Description({}, {}, "consistent"), "abc", LoadReport("own", ()))
+    assert in_views(graph, 1) is graph
+    with pytest.raises(ConfigError, match="views must be 1"):
+        in_views(graph, 4)
+    whole = replace(graph, assessor=inner)
+    assert in_views(whole, 4).digest != whole.digest

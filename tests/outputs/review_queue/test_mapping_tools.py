@@ -149,6 +149,12 @@ def test_answers_are_not_overwritten_and_a_source_is_named(predicted, tmp_path):
         queue_tool.main([f"input={predicted}", "to=csv", f"output={tmp_path / 'other'}"])
 
 
+def test_nothing_to_look_at_is_an_empty_queue(predicted, tmp_path, capsys):
+    for tool in TOOLS:
+        folder = queued(predicted, tmp_path, tool, "perturbed", "min_area=1e9")
+        assert table(folder) == [] and "0 findings" in capsys.readouterr().out
+
+
 def test_verdicts_come_from_lists_layers_and_tables(predicted, tmp_path):
     folder = queued(predicted, tmp_path, "csv")
     first, second, third, *_ = (row["id"] for row in table(folder))

@@ -2,7 +2,8 @@
 
 Totals and ratios by stratified estimators (Cochran, Sampling Techniques, 3rd edition, chapters 5 and 6; for maps Olofsson et al.,
 Remote Sensing of Environment 148, 2014, equations 1 to 11), corrected for finite populations. What a stratum of few looks hides
-is allowed for, see `_spread`. Intervals are symmetric on the log-odds, so that they stay within 0 and 1, but very near to these.
+is allowed for, see `_spread`. Intervals are symmetric on the log-odds, so that they stay within 0 and 1; very near to
+these they are symmetric, and cut.
 """
 
 import math
@@ -46,8 +47,8 @@ class Estimate:
         return Estimate(value, error, low, high, self.more)
 
 
-# A figure is the ratio of two totals; of wrong units outside and right ones inside, and so on. Per unit: (numerator, denominator)
-# of a wrong and of a right unit, outside and inside the mask.
+# A figure is the ratio of two totals over units. What a wrong and what a right unit adds to (numerator, denominator), outside and
+# inside the mask.
 _Values = tuple[tuple[float, float], tuple[float, float]]
 _FIGURES: Mapping[str, tuple[_Values, _Values]] = {
     # outside: (wrong = FN, right = TN), inside: (wrong = FP, right = TP)

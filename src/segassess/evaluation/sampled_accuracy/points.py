@@ -10,11 +10,10 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.windows import Window
 
 from segassess.evaluation.sampled_accuracy.design import Stratum
-from segassess.outputs.judged_folder import JudgedFolder
-from segassess.quality import CLASS_NAMES, FN, FP, NOT_ASSESSED, TN, TP
+from segassess.outputs.judged_folder import JudgedFolder, rows_of_maps
+from segassess.quality import CLASS_NAMES, FN, FP, TN, TP
 from segassess.raster import Grid
 from segassess.raster.grid import apply_to_all
 from segassess.raster.opening import opened
@@ -22,7 +21,6 @@ from segassess.raster.opening import opened
 # P(error) at which the pixels of a class are divided.
 LIMITS = {TP: (0.05, 0.2), FP: (0.5,), TN: (0.02, 0.1), FN: (0.5,)}
 _FIRST = dict(zip(LIMITS, np.cumsum([0, *(len(limits) + 1 for limits in LIMITS.values())]).tolist(), strict=False))
-_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -106,14 +104,10 @@ def draw_points(
 def bands(mask: JudgedFolder) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_], int]]:
     """Stratum of each pixel, -1 where not assessed, P(error) and the mask, all (h, W), and the first row, band by band."""
     with opened(mask.require("quality.tif")) as quality, opened(mask.require("error.tif")) as error:
-        scale = error.scales[0]
-        for top in range(0, quality.height, _ROWS):
-            window = Window(0, top, quality.width, min(_ROWS, quality.height - top))
-            codes = quality.read(1, window=window)
-            p_error = error.read(1, window=window).astype(np.float64) * scale
+        for top, codes, p_error in rows_of_maps(quality, error):
+            # What was not assessed is of no class.
             stratum = np.full(codes.shape, -1, np.int64)
             for code, limits in LIMITS.items():
                 here = codes == code
                 stratum[here] = _FIRST[code] + np.searchsorted(limits, p_error[here], side="right")
-            stratum[codes == NOT_ASSESSED] = -1
             yield stratum, p_error, (codes == TP) | (codes == FP), top

@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio
 import shapely
 from affine import Affine
 from PIL import Image
 from rasterio.crs import CRS
 
-from segassess.errors import InputError, RequestError
+from segassess.errors import RequestError
 from segassess.evaluation.sampled_accuracy.design import Stratum
 from segassess.evaluation.sampled_accuracy.points import Point
 from segassess.files import write_json, write_text
 from segassess.findings.table import FindingsTable
+from segassess.outputs.answer_tables import answer_rows
 from segassess.outputs.layers import write_layer
 from segassess.raster import Georeference, Rendering, open_image
-from segassess.spreadsheets import read_rows, write_rows
+from segassess.spreadsheets import harmless, write_rows
 
 RECORD, TABLE, LAYER, PAGE = "sample.json", "sample.csv", "sample.gpkg", "sample.html"
 COLUMNS = ("id", "name", "column", "row", "x", "y", "lon", "lat", "answer")
@@ -44,12 +44,11 @@ _AROUND, _STORED = 64, 240
 
 @dataclass(frozen=True)
 class Sample:
-    """A drawn sample: strata, points by id, the ground area of a pixel (None if unknown), and what else is worth recording."""
+    """A drawn sample: strata, points by id, and the ground area of a pixel (None if unknown)."""
 
     strata: tuple[Stratum, ...]
     points: Mapping[str, tuple[int, bool, float]]  # stratum, whether it lies in the mask, P(error)
     pixel_area_m2: float | None
-    about: Mapping[str, Any]
 
 
 def write_sample(
@@ -68,7 +67,7 @@ def write_sample(
     ids = [f"p{index:04d}" for index in range(1, len(points) + 1)]
     rows = [{**{name: vars(point)[name] for name in COLUMNS[1:-1]}, "id": each} for each, point in zip(ids, points, strict=True)]
     for row in rows:
-        row.update({name: "" for name in ("lon", "lat") if np.isnan(row[name])})
+        row.update({name: "" for name in ("lon", "lat") if np.isnan(row[name])}, name=harmless(row["name"]))
     write_rows(folder / TABLE, COLUMNS, rows)
     written = [folder / TABLE]
     if all(not np.isnan(point.lon) for point in points):
@@ -141,7 +140,7 @@ def read_sample(folder: Path) -> Sample:
         }
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise RequestError(f"{path} is not the record of a sample; give the folder that segassess sample wrote.") from error
-    return Sample(strata, points, record["pixel_area_m2"], {key: record[key] for key in ("input", "seed") if key in record})
+    return Sample(strata, points, record["pixel_area_m2"])
 
 
 def read_answers(paths: Sequence[Path], known: Mapping[str, Any]) -> dict[str, bool | None]:
@@ -151,29 +150,16 @@ def read_answers(paths: Sequence[Path], known: Mapping[str, Any]) -> dict[str, b
     """
     answers: dict[str, bool | None] = {}
     for path in paths:
-        for where, each, said in _said(path):
+        for where, row in answer_rows(path):
+            if not {"id", "answer"} <= set(row):
+                raise RequestError(f"{path} has the columns {', '.join(row)}; it needs id, answer.")
+            each, said = row["id"], row["answer"].strip().lower()
             if each not in known:
                 raise RequestError(f"{path}, {where}: the sample has no point {each!r}; give the answers to this sample.")
-            if said.strip().lower() not in ANSWERS:
-                allowed = "object, background or unsure"
-                raise RequestError(f"{path}, {where}: {said!r} is not an answer; write {allowed}.")
-            answer = ANSWERS[said.strip().lower()]
+            if said not in ANSWERS:
+                raise RequestError(f"{path}, {where}: {said!r} is not an answer; write object, background or unsure.")
+            answer = ANSWERS[said]
             if answer is not None and answers.get(each, answer) not in (answer, None):
                 raise RequestError(f"{path}, {where}: {each} was answered otherwise before; keep one of the answers.")
             answers[each] = answers.get(each) if answer is None else answer
     return answers
-
-
-def _said(path: Path) -> list[tuple[str, str, str]]:
-    """Where, id and answer of each row."""
-    if path.suffix.lower() not in (".gpkg", ".geojson", ".json", ".shp", ".fgb"):
-        return [(f"line {line}", row["id"], row["answer"]) for line, row in read_rows(path, ("id", "answer"))]
-    try:
-        about, _, _, columns = pyogrio.raw.read(path, read_geometry=False)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a layer ({error}); save it as GeoPackage or CSV.") from error
-    found = dict(zip(about["fields"], columns, strict=True))
-    if not {"id", "answer"} <= set(found):
-        raise RequestError(f"{path} has the columns {', '.join(found) or 'none'}; it needs id, answer.")
-    pairs = zip(found["id"].tolist(), found["answer"].tolist(), strict=True)
-    return [(f"feature {index}", str(each), "" if said is None else str(said)) for index, (each, said) in enumerate(pairs, 1)]

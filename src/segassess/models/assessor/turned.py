@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segassess.models.assessor.base import Assessor, AssessorOutput, ImageFeatures
+from segassess.models.assessor.base import Assessor, AssessorOutput, ImageFeatures, pad_to_multiple
 
 # Quarter turns counter-clockwise, and whether the view is mirrored left-right after them; the first so many differ much.
 VIEWS = ((0, False), (1, True), (2, False), (3, True), (1, False), (3, False), (0, True), (2, True))
@@ -31,22 +31,20 @@ class TurnedAssessor(Assessor):
         self.views = VIEWS[:count]
 
     def encode_image(self, image: Tensor) -> ImageFeatures:
-        """See the base class."""
-        views = tuple(self.assessor.encode_image(_turned(image, *view)) for view in self.views)
-        first = views[0]
-        return TurnedFeatures(first.embedding, first.levels, first.size, first.padded_size, views)
-
-    def assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
-        """See the base class."""
-        assert isinstance(features, TurnedFeatures), "features come from encode_image"
-        outputs = [
-            _back(self.assessor.assess(view, _turned(mask, *turn)), *turn)
-            for view, turn in zip(features.views, self.views, strict=True)
-        ]
-        return _mean(outputs)
+        """See the base class; the image is padded first, so that all views show the same."""
+        padded = pad_to_multiple(image, self.pad_multiple)
+        views = tuple(self.assessor.encode_image(_turned(padded, *view)) for view in self.views)
+        size, padded_size = ((each.shape[-2], each.shape[-1]) for each in (image, padded))
+        return TurnedFeatures(views[0].embedding, views[0].levels, size, padded_size, views)
 
     def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
-        raise NotImplementedError("assess() pads each view by itself")
+        assert isinstance(features, TurnedFeatures), "features come from encode_image"
+        return _mean(
+            [
+                _back(self.assessor.assess(view, _turned(mask, *turn)), *turn)
+                for view, turn in zip(features.views, self.views, strict=True)
+            ]
+        )
 
 
 def _turned(planes: Tensor, turns: int, mirror: bool) -> Tensor:

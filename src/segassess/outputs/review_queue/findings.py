@@ -4,8 +4,8 @@ Of a layer of polygons these are its polygons, of a raster mask its objects, and
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from segassess.errors import RequestError
 from segassess.findings.by_reference import SHIFTED
-from segassess.findings.object_scores import MISSED
-from segassess.outputs.judged_folder import JudgedFolder, judged_folders
+from segassess.findings.object_scores import MISSED, PARTLY_WRONG, WRONG
+from segassess.outputs.judged_folder import JudgedFolder
 from segassess.raster import Grid
 from segassess.raster.grid import transformed
 from segassess.raster.opening import opened
 
-INVENTED, PARTLY_WRONG = "invented", "partly wrong"
+INVENTED = "invented"
 # What a verdict means to a mapper; what is right is no task.
-KINDS = {"wrong": INVENTED, "partly wrong": PARTLY_WRONG, SHIFTED: SHIFTED, MISSED: MISSED}
+KINDS = {WRONG: INVENTED, PARTLY_WRONG: PARTLY_WRONG, SHIFTED: SHIFTED, MISSED: MISSED}
 # Decimals of degrees, a centimetre.
 _DIGITS = 1e-7
 
@@ -54,18 +54,12 @@ class Finding:
         return float(point.x), float(point.y)
 
 
-def make_findings(
-    predicted: Path, *, min_area_m2: float = 0.0, simplify_px: float = 0.0, source: str | None = None
-) -> list[Finding]:
-    """The findings of at least so many square metres in the output of `predict.py`, most expected wrong pixels first.
+def make_findings(masks: Iterable[JudgedFolder], *, min_area_m2: float = 0.0, simplify_px: float = 0.0) -> list[Finding]:
+    """The findings of at least so many square metres in judged masks, most expected wrong pixels first.
 
-    Outlines may leave the edges of pixels by `simplify_px`. Raises RequestError if the folder is no output of predict.py, or an
-    image has no CRS.
+    Outlines may leave the edges of pixels by `simplify_px`. Raises RequestError if results are missing, or an image has no CRS.
     """
-    found: list[Finding] = []
-    for judged in judged_folders(predicted):
-        if source in (None, judged.source):
-            found += _of_mask(judged, min_area_m2, simplify_px)
+    found = [finding for judged in masks for finding in _of_mask(judged, min_area_m2, simplify_px)]
     found.sort(key=lambda finding: (-finding.wrong_px, finding.id))
     # Two missed objects at one place are one task, the worse.
     once: dict[str, Finding] = {}
@@ -103,20 +97,19 @@ def _of_mask(judged: JudgedFolder, min_area_m2: float, simplify_px: float) -> li
     outlines = shapely.orient_polygons(shapely.make_valid(shapely.set_precision(outlines, _DIGITS)))
     findings = []
     for row, outline in zip(rows, outlines, strict=True):
-        feature = row["id"] if row["of"] == "feature" else None
-        number = None if row["of"] == "feature" else row["id"]
+        of_layer = row["of"] == "feature"
         findings.append(
             Finding(
-                _id(judged, row, outline),
-                judged.name,
-                judged.source,
-                KINDS[row["verdict"]],
-                feature,
-                number,
-                row["p_error"],
-                row["wrong_px"],
-                row["area_m2"],
-                outline,
+                id=_id(judged, row, outline),
+                name=judged.name,
+                source=judged.source,
+                kind=KINDS[row["verdict"]],
+                feature=row["id"] if of_layer else None,
+                object=None if of_layer else row["id"],
+                p_error=row["p_error"],
+                wrong_px=row["wrong_px"],
+                area_m2=row["area_m2"],
+                outline=outline,
             )
         )
     return findings

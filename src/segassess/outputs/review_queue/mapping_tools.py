@@ -15,18 +15,20 @@ from xml.etree import ElementTree
 import shapely
 
 from segassess.files import write_text
+from segassess.findings.by_reference import SHIFTED
+from segassess.findings.object_scores import MISSED, PARTLY_WRONG
 from segassess.outputs.osm_xml import OsmElements, document
-from segassess.outputs.review_queue.findings import Finding
-from segassess.spreadsheets import write_rows
+from segassess.outputs.review_queue.findings import INVENTED, Finding
+from segassess.spreadsheets import harmless, write_rows
 
 # The key to what tools give back, and a format of its own.
 TABLE = "findings.csv"
 COLUMNS = ("id", "name", "source", "kind", "feature", "object", "p_error", "wrong_px", "area_m2", "lon", "lat", "accept")
 _ASKED = {
-    "invented": "Is there nothing on the image where this outline is?",
-    "missed": "Is there an object on the image that the map lacks?",
-    "shifted": "Does this outline lie beside its object?",
-    "partly wrong": "Does this outline cover too much, or too little?",
+    INVENTED: "Is there nothing on the image where this outline is?",
+    MISSED: "Is there an object on the image that the map lacks?",
+    SHIFTED: "Does this outline lie beside its object?",
+    PARTLY_WRONG: "Does this outline cover too much, or too little?",
 }
 INSTRUCTIONS = """A {{kind}} object, found by comparing the map with an image. P(error) {{p_error}}, {{area_m2}} m2.
 
@@ -43,16 +45,11 @@ def write_table(folder: Path, findings: Sequence[Finding]) -> Path:
         lon, lat = finding.place
         numbers = {"p_error": finding.p_error, "wrong_px": finding.wrong_px, "area_m2": finding.area_m2}
         shown = {name: "" if math.isnan(value) else f"{value:.6g}" for name, value in numbers.items()}
-        texts = {name: _safe(vars(finding)[name]) for name in ("name", "source")}
+        texts = {name: harmless(vars(finding)[name]) for name in ("name", "source")}
         kept: dict[str, Any] = {name: vars(finding)[name] for name in ("id", "kind", "feature", "object")}
         rows.append({**kept, **texts, **shown, "lon": f"{lon:.7f}", "lat": f"{lat:.7f}"})
     write_rows(folder / TABLE, COLUMNS, rows)
     return folder / TABLE
-
-
-def _safe(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def write_maproulette(folder: Path, findings: Sequence[Finding]) -> list[Path]:
@@ -107,7 +104,7 @@ def _collection(findings: Sequence[Finding]) -> dict[str, Any]:
         properties = {
             "id": finding.id,
             "kind": finding.kind,
-            "class": "FN" if finding.kind == "missed" else "FP",
+            "class": "FN" if finding.kind == MISSED else "FP",
             "p_error": round(finding.p_error, 3),
             "area_m2": area,
             "image": finding.name,

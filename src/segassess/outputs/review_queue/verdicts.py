@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyogrio
-
 from segassess.errors import InputError, RequestError
+from segassess.outputs.answer_tables import answer_rows, cell
 from segassess.outputs.review_queue.mapping_tools import TABLE
 from segassess.spreadsheets import read_rows, write_rows
 
@@ -34,7 +33,7 @@ def read_verdicts(queue: Path, paths: Sequence[Path]) -> list[dict[str, Any]]:
     known = {row["id"]: row for _, row in read_rows(queue / TABLE, ("id", "kind", "feature", "object"))}
     found: dict[str, dict[str, Any]] = {}
     for path in paths:
-        for where, row in _rows(path):
+        for where, row in _listed(path) if path.suffix.lower() == ".json" else answer_rows(path):
             ids, (said, *_) = _named(row, _IDS, path), _named(row, _VERDICTS, path)
             # MapRoulette has ids of its own, and our tables a column of another name.
             each = next((value for value in ids if value in known), ids[0])
@@ -68,22 +67,6 @@ def _named(row: Mapping[str, str], names: Sequence[str], path: Path) -> list[str
     return found
 
 
-def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:
-    """Where, and cells by column in lower case."""
-    suffix = path.suffix.lower()
-    if suffix == ".json":
-        return _listed(path)
-    if suffix in (".gpkg", ".geojson", ".fgb", ".shp"):
-        try:
-            about, _, _, columns = pyogrio.raw.read(path, read_geometry=False)
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-            raise InputError(f"{path} cannot be read as a layer ({error}); save it as GeoPackage or CSV.") from error
-        names = [str(name).lower() for name in about["fields"]]
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        return [(f"feature {number}", dict(zip(names, map(_text, row), strict=True))) for number, row in enumerate(rows, 1)]
-    return [(f"line {line}", row) for line, row in read_rows(path, ())]
-
-
 def _listed(path: Path) -> list[tuple[str, dict[str, str]]]:
     """A list of objects, as MapRoulette's API gives tasks."""
     try:
@@ -93,8 +76,4 @@ def _listed(path: Path) -> list[tuple[str, dict[str, str]]]:
     if not (isinstance(content, list) and all(isinstance(row, dict) for row in content)):
         raise RequestError(f"{path} is not a list of tasks; export the tasks of the challenge as JSON or CSV.")
     tasks = enumerate(content, 1)
-    return [(f"task {number}", {str(name).lower(): _text(value) for name, value in row.items()}) for number, row in tasks]
-
-
-def _text(value: Any) -> str:
-    return "" if value is None or value != value else f"{value:g}" if isinstance(value, float) else str(value)
+    return [(f"task {number}", {str(name).lower(): cell(value) for name, value in row.items()}) for number, row in tasks]
