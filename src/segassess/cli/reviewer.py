@@ -1,6 +1,6 @@
 """Stand for a reviewer where the ground truth is known: answer a sample or a queue from it, and say how good masks are.
 
-Usage: python -m segassess.cli.reviewer truth=PATH input=DIR [sample=DIR] [queue=DIR] [masks=FILE,FILE]
+Usage: python -m segassess.cli.reviewer truth=PATH input=DIR [key=value ...]
 
   truth=PATH   the ground truth: of a sample any raster or layer, of a queue a layer of polygons
   input=DIR    output_dir of `segassess predict`

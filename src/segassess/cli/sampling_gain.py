@@ -1,10 +1,11 @@
 """What strata by the quality map save: intervals of simulated samples beside those of simple random sampling.
 
-Usage: python -m segassess.cli.sampling_gain input=DIR truth=PATH [looks=200] [repeats=1000] [seed=1]
+Usage: python -m segassess.cli.sampling_gain input=DIR truth=PATH [key=value ...]
 
 DIR is the output_dir of `segassess predict`; PATH is the ground truth, a raster or layer on any grid, or for several masks a
 folder of such files that have their names. Answers come from it. A simple random sample is divided by the mask afterwards
 (post-strata), which costs nothing and is what one would do without a quality map.
+Further keys, with their defaults: looks=200, repeats=1000, seed=1.
 """
 
 import sys
