@@ -43,6 +43,7 @@ COMPOSED_ONLY = {
     r"experiment=(ams_comparison|transfer|shared_tiles_ams|compact_lite0)": "needs masks of fitted segmenters, or long trainings",
     r"output_dir=outputs/(damage|scaling)": "judges a town; tests/cli/test_damage.py and test_scaling.py run small ones",
     r"made=\[perturbed_gaps\]": "trains for minutes; tests/evaluation/test_fitted_layers.py fits smaller layers",
+    r"engine=dask": "needs a cluster; tests/cli/test_predict_processes.py has one",
     r"fit=kept": "needs networks of an earlier run; tests/predict/fit/test_whole.py has some",
     r"hparams_search=|experiment=quick|debug=": "trains several times, as test_search.py and test_debug.py do",
 }
@@ -110,6 +111,7 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
         (here / f"{edition}.gpkg").write_bytes((here / "c.gpkg").read_bytes())
     stand_ins["input=EDITIONS"] = predicted(here, checkpoint, "a.tif", "old.gpkg", "new.gpkg")
     stand_ins |= {"answers=answers.csv": here / "queue" / "findings.csv", "truth=b.tif": here / "b.tif"}
+    stand_ins["scenes=100000"] = 500
     stand_ins |= {f"{name} download=DIR": folder for name, folder in make_all(here / "downloads").items()}
     return here, stand_ins
 
@@ -178,6 +180,7 @@ def test_there_are_commands_for_every_script():
         "segassess.predict.torch_free",
         "segassess.cli.reviewer",
         "segassess.cli.sampling_gain",
+        "segassess.evaluation.simulated_cluster",
     }
     assert programs == {"train.py", "evaluate.py", "predict.py", "export.py", "segassess", *modules}
 
@@ -219,7 +222,8 @@ def test_documented_command(command, places, tmp_path, monkeypatch):
     if name.startswith("segassess"):
         roots = ["paths.data_dir=."] if arguments[:1] == ["prepare"] else []
         arguments = [str(here / argument) if argument in ("a.tif", "b.tif") else argument for argument in arguments]
-        run_forked(name, *arguments, *roots, cwd=tmp_path)
+        # Dask starts processes that import the program again.
+        (run_script if "simulated" in name else run_forked)(name, *arguments, *roots, cwd=tmp_path)
     elif shows(command):
         run_forked(name, *arguments)
     elif reasons(command):
@@ -230,7 +234,7 @@ def test_documented_command(command, places, tmp_path, monkeypatch):
         if re.search(ON_SHARED_TILES, command) and not (SHARED / "data").is_dir():
             pytest.skip("the folder ../shared/data with real tiles is missing")
         # Launchers start processes of their own, from the command line; variables count when Python starts.
-        run = run_script if variables or re.search("launcher=|trainer=ddp", command) else run_forked
+        run = run_script if variables or re.search("launcher=|trainer=ddp|engine.workers", command) else run_forked
         run(name, *shortened(name, arguments, here, tmp_path), f"paths.output_root={tmp_path}", cwd=here)
 
 

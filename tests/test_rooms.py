@@ -72,7 +72,8 @@ def test_no_module_reaches_itself():
 KNOWN_IN = {
     "hydra": {"cli", "experiments"},
     "omegaconf": {"cli", "experiments"},
-    "lightning": {"cli", "experiments", "evaluation", "training", "data.datamodule", "predict.processes"},
+    "lightning": {"cli", "experiments", "evaluation", "training", "data.datamodule"},
+    "distributed": {"predict.cluster", "evaluation.simulated_cluster"},
 }
 
 

@@ -24,11 +24,13 @@ QUICK = (
 )
 
 
-def run_script(script: str, *arguments: str | Path, cwd: Path | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
+def run_script(
+    script: str, *arguments: str | Path, cwd: Path | None = None, code: int = 0, threads: int = THREADS
+) -> subprocess.CompletedProcess[str]:
     """Run `python <script>.py ...`, or `python -m <script> ...` for the package or a module, and check its exit code."""
     program = ["-m", script] if script.startswith("segassess") else [str(ROOT / f"{script}.py")]
     command = [sys.executable, *program, *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "COLUMNS": "160"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "COLUMNS": "160"}
     result = subprocess.run(command, cwd=cwd or ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == code, f"exit code {result.returncode}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
     return result

@@ -12,14 +12,13 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from segassess.errors import ConfigError
+from segassess.errors import ConfigError, RequestError
 from segassess.models.assessor.base import Assessor
 from segassess.models.assessor.checkpoint import load_checkpoint
 from segassess.models.assessor.compositions import build_assessor
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.models.assessor.turned import TurnedAssessor
 from segassess.models.loading import load_any
-from segassess.predict.processes import torch_device
 
 if TYPE_CHECKING:
     from segassess.data.tiles import TileSet
@@ -118,4 +117,7 @@ def device(trainer: DictConfig, *, first: bool = False) -> torch.device:
     """
     if not first and trainer.devices not in (1, "auto", "1"):
         raise ConfigError(f"trainer.devices must be 1, not {trainer.devices}, because this task runs on one device.")
-    return torch_device(str(trainer.accelerator))
+    there, accelerator = torch.cuda.is_available(), str(trainer.accelerator)
+    if accelerator == "gpu" and not there:
+        raise RequestError("PyTorch finds no GPU for trainer.accelerator=gpu; use trainer=cpu.")
+    return torch.device("cuda" if there and accelerator in ("auto", "gpu") else "cpu")

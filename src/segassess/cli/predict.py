@@ -2,11 +2,10 @@
 
 import logging
 import platform
-import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +16,20 @@ from rich.console import Console
 from rich.table import Table
 
 from segassess.cli import build
-from segassess.errors import InputError, SegAssessError, SomeInputsFailed
+from segassess.errors import ConfigError, SomeInputsFailed
 from segassess.files import only_one, remove_leftovers, write_json
-from segassess.interrupts import raise_if_interrupted
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.options.fit import FitSettings
 from segassess.outputs.review_record import write_page
 from segassess.outputs.tables import number, require_parquet, write_scores
-from segassess.predict.pair_job import RECORD, PairJob, mask_folder
-from segassess.predict.processes import Processes
-from segassess.predict.progress import SceneProgress, ScenesBar, fit_progress, scenes_progress
+from segassess.predict.cluster import joined_cluster, judge_on, local_cluster
+from segassess.predict.pair_job import PairJob, mask_folder
+from segassess.predict.progress import ScenesBar, fit_progress, scenes_progress
+from segassess.predict.request import Judged, JudgeRequest, Outcome
 from segassess.predict.scene import OutputSettings
 from segassess.predict.scene_job import SceneJudge
-from segassess.predict.sharing import share
 from segassess.predict.tiling import Tiling
 from segassess.raster import Rendering
-from segassess.raster.library_errors import reason
 from segassess.raster.pairs import FailedInput, find_pairs
 from segassess.version import __version__
 
@@ -41,71 +38,6 @@ log = logging.getLogger(__name__)
 SHOWN = 15
 # Folder of the networks that learned from the layers.
 FIT = "fit"
-
-
-@dataclass
-class Outcome:
-    """Results of one process: rows of scores and failures (also of pairs judged in part) by index of the pair.
-
-    `earlier` counts pairs that were complete; `stopped` says why the process could not go on.
-    """
-
-    overwrite: bool = False
-    traceback: bool = False
-    rows: dict[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    failures: dict[int, FailedInput] = field(default_factory=dict)
-    earlier: int = 0
-    stopped: SegAssessError | None = None
-
-    @classmethod
-    def joined(cls, outcomes: Sequence["Outcome"]) -> "Outcome":
-        """Join the outcomes of several processes, in the order of the pairs."""
-        rows = {index: rows for each in outcomes for index, rows in each.rows.items()}
-        failures = {index: failure for each in outcomes for index, failure in each.failures.items()}
-        stopped = next((each.stopped for each in outcomes if each.stopped is not None), None)
-        earlier = sum(each.earlier for each in outcomes)
-        return cls(rows=dict(sorted(rows.items())), failures=dict(sorted(failures.items())), earlier=earlier, stopped=stopped)
-
-    def judge(self, index: int, job: PairJob, shown: SceneProgress) -> None:
-        """Judge a pair, unless it is complete."""
-        judged = None if self.overwrite else job.earlier_result()
-        if judged is None:
-            if not self.overwrite and (job.folder / RECORD).is_file():
-                log.warning("%s was judged with other inputs or settings before, and is judged again.", job.pair.name)
-            judged = job.run(shown)
-        else:
-            job.remove_work()
-        self.rows[index] = judged.rows
-        self.earlier += judged.earlier
-        if judged.trouble is not None:
-            self.failures[index] = FailedInput(job.pair.name, judged.trouble)
-
-    def judge_part(self, job: PairJob, bands: range, shown: SceneProgress) -> None:
-        """Judge bands of a pair, unless it is complete."""
-        if self.overwrite or job.earlier_result() is None:
-            job.judge_part(bands, shown)
-
-    @contextmanager
-    def of(self, index: int, job: PairJob) -> Iterator[None]:
-        """Turn an error in the block into a failure of this pair, unless nothing can go on."""
-        image = job.pair.image
-        try:
-            yield
-        except InputError as error:
-            self._fail(index, job, str(error))
-        except (SegAssessError, BrokenPipeError):
-            raise
-        except MemoryError:
-            self._fail(index, job, f"{image} does not fit into memory; set a smaller tiling.window.")
-        except Exception as error:  # whatever a library raises: GDAL, PROJ and the networks have many ways
-            raise_if_interrupted()
-            words = f"{image} cannot be judged ({type(error).__name__}: {reason(error)}); debug=traceback shows where."
-            self._fail(index, job, words)
-
-    def _fail(self, index: int, job: PairJob, words: str) -> None:
-        if self.traceback:
-            traceback.print_exc()
-        self.failures[index] = FailedInput(job.pair.name, words)
 
 
 def run(config: DictConfig) -> None:
@@ -131,26 +63,28 @@ def judge_masks(config: DictConfig) -> None:
         from segassess.predict.fit.fitting import kept_folder
 
         kept_folder(Path(config.fit.folder))
+    device = _device(config)
     loaded, settings = build.stored_assessor(config), judge_settings(config)
-    output = Path(config.output_dir)
-    with Processes(config.trainer) as processes:
-        judge = SceneJudge.of(loaded, processes.device, **settings)
-        if processes.is_first:
-            with only_one(output, wait=True):
-                remove_leftovers(output)
-                write_json(output / "run.json", _about(config, loaded))
-            for path in found.unmatched:
-                log.warning("%s has no image of the same name and is skipped.", path)
-        jobs = [PairJob(pair, judge, output / pair.name) for pair in found.pairs]
-        if processes.is_first:
-            jobs = with_fit(config, jobs, output, processes.device)
-        processes.gather(None)
-        if not processes.is_first:  # the networks are there now
-            jobs = with_fit(config, jobs, output, processes.device)
-        outcome = _judge_all(jobs, processes, Outcome(bool(config.overwrite), bool(config.traceback)))
-        if processes.is_first:
-            with only_one(output, wait=True):
-                _conclude(outcome, found.failures, judge, output)
+    output = Path(config.output_dir).absolute()  # workers may have another working folder
+    judge = SceneJudge.of(loaded, device, **settings)
+    with only_one(output, wait=True):
+        remove_leftovers(output)
+        write_json(output / "run.json", _about(config, loaded))
+    for path in found.unmatched:
+        log.warning("%s has no image of the same name and is skipped.", path)
+    jobs = with_fit(config, [PairJob(pair, judge, output / pair.name) for pair in found.pairs], output, device)
+    outcome = _judge_all(config, JudgeRequest(jobs, bool(config.overwrite), bool(config.traceback)))
+    with only_one(output, wait=True):
+        _conclude(outcome, found.failures, judge, output)
+
+
+def _device(config: DictConfig) -> torch.device:
+    """The device of each process; raises ConfigError where `trainer` shares work between devices, which `engine` does here."""
+    if config.trainer.num_nodes > 1 or config.trainer.devices not in (1, "auto", "1"):
+        raise ConfigError(
+            f"Scenes are shared by `engine`, not by trainer.devices={config.trainer.devices}; give engine.workers=N."
+        )
+    return build.device(config.trainer)
 
 
 def with_fit(config: DictConfig, jobs: list[PairJob], output: Path, device: torch.device) -> list[PairJob]:
@@ -191,50 +125,29 @@ def judge_settings(config: DictConfig) -> dict[str, Any]:
     }
 
 
-def _judge_all(jobs: Sequence[PairJob], processes: Processes, outcome: Outcome) -> Outcome:
-    """Judge all pairs in parts, one per process; returns the joined outcome.
+def _judge_all(config: DictConfig, request: JudgeRequest) -> Outcome:
+    """Judge all scenes by the processes that `engine` names."""
+    engine = config.engine
+    with scenes_progress() as progress, ExitStack() as stack:
+        bar = ScenesBar(progress, len(request))
+        if engine.name == "local" and engine.workers == 1:
+            return Outcome.of(_judged_here(request, bar))
+        cluster = local_cluster(engine.workers) if engine.name == "local" else joined_cluster(engine.scheduler)
+        client = stack.enter_context(cluster)
 
-    Each process first judges its part of the scenes that are cut between processes; then the one with a scene's beginning puts
-    it together, and judges again any part that is missing because another process failed.
-    """
-    # Only several processes need to know the amount of work.
-    work = [(1, 1)] * len(jobs) if processes.count == 1 else [_work(job) for job in jobs]
-    parts = share(work, processes.count)[processes.rank]
-    cut = [part.scene for part in parts if not part.whole]
-    with scenes_progress(shown=processes.is_first) as progress:
-        bar = ScenesBar(progress, len(parts))
-        try:
-            for part in parts:
-                job = jobs[part.scene]
-                with outcome.of(part.scene, job), bar.scene(job.pair.name) as shown:
-                    if part.whole:
-                        outcome.judge(part.scene, job, shown)
-                    else:
-                        outcome.judge_part(job, part.bands, shown)
-        except SegAssessError as error:
-            if processes.count == 1:
-                raise
-            outcome.stopped = error
-        so_far = Outcome.joined(processes.gather(outcome))
-        mine = [part.scene for part in parts if part.scene in cut and part.first and part.scene not in so_far.failures]
-        try:
-            for index in mine if so_far.stopped is None else ():
-                with outcome.of(index, jobs[index]), bar.scene(jobs[index].pair.name) as shown:
-                    outcome.judge(index, jobs[index], shown)
-        except SegAssessError as error:
-            outcome.stopped = error
-    result = Outcome.joined(processes.gather(outcome))
-    if result.stopped is not None and processes.is_first:
-        raise result.stopped
-    return result
+        def counted() -> Iterator[tuple[int, Judged]]:
+            for index, judged in judge_on(client, request, engine.bands, bar.units):
+                bar.advance()
+                yield index, judged
+
+        return Outcome.of(counted())
 
 
-def _work(job: PairJob) -> tuple[int, int]:
-    """Number of bands, and of windows in each; (1, 1) for a pair that cannot be opened, since judging it will say why."""
-    try:
-        return job.work()
-    except Exception:
-        return 1, 1
+def _judged_here(request: JudgeRequest, bar: ScenesBar) -> Iterator[tuple[int, Judged]]:
+    for index in range(len(request)):
+        with bar.scene(request.name(index)) as shown:
+            judged = request.judge(index, shown)
+        yield index, judged
 
 
 def _conclude(outcome: Outcome, not_found: Sequence[FailedInput], judge: SceneJudge, output: Path) -> None:

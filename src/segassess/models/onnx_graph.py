@@ -69,6 +69,7 @@ class OnnxGraph:
         installed.
         """
         path = Path(path)
+        self._opened = path, threads
         runtime = optional("onnxruntime")
         if not path.is_file():
             raise CheckpointError(f"The graph {path} does not exist; check the path, or write one with export.py.")
@@ -80,6 +81,10 @@ class OnnxGraph:
             raise CheckpointError(f"{path} cannot be read as an ONNX file: it is damaged or of another kind.") from error
         self.metadata = GraphMetadata.from_properties(self._session.get_modelmeta().custom_metadata_map, path)
         self.digest = file_digest(path)
+
+    def __reduce__(self) -> tuple[type["OnnxGraph"], tuple[Path, int]]:
+        """Another process opens the file again, because onnxruntime's session cannot travel."""
+        return type(self), self._opened
 
     def __call__(self, image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         """Uncalibrated quality probabilities, float32 (B, 4, H, W), in order TP, FP, TN, FN, with the file's decoding.

@@ -5,6 +5,7 @@ from typing import Literal
 
 from segassess.options.assessor import StoredAssessor
 from segassess.options.dataset import DatasetOptions
+from segassess.options.engine import EngineOptions
 from segassess.options.fit import FitOptions
 from segassess.options.option import REQUIRED, group, option
 from segassess.options.output import OutputSettings
@@ -50,6 +51,7 @@ class Predict(StoredAssessor):
         True,
     )
     fit: FitOptions = option("Learning from the layer under test, a group.")
+    engine: EngineOptions = option("Which processes judge scenes, a group.")
     output: OutputSettings = group(OutputSettings, "Which results to write, and how finely.")
     report: bool = option("Write report.html, a page to review tiles with, worst first.", True)
     report_pictures: int = option(

@@ -1,5 +1,6 @@
 """The options of each script, by the name of its file in `conf/`, and of groups with defaults."""
 
+from segassess.options.engine import DaskEngine, LocalEngine
 from segassess.options.evaluate import Evaluate, EvaluateDamage, EvaluateScaling
 from segassess.options.export import Export, Prepare
 from segassess.options.fit import FitSettings
@@ -27,4 +28,6 @@ GROUPS: dict[str, type] = {
     "sampling": SamplingOptions,
     "paths": PathOptions,
     "fit_layer": FitSettings,
+    "engine_local": LocalEngine,
+    "engine_dask": DaskEngine,
 }

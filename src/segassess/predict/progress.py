@@ -49,6 +49,7 @@ class ScenesBar:
         self._progress = progress
         self._task = progress.add_task("Scenes", total=total, shown=f"0/{total}")
         self._total, self._done = total, 0
+        self._units: TaskID | None = None
 
     @contextmanager
     def scene(self, name: str) -> Iterator[SceneProgress]:
@@ -58,8 +59,18 @@ class ScenesBar:
             yield bar
         finally:
             bar.close()
-            self._done += 1
-            self._progress.update(self._task, completed=self._done, shown=f"{self._done}/{self._total}")
+            self.advance()
+
+    def advance(self) -> None:
+        """Count a scene as done."""
+        self._done += 1
+        self._progress.update(self._task, completed=self._done, shown=f"{self._done}/{self._total}")
+
+    def units(self, done: int, known: int) -> None:
+        """Show how many units of work, scenes and parts of them, other processes have done of those known so far."""
+        if self._units is None:
+            self._units = self._progress.add_task("Parts", total=known, shown="")
+        self._progress.update(self._units, completed=done, total=known, shown=f"{done}/{known}")
 
 
 def scenes_progress(*, shown: bool = True) -> Progress:

@@ -1,6 +1,8 @@
 """PyTorch networks on windows of a raster: an assessor's quality probabilities, a segmenter's probability of the object."""
 
+import copy
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,15 @@ class TorchNetwork:
 
     def __init__(self, assessor: Assessor, decoding: Decoding, device: torch.device) -> None:
         self.assessor, self.decoding, self.device = assessor, decoding, device
+
+    def __getstate__(self) -> dict[str, Any]:
+        """To another process it travels on the CPU, which may have another number of GPUs."""
+        return {**vars(self), "assessor": copy.deepcopy(self.assessor).cpu()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """It goes on where that process has its device."""
+        vars(self).update(state)
+        self.assessor.to(self.device)
 
     @torch.inference_mode()
     def encode(self, images: NDArray[np.float32]) -> ImageFeatures:

@@ -1,0 +1,203 @@
+"""Scenes judged by the workers of a Dask cluster, on this machine or many.
+
+A unit of work is a scene, or some bands of rows of a large one, which is put together when all of them are there. A worker that
+dies is replaced, its unit is done again by another, and bands that it has judged are used.
+"""
+
+import logging
+import pickle
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from logging.handlers import QueueHandler
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Protocol
+
+from segassess.errors import OutputError, RequestError, SegAssessError
+from segassess.predict.request import Judged
+from segassess.raster.pairs import FailedInput
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+log = logging.getLogger(__name__)
+
+# So many scenes are with the scheduler at once: enough for any number of workers, few enough for its memory.
+AT_ONCE = 2000
+# Put a scene together before judging more of it, and judge its parts before beginning another.
+_BEGIN, _PART, _FINISH = 0, 1, 2
+
+
+class Divisible(Protocol):
+    """Scenes to judge by index; see `JudgeRequest`."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, index: int) -> str:
+        """Name of a scene."""
+
+    def judge(self, index: int, *, most_bands: int | None = None) -> Judged:
+        """Judge a scene, or say how many bands it has if they are more than `most_bands`."""
+
+    def judge_part(self, index: int, bands: range) -> Judged:
+        """Judge some bands of a scene for `judge`."""
+
+
+@contextmanager
+def local_cluster(workers: int | None, threads: int = 1) -> Iterator["Client"]:
+    """A cluster of `workers` processes of this machine, one for each core if None; each does `threads` units at once.
+
+    Raises RequestError without dask.
+    """
+    _require_dask()
+    import dask
+    from distributed import Client, LocalCluster
+
+    with (
+        # So many workers may die at one unit before it counts as a failure.
+        dask.config.set({"distributed.scheduler.allowed-failures": 10}),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=threads,
+            memory_limit=0,  # none: Dask would stop workers at a share of the memory that it guesses
+            dashboard_address=":0",
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        log.info("%d processes judge; dashboard: %s", len(cluster.workers), cluster.dashboard_link)
+        yield client
+
+
+@contextmanager
+def joined_cluster(scheduler: str) -> Iterator["Client"]:
+    """The cluster whose scheduler has the address; raises RequestError if nobody answers there, or without dask."""
+    _require_dask()
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, timeout=10, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise RequestError(
+            f"No scheduler of Dask answers at engine.scheduler={scheduler}; start one, or correct the address."
+        ) from error
+    with client:
+        log.info("%d workers of %s judge; dashboard: %s", len(client.ncores()), scheduler, client.dashboard_link)
+        if not client.ncores():
+            log.warning("%s has no workers yet; this waits for the first one.", scheduler)
+        yield client
+
+
+def judge_on(client: "Client", request: Divisible, bands: int, shown: Callable[[int, int], None]) -> Iterator[tuple[int, Judged]]:
+    """Judge all scenes of a request on a cluster; yields index and result of each as soon as it is complete or has failed.
+
+    Args:
+        client: of the cluster, whose workers see the inputs and the folder of the results.
+        request: the scenes; it travels to each worker once.
+        bands: a scene of more bands than these is cut into parts of so many at most, and one for each worker at least.
+        shown: gets the number of units done and that of those known so far.
+
+    Raises OutputError if the scheduler is gone or the disk is full, RequestError if workers cannot begin; what was judged stays.
+    """
+    from distributed import as_completed
+
+    # As the result of a task, because that can be had again when the worker that holds it dies.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sending large graph")
+        shared = client.submit(pickle.loads, pickle.dumps(request), pure=False)
+    waiting = deque(range(len(request)))
+    owners: dict[Future, tuple[int, int]] = {}
+    parts_left: dict[int, int] = {}
+    done, known = 0, len(request)
+    finished = as_completed()
+
+    def submit(index: int, priority: int, *what: Any) -> None:
+        future = client.submit(_unit, shared, index, *what, pure=False, priority=priority)
+        owners[future] = index, priority
+        finished.add(future)
+
+    try:
+        while waiting and len(owners) < AT_ONCE:
+            submit(waiting.popleft(), _BEGIN, bands)
+        for future in finished:
+            index, priority = owners.pop(future)
+            judged = _result(future, request.name(index))
+            future.release()
+            done += 1
+            if judged.bands:
+                parts = _parts(judged.bands, bands, len(client.ncores()))
+                parts_left[index] = len(parts)
+                known += len(parts) + 1
+                for part in parts:
+                    submit(index, _PART, None, part)
+            elif priority == _PART:
+                # If a part has failed, putting the scene together meets the same error.
+                parts_left[index] -= 1
+                if not parts_left[index]:
+                    del parts_left[index]
+                    submit(index, _FINISH)
+            else:
+                yield index, judged
+                if waiting:
+                    submit(waiting.popleft(), _BEGIN, bands)
+            shown(done, known)
+    finally:
+        client.cancel([*owners, shared])
+
+
+def _parts(count: int, most: int, workers: int) -> list[range]:
+    """Cut `count` bands into contiguous parts of about the same size: one more row of windows is judged where each begins."""
+    number = max(-(-count // most), min(workers, count))
+    edges = [count * part // number for part in range(number + 1)]
+    return [range(first, last) for first, last in pairwise(edges)]
+
+
+def _unit(request: Divisible, index: int, most_bands: int | None = None, part: range | None = None) -> tuple[Judged, list[Any]]:
+    """What a worker does: the result, and records of the log for the process that asked."""
+    records: SimpleQueue[logging.LogRecord] = SimpleQueue()
+    logger, handler = logging.getLogger("segassess"), QueueHandler(records)
+    before = logger.level, logger.propagate
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # our messages say what is wrong
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        judged = request.judge(index, most_bands=most_bands) if part is None else request.judge_part(index, part)
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+    return judged, [records.get() for _ in range(records.qsize())]
+
+
+def _result(future: "Future", name: str) -> Judged:
+    """Result of a unit, whose messages are logged here."""
+    from distributed.scheduler import KilledWorker
+
+    if future.status == "cancelled":
+        raise OutputError("The scheduler is gone; run the same command again to go on with what is judged.")
+    try:
+        judged: Judged
+        judged, records = future.result()
+    except KilledWorker:
+        words = "the processes that judged it died several times, which want of memory does; use fewer workers."
+        return Judged(failure=FailedInput(name, words))
+    except SegAssessError:
+        raise
+    except Exception as error:  # a worker without the package, or with another version, fails in many ways
+        words = f"A worker could not begin ({type(error).__name__}: {error}); do all have this version of segassess?"
+        raise RequestError(words) from error
+    for record in records:
+        logging.getLogger(record.name).handle(record)
+    return judged
+
+
+def _require_dask() -> None:
+    try:
+        import distributed  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise RequestError(f"The package {error.name} is not installed; pip install 'segassess[cluster]'.") from error
+    # Each worker that comes and goes is told to whoever logs everything.
+    for library in ("distributed", "bokeh"):
+        logging.getLogger(library).setLevel(logging.ERROR)
