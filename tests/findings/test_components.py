@@ -7,7 +7,6 @@ import shapely
 from scipy import ndimage
 
 from segassess.findings.components import Components
-from segassess.findings.table import unpack
 
 PIXELS = ndimage.gaussian_filter(np.random.default_rng(0).random((90, 70)), 1.5) > 0.505
 
@@ -31,7 +30,7 @@ def test_chunks_give_the_components_of_the_whole(cuts):
     assert np.allclose(shape.error, ndimage.sum_labels(values, expected, index))
     assert np.allclose(shape.square, ndimage.sum_labels(values**2, expected, index))
     assert shape.max_error.tolist() == ndimage.maximum(values, expected, index).tolist()
-    outlines = [unpack(packed) for packed in components.packed_outlines(np.arange(count))]
+    outlines = components.packed_outlines(np.arange(count)).shapes()
     assert shapely.is_valid(outlines).all() and np.array_equal(shapely.area(outlines), shape.area_px)
     for number in (1, count):
         rows, columns = np.nonzero(expected == number)
@@ -59,6 +58,6 @@ def test_specks_are_left_out_and_the_rest_stays(height):
     chosen = np.flatnonzero(before["area_px"] >= 20)
     assert area[area >= 20].tolist() == before["area_px"][chosen].tolist()
     assert x[area >= 20].tolist() == before["x"][chosen].tolist()
-    expected = everything.packed_outlines(chosen)
-    found = large.packed_outlines(np.flatnonzero(area >= 20))
-    assert [unpack(one).equals(unpack(other)) for one, other in zip(found, expected, strict=True)] == [True] * len(expected)
+    expected = everything.packed_outlines(chosen).shapes()
+    found = large.packed_outlines(np.flatnonzero(area >= 20)).shapes()
+    assert [one.equals(other) for one, other in zip(found, expected, strict=True)] == [True] * len(expected)

@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import rasterio.features
-import shapely
-from affine import Affine
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
-from segassess.findings.table import pack, unpack
+from segassess.findings.outlines import OutlineTracer, PackedOutlines
 
 _CONNECTED = np.ones((3, 3), bool)
 
@@ -34,7 +31,7 @@ class Components:
         self._sums = [np.zeros((4 + len(amounts), 0))]
         self._boxes = [np.zeros((4, 0), np.int64)]
         self._largest = [np.zeros(0)]
-        self._pieces: list[tuple[NDArray[np.int64], list[bytes]]] = []
+        self._tracer = OutlineTracer()
         self._number: NDArray[np.int64] | None = None
 
     def add(self, pixels: NDArray[np.bool_], error: NDArray[np.floating], *amounts: NDArray[Any]) -> NDArray[np.int64]:
@@ -47,18 +44,23 @@ class Components:
         if self._last_row is not None:
             self._link(self._last_row, labels[0])
         self._last_row = labels[-1].copy()
-        rows, columns = np.nonzero(local)
-        numbers = local[rows, columns]
-        weights = (None, columns + 0.5, rows + 0.5 + self._top, *(each[rows, columns] for each in (error, *amounts)))
-        self._sums.append(np.stack([np.bincount(numbers, each, minlength=found + 1)[1:].astype(float) for each in weights]))
-        boxes = ndimage.find_objects(local)
-        edges = [(box[1].start, box[0].start + self._top, box[1].stop, box[0].stop + self._top) for box in boxes]
-        self._boxes.append(np.array(edges, np.int64).reshape(-1, 4).T)
+        pixel = np.flatnonzero(local)
+        numbers = local.reshape(-1)[pixel] - 1
+        rows, columns = np.divmod(pixel, local.shape[1])
+        values = [each.reshape(-1)[pixel] for each in (error, *amounts)]
+        weights = (None, columns + 0.5, rows + 0.5 + self._top, *values)
+        self._sums.append(np.stack([np.bincount(numbers, each, minlength=found).astype(float) for each in weights]))
+        left, right = np.full(found, local.shape[1], np.int64), np.zeros(found, np.int64)
+        np.minimum.at(left, numbers, columns)
+        np.maximum.at(right, numbers, columns)
+        top, bottom = np.zeros((2, found), np.int64)
+        # Pixels come row by row: the last assignment stays.
+        top[numbers[::-1]], bottom[numbers] = rows[::-1], rows
+        self._boxes.append(np.stack([left, top + self._top, right + 1, bottom + self._top + 1]))
         largest = np.zeros(found)
-        np.maximum.at(largest, numbers - 1, error[rows, columns].astype(float))
+        np.maximum.at(largest, numbers, values[0].astype(float))
         self._largest.append(largest)
-        if found:
-            self._pieces.append(_pieces(local, self.count, self._top))
+        self._tracer.add(labels)
         self.count += found
         self._top += len(pixels)
         return labels
@@ -128,28 +130,23 @@ class Components:
         assert self._number is not None, "call finish first"
         return self._number
 
-    def packed_outlines(self, chosen: NDArray[np.intp]) -> list[bytes]:
-        """Packed outlines of the `chosen` components (K,) along pixel edges; multipolygons where pixels touch at a corner."""
-        if not len(chosen):
-            return []
-        owners = self.number[np.concatenate([numbers for numbers, _ in self._pieces]) - 1]
-        pieces = [piece for _, packed in self._pieces for piece in packed]
-        order = np.argsort(owners, kind="stable")
-        starts = np.searchsorted(owners[order], np.arange(int(owners.max()) + 2))
-        result = []
-        for index in chosen:
-            parts = [pieces[each] for each in order[starts[index] : starts[index + 1]]]
-            result.append(parts[0] if len(parts) == 1 else pack(shapely.union_all([unpack(part) for part in parts])))
-        return result
+    def packed_outlines(self, chosen: NDArray[np.intp]) -> PackedOutlines:
+        """Outlines of the `chosen` components (K,) along pixel edges; multipolygons where pixels touch at a corner."""
+        outlines, owners = self._tracer.finish()
+        place = np.empty(len(outlines), np.int64)
+        place[self.number[owners - 1]] = np.arange(len(outlines))
+        return outlines[place[chosen]]
 
 
-def _pieces(local: NDArray[np.int32], offset: int, top: int) -> tuple[NDArray[np.int64], list[bytes]]:
-    """Provisional numbers and 4-connected polygons; 8-connected ones could touch themselves and be invalid."""
-    numbers: list[int] = []
-    polygons: list[bytes] = []
-    found = rasterio.features.shapes(local.astype(np.int32), local > 0, connectivity=4, transform=Affine.translation(0, top))
-    for geometry, number in found:
-        numbers.append(int(number) + offset)
-        shell, *holes = geometry["coordinates"]
-        polygons.append(pack(shapely.Polygon(shell, holes)))
-    return np.array(numbers, np.int64), polygons
+def summed_by_pair(
+    one: NDArray[np.int64], other: NDArray[np.int64], amounts: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """The pairs of two numbers from 0, of pixels (K,) row by row, and the sum of the amounts of each."""
+    if not len(one):
+        return one, other, amounts
+    # Neighbours are mostly alike, so there are far fewer runs to sort than pixels.
+    runs = np.flatnonzero(np.append(True, (one[1:] != one[:-1]) | (other[1:] != other[:-1])))
+    several = int(other.max()) + 1
+    pairs, which = np.unique(one[runs] * several + other[runs], return_inverse=True)
+    sums = np.bincount(which.reshape(-1), np.add.reduceat(amounts, runs)).astype(np.float64)
+    return pairs // several, pairs % several, sums

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from segassess.errors import ConfigError
 from segassess.findings.bands import JudgedRows
-from segassess.findings.components import Components
-from segassess.findings.table import FindingsTable, ranked
+from segassess.findings.components import Components, summed_by_pair
+from segassess.findings.table import FindingsTable, joined, ranked
 from segassess.findings.waiting_rows import Settled, WaitingRows
 from segassess.metrics.missed_objects import MIN_AREA, opened
 from segassess.quality import CLASS_NAMES, FN, FP
@@ -66,8 +66,8 @@ class ErrorRegions:
             for form, chosen in ((AREA, wide), (RIM, pixels & ~wide)):
                 labels = self._regions[code, form].add(chosen[settled], error)
                 inside = (labels > 0) & (objects > 0)
-                if code == FP and inside.any():
-                    self._owners[form].append(np.unique(np.stack([labels[inside], objects[inside]]), axis=1))
+                if code == FP:
+                    self._owners[form].append(np.stack(summed_by_pair(labels[inside], objects[inside], error[inside])[:2]))
 
     def finish(self, numbers: NDArray[np.int64]) -> FindingsTable:
         """All regions (`ERROR_COLUMNS`), ranked; no rows can follow.
@@ -94,4 +94,4 @@ class ErrorRegions:
                 "expected_errors_px": errors,
             }
             parts.append((columns, components.packed_outlines(kept)))
-        return ranked("error", parts, "expected_errors_px")
+        return ranked("error", joined(parts), "expected_errors_px")

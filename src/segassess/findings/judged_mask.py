@@ -16,8 +16,9 @@ from segassess.metrics.expected_counts import ExpectedCounts
 from segassess.raster import Grid, VectorMask
 from segassess.raster.grid import apply
 
-# Rows that findings are gathered from at once; they need many times their size in memory.
-_ROWS = 64
+# Pixels that findings are gathered from at once, and their rows at least: they need many times their size in memory, and each
+# time some rows above and below again.
+_PIXELS, _ROWS = 2**19, 64
 
 TILE_COLUMNS = ("tile", "row", "column", "left", "top", "right", "bottom", "x", "y", *SCORES)
 
@@ -58,7 +59,7 @@ def gather(
             counts[first : first + len(band.counts)] += band.counts
             unreadable += band.unreadable
             top += len(band.quality)
-            yield from band.parts(_ROWS)
+            yield from band.parts(max(_ROWS, _PIXELS // grid.width))
 
     smallest = {} if min_area_m2 is None or not area else {"min_area": min_area_m2 / area}
     findings = gather_findings(rows(), rim_px=rim_px, pixel_area_m2=area, layer=layer, **smallest)

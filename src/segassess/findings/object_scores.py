@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segassess.findings.bands import JudgedRows
-from segassess.findings.components import Components
-from segassess.findings.table import FindingsTable, ranked
+from segassess.findings.components import Components, summed_by_pair
+from segassess.findings.table import FindingsTable, joined, ranked
 from segassess.findings.waiting_rows import Settled, WaitingRows
 from segassess.metrics.missed_objects import MIN_AREA, REACH, are_missed, missed_cores
 from segassess.metrics.objects import WRONG_IOU, nearest_objects
@@ -74,10 +74,7 @@ class ObjectScores:
         lacking = self._cores.add(cores, kept["error"][settled], border, contact)
         missing = kept["missing"][settled]
         charged = (nearest > 0) & (missing > 0)
-        if charged.any():
-            pairs, which = np.unique(np.stack([lacking[charged], nearest[charged]]), axis=1, return_inverse=True)
-            amounts = np.bincount(which.reshape(-1), missing[charged]).astype(np.float64)
-            self._charges.append((pairs[0], pairs[1], amounts))
+        self._charges.append(summed_by_pair(lacking[charged], nearest[charged], missing[charged]))
 
     def finish(self) -> tuple[FindingsTable, NDArray[np.int64]]:
         """Gather all objects; no rows can follow.
@@ -121,4 +118,4 @@ class ObjectScores:
             found["area_m2"] = found["area_px"] * self.pixel_area_m2
             found["mean_error"] = found["error"] / found["area_px"]
             parts.append(({name: found[name] for name in OBJECT_COLUMNS}, components.packed_outlines(chosen)))
-        return ranked("", parts, "expected_errors_px", "object"), numbers[self._mask.number]
+        return ranked("", joined(parts), "expected_errors_px", "object"), numbers[self._mask.number]

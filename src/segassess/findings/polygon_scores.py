@@ -83,7 +83,7 @@ class PolygonScores:
             "unassessed": area == 0,
         }
         # Polygons that were not assessed come last.
-        table = ranked("polygon", [(columns, list(self._layer.polygons))], "expected_fp_px", "unassessed", "feature")
+        table = ranked("polygon", FindingsTable(columns, self._layer.polygons), "expected_fp_px", "unassessed", "feature")
         return FindingsTable({name: table.columns[name] for name in POLYGON_COLUMNS}, table.shapes)
 
 

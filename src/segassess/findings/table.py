@@ -1,6 +1,5 @@
 """Findings as columns: one row each, with outlines that stay packed until they are written or shown."""
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
+from segassess.findings.outlines import PackedOutlines
 from segassess.raster import Georeference
 from segassess.raster.grid import apply_to_all
 
@@ -22,14 +22,14 @@ class FindingsTable:
     """N findings of one kind, worst first."""
 
     columns: Mapping[str, NDArray[Any]]  # (N,) int64, float64 or texts (objects), by name
-    shapes: NDArray[Any]  # (N,) shapely geometries in pixel coordinates, or packed ones, see `pack`
+    shapes: NDArray[Any] | PackedOutlines  # (N,) in pixel coordinates: shapely geometries, or packed ones
 
     def __len__(self) -> int:
         return len(self.shapes)
 
     def outlines(self, part: slice = slice(None)) -> NDArray[Any]:
         """Shapely polygons and multipolygons in pixel coordinates; by parts, because a city has very many."""
-        return np.array([unpack(each) if isinstance(each, bytes) else each for each in self.shapes[part]], object)
+        return self.shapes[part].shapes() if isinstance(self.shapes, PackedOutlines) else self.shapes[part]
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """One finding after another, as Python numbers and texts by column."""
@@ -45,17 +45,21 @@ class FindingsTable:
         )
 
 
-def ranked(rank: str, parts: Sequence[tuple[dict[str, NDArray[Any]], Sequence[Any]]], *keys: str) -> FindingsTable:
-    """Join tables (columns and shapes) and sort them by the columns `keys`, the first one descending, the others ascending.
+def joined(parts: Sequence[tuple[dict[str, NDArray[Any]], PackedOutlines]]) -> FindingsTable:
+    """Tables of the same columns as one."""
+    columns = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
+    return FindingsTable(columns, PackedOutlines.joined([shapes for _, shapes in parts]))
+
+
+def ranked(rank: str, table: FindingsTable, *keys: str) -> FindingsTable:
+    """Sort a table by the columns `keys`, the first one descending, the others ascending.
 
     The place of a finding, from 1, becomes the first column, called `rank`; "" leaves it out.
     """
-    columns = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
-    shapes = [shape for _, some in parts for shape in some]
-    first, *others = (columns[key] for key in keys)
+    first, *others = (table.columns[key] for key in keys)
     order = np.lexsort((*others[::-1], -first))
     ranks = {rank: np.arange(1, len(order) + 1)} if rank else {}
-    return FindingsTable(ranks | {name: values[order] for name, values in columns.items()}, np.array(shapes, object)[order])
+    return FindingsTable(ranks | {name: values[order] for name, values in table.columns.items()}, table.shapes[order])
 
 
 def placed(outlines: NDArray[Any], georeference: Georeference | None) -> NDArray[Any]:
@@ -67,13 +71,3 @@ def placed(outlines: NDArray[Any], georeference: Georeference | None) -> NDArray
 def crs_text(georeference: Georeference | None) -> str | None:
     """The CRS as WKT; None if there is none."""
     return None if georeference is None or georeference.crs is None else str(georeference.crs.to_wkt())
-
-
-def pack(outline: shapely.Geometry) -> bytes:
-    """Compress an outline to about a fifth, because a city has a million of them."""
-    return zlib.compress(shapely.to_wkb(outline), 1)
-
-
-def unpack(packed: bytes) -> shapely.Geometry:
-    """The inverse of `pack`."""
-    return shapely.from_wkb(zlib.decompress(packed))
