@@ -37,8 +37,8 @@ def outline_distance(mask: Tensor) -> Tensor:
     share of `RADII` below the distance to the nearest pixel of the other kind, positive inside the mask and negative outside. It
     rises with the distance, up to 8 px.
     """
-    grown = torch.cat([1 - mask, mask], dim=1)  # what lies within the radius of each kind
-    reached, radius = torch.zeros_like(grown), 0
+    grown = torch.cat([mask <= 0, mask > 0], dim=1)  # what lies within the radius of each kind
+    reached, radius = torch.zeros_like(mask).expand(-1, 2, -1, -1), 0
     for wider in RADII:
         grown = _grown(_grown(grown, wider - radius).transpose(-2, -1), wider - radius).transpose(-2, -1)
         reached, radius = reached + grown, wider
@@ -47,12 +47,13 @@ def outline_distance(mask: Tensor) -> Tensor:
 
 
 def _grown(planes: Tensor, radius: int) -> Tensor:
-    """Maximum over `radius` rows above and below: (B, C, h, w) >= 0 -> same. Ten times as fast on CPUs as max-pooling."""
+    """Whether any of `radius` rows above and below is set: bool (B, C, h, w) -> same. Much faster on CPUs than max-pooling."""
     height = planes.shape[-2]
     padded = F.pad(planes, (0, 0, radius, radius))
     result = planes
-    for start in range(2 * radius + 1):
-        result = torch.maximum(result, padded[..., start : start + height, :])
+    for away in range(1, radius + 1):
+        for start in (radius - away, radius + away):
+            result = result | padded[..., start : start + height, :]
     return result
 
 
