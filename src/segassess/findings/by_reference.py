@@ -218,7 +218,7 @@ def _regular(body: NDArray[np.bool_], left: int, top: int) -> shapely.Geometry:
 
 def _from_top_to_bottom(table: FindingsTable, wanted: NDArray[np.bool_]) -> Iterator[tuple[int, Any]]:
     """Index and outline of the wanted findings that have one, by their upper edge."""
-    top = table.columns["top"] if "top" in table.columns else shapely.bounds(table.shapes)[:, 1]
+    top = table.columns["top"] if "top" in table.columns else shapely.bounds(table.outlines())[:, 1]
     for index in np.argsort(top, kind="stable"):
         if wanted[index]:
             (outline,) = table.outlines(slice(index, index + 1))

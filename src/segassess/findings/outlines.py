@@ -1,7 +1,7 @@
 """Outlines of components along pixel edges, traced while rows arrive, for many components at once and as arrays.
 
-A region of pixels is known by the horizontal edges of its outline: in the order of rows and columns, corners 2 i and 2 i + 1 are the
-ends of an edge, and in the order of columns and rows those of a vertical one (O'Rourke, Uniqueness of orthogonal
+A region of pixels is known by the corners of its outline: in the order of rows and columns, corners 2 i and 2 i + 1 are the ends
+of a horizontal edge, and in the order of columns and rows those of a vertical one (O'Rourke, Uniqueness of orthogonal
 connect-the-dots, 1988). At a saddle, where two pixels touch at a corner only, two corners meet.
 """
 

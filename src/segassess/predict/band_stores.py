@@ -2,9 +2,10 @@
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class BandStore:
             content = {**vars(band), "mask": np.packbits(band.mask, axis=1)}
             content = {name: each for name, each in content.items() if each is not None}
             with atomic_path(self._path(index, source)) as beside, beside.open("wb") as file:
-                np.savez_compressed(file, **content)
+                _savez(file, content)
 
     def load(self, index: int, source: str) -> JudgedBand:
         """See `KeepsBands`; raises OSError if the band is missing or cannot be read."""
@@ -71,6 +72,14 @@ class BandStore:
     def _path(self, index: int, source: str) -> Path:
         # A source may contain characters that a file name may not.
         return self.folder / hashlib.sha256(source.encode()).hexdigest()[:12] / f"band_{index:06d}.npz"
+
+
+def _savez(file: BinaryIO, content: Mapping[str, Any]) -> None:
+    """Write arrays as `np.savez_compressed` does, but quickly: bands are read soon and removed."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, each in content.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(each), allow_pickle=False)
 
 
 class BandsInMemory:

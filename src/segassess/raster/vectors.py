@@ -13,6 +13,7 @@ import rasterio.features
 import shapely
 from affine import Affine
 from numpy.typing import ArrayLike, NDArray
+from rasterio.enums import MergeAlg
 
 from segassess.errors import InputError
 from segassess.raster.grid import Grid
@@ -68,14 +69,23 @@ class VectorMask:
     def pixels(self, top: int, bottom: int) -> Iterator[PolygonPixels]:
         """Rasterise each polygon with pixels in rows `top` to `bottom` (exclusive) by itself, in the order of `polygons`."""
         chosen = self._in(0, top, self.grid.width, bottom)
+        if not len(chosen):
+            return
+        # All at once; only a polygon near a pixel that several cover needs a raster of its own.
+        parts, owners = shapely.get_parts(self.polygons[chosen], return_index=True)
+        options = {"out_shape": (bottom - top, self.grid.width), "transform": Affine.translation(0, top), "dtype": "int32"}
+        number = rasterio.features.rasterize(zip(parts, owners + 1, strict=True), **options)
+        contested = rasterio.features.rasterize(parts, merge_alg=MergeAlg.add, **options) > 1
         low, high = np.array([0, top]), np.array([self.grid.width, bottom])
         bounds = shapely.bounds(self.polygons[chosen])
         starts = np.clip(np.floor(bounds[:, :2]), low, high).astype(int)
         stops = np.clip(np.ceil(bounds[:, 2:]), low, high).astype(int)
-        for index, (left, first), (right, last) in zip(chosen, starts, stops, strict=True):
+        for place, (index, (left, first), (right, last)) in enumerate(zip(chosen, starts, stops, strict=True), 1):
             if left < right and first < last:
-                inside = burn(self.polygons[[index]], left, first, right, last)
-                yield PolygonPixels(int(index), slice(first - top, last - top), slice(left, right), inside)
+                rows, columns = slice(first - top, last - top), slice(left, right)
+                alone = not contested[rows, columns].any()
+                inside = number[rows, columns] == place if alone else burn(self.polygons[[index]], left, first, right, last)
+                yield PolygonPixels(int(index), rows, columns, inside)
 
     def attributes(self, features: ArrayLike) -> dict[str, "np.ma.MaskedArray[Any, Any]"]:
         """Read the layer's columns for feature ids (K,): masked arrays (K,) of integers, floats, booleans or text, by name.

@@ -40,20 +40,19 @@ def outline_distance(mask: Tensor) -> Tensor:
     grown = torch.cat([mask <= 0, mask > 0], dim=1)  # what lies within the radius of each kind
     reached, radius = torch.zeros_like(mask).expand(-1, 2, -1, -1), 0
     for wider in RADII:
-        grown = _grown(_grown(grown, wider - radius).transpose(-2, -1), wider - radius).transpose(-2, -1)
+        grown = _grown(_grown(grown, wider - radius, -2), wider - radius, -1)
         reached, radius = reached + grown, wider
     share = 1 - reached / len(RADII)
     return torch.where(mask > 0, share[:, :1], -share[:, 1:])
 
 
-def _grown(planes: Tensor, radius: int) -> Tensor:
-    """Whether any of `radius` rows above and below is set: bool (B, C, h, w) -> same. Much faster on CPUs than max-pooling."""
-    height = planes.shape[-2]
-    padded = F.pad(planes, (0, 0, radius, radius))
+def _grown(planes: Tensor, radius: int, dim: int) -> Tensor:
+    """Whether a pixel is set up to `radius` pixels away along `dim`: bool (B, C, h, w) -> same. Much faster than max-pooling."""
+    length = planes.shape[dim]
+    padded = F.pad(planes, (0, 0, radius, radius) if dim == -2 else (radius, radius))
     result = planes
-    for away in range(1, radius + 1):
-        for start in (radius - away, radius + away):
-            result = result | padded[..., start : start + height, :]
+    for start in (*range(radius), *range(radius + 1, 2 * radius + 1)):
+        result = result | padded.narrow(dim, start, length)
     return result
 
 

@@ -9,6 +9,7 @@ from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 _STEM = 32
 # Blocks, kernel size, stride of the first block, expansion and output channels of each stage.
@@ -53,18 +54,33 @@ class _Norm(nn.BatchNorm2d):
         return normed if self.linear else F.relu6(normed, inplace=True)
 
 
+def _folded(norm: nn.Module, convolution: nn.Conv2d) -> nn.Module:
+    """Change a convolution to do the normalisation after it, with its statistics as they are; returns what is left to do."""
+    if not isinstance(norm, _Norm):  # it was folded before
+        return norm
+    assert norm.running_mean is not None and norm.running_var is not None
+    convolution.weight, convolution.bias = fuse_conv_bn_weights(
+        convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    )
+    return nn.Identity() if norm.linear else nn.ReLU6(inplace=True)
+
+
 class _Separable(nn.Module):
     """A depthwise and a pointwise convolution."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
         super().__init__()
         self.conv_dw = _convolution(inputs, inputs, kernel, stride, groups=inputs)
-        self.bn1 = _Norm(inputs)
+        self.bn1: nn.Module = _Norm(inputs)
         self.conv_pw = _convolution(inputs, outputs, 1)
-        self.bn2 = _Norm(outputs, linear=True)
+        self.bn2: nn.Module = _Norm(outputs, linear=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.bn2(self.conv_pw(self.bn1(self.conv_dw(x)))))
+
+    def fold_norms(self) -> None:
+        """See `Lite0Stages.fold_norms`."""
+        self.bn1, self.bn2 = _folded(self.bn1, self.conv_dw), _folded(self.bn2, self.conv_pw)
 
 
 class _InvertedResidual(nn.Module):
@@ -75,16 +91,21 @@ class _InvertedResidual(nn.Module):
         inner = inputs * expansion
         self.residual = stride == 1 and inputs == outputs
         self.conv_pw = _convolution(inputs, inner, 1)
-        self.bn1 = _Norm(inner)
+        self.bn1: nn.Module = _Norm(inner)
         self.conv_dw = _convolution(inner, inner, kernel, stride, groups=inner)
-        self.bn2 = _Norm(inner)
+        self.bn2: nn.Module = _Norm(inner)
         self.conv_pwl = _convolution(inner, outputs, 1)
-        self.bn3 = _Norm(outputs, linear=True)
+        self.bn3: nn.Module = _Norm(outputs, linear=True)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn2(self.conv_dw(self.bn1(self.conv_pw(x))))
         y = self.bn3(self.conv_pwl(y))
         return cast(Tensor, y + x if self.residual else y)
+
+    def fold_norms(self) -> None:
+        """See `Lite0Stages.fold_norms`."""
+        self.bn1, self.bn2 = _folded(self.bn1, self.conv_pw), _folded(self.bn2, self.conv_dw)
+        self.bn3 = _folded(self.bn3, self.conv_pwl)
 
 
 class Lite0Stages(nn.Module):
@@ -123,3 +144,12 @@ class Lite0Stages(nn.Module):
             if index in _LEVELS:
                 levels.append(x)
         return levels
+
+    def fold_norms(self) -> None:
+        """Let the stages' convolutions do the batch normalisation that follows them: for evaluation only, equal up to rounding.
+
+        That of the stem stays, because other planes may be added before it, see `EfficientNetLite0.extra_stem`.
+        """
+        for module in self.blocks.modules():
+            if isinstance(module, _Separable | _InvertedResidual):
+                module.fold_norms()
