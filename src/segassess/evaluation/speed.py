@@ -1,7 +1,7 @@
 """`python -m segassess.evaluation.speed image=FILE mask=FILE [against=COMMIT]`: CPU time of `segassess predict` by part.
 
-Prints CPU seconds on one thread as a Markdown table, beside those of an earlier commit. `repeats=3` runs each as often in turn, and
-the run with the least CPU time counts; further KEY=VALUE go to `predict`.
+Prints CPU seconds on one thread as a Markdown table, beside those of an earlier commit. `repeats=3` runs each as often, in turn,
+and the run with the least CPU time counts; further KEY=VALUE go to `predict`.
 """
 
 import json

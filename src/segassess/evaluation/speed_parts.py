@@ -6,6 +6,7 @@ Imports segassess from wherever it is found, so that the same file measures anot
 import functools
 import importlib
 import json
+import runpy
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,23 +14,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Functions of a part by module; what one of them spends in another counts for that. Context managers work when they end.
+# Functions of a part by module, without the package; what one of them spends in another counts for that. Of a context manager
+# the beginning and the end count. An earlier version may lack some.
 PARTS: dict[str, tuple[str, ...]] = {
-    "read": ("segassess.raster.image:ImageFile.read", "segassess.raster.mask:RasterMask.read", "segassess.raster.vectors:VectorMask.read"),
-    "network": ("segassess.predict.torch_network:TorchNetwork.encode", "segassess.predict.torch_network:TorchNetwork.probabilities"),
-    "decisions": ("segassess.predict.scene_job:judge_band",),
-    "kept bands": ("segassess.predict.band_stores:BandStore.save", "segassess.predict.band_stores:BandStore.load"),
-    "findings": ("segassess.predict.scene_job:SceneJob.gather",),
-    "rasters": ("segassess.predict.scene_job:open_maps", "segassess.outputs.rasters:RowWriter.write"),
-    "layers": ("segassess.predict.scene_job:write_layer",),
-    "tables": ("segassess.predict.scene_job:write_table", "segassess.cli.predict:write_scores"),
-    "panel": ("segassess.predict.pair_job:PairJob._write_panel",),
-    "report": (
-        "segassess.predict.scene_job:SceneJob.pictures", "segassess.predict.pair_job:keep_review", "segassess.cli.predict:write_page",
-    ),
-}  # fmt: skip
+    "read": ("raster.image:ImageFile.read", "raster.mask:RasterMask.read", "raster.vectors:VectorMask.read"),
+    "network": ("predict.torch_network:TorchNetwork.encode", "predict.torch_network:TorchNetwork.probabilities"),
+    "decisions": ("predict.scene_job:judge_band",),
+    "kept bands": tuple(f"predict.band_stores:BandStore.{name}" for name in ("save", "load", "planes")),
+    "findings": ("predict.scene_job:SceneJob.gather",),
+    "rasters": ("predict.scene_job:open_maps", "outputs.rasters:RowWriter.write"),
+    "layers": ("predict.scene_job:write_layer",),
+    "tables": ("predict.scene_job:write_table", "cli.predict:write_scores"),
+    "panel": ("predict.pair_job:PairJob._write_panel",),
+    "report": ("predict.scene_job:SceneJob.pictures", "predict.pair_job:keep_review", "cli.predict:write_page"),
+}
 START, REST = "start", "rest"
-_FIRST = "segassess.predict.pair_job:PairJob.run"
+_FIRST = "predict.pair_job:PairJob.run"
 
 
 class Clock:
@@ -69,8 +69,9 @@ class Clock:
 def _replace(place: str, wrapped: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
     module, _, path = place.partition(":")
     *owners, name = path.split(".")
-    owner: Any = functools.reduce(getattr, owners, importlib.import_module(module))
-    setattr(owner, name, functools.wraps(getattr(owner, name))(wrapped(getattr(owner, name))))
+    owner: Any = functools.reduce(getattr, owners, importlib.import_module(f"segassess.{module}"))
+    if (function := getattr(owner, name, None)) is not None:
+        setattr(owner, name, functools.wraps(function)(wrapped(function)))
 
 
 def _timed(clock: Clock, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,8 +93,8 @@ def _timed(clock: Clock, part: str, function: Callable[..., Any]) -> Callable[..
         with clock.running(part):
             return function(*args, **options)
 
-    # `contextmanager` leaves the generator function behind.
-    return around if "contextlib" in function.__code__.co_filename else call
+    # What `contextmanager` returns is a function of its own module.
+    return around if function.__code__.co_filename == contextmanager.__code__.co_filename else call
 
 
 def main() -> None:
@@ -112,11 +113,9 @@ def main() -> None:
         for place in places:
             _replace(place, functools.partial(_timed, clock, part))
     _replace(_FIRST, begun)
-    from segassess.cli.app import run_script
-
-    sys.argv = ["predict.py", *arguments]
+    sys.argv = ["segassess", "predict", *arguments]
     try:
-        run_script("predict", str(Path(sys.modules["segassess"].__file__ or "").parents[2] / "predict.py"))
+        runpy.run_module("segassess", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if end.code:
             raise

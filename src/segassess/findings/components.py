@@ -39,13 +39,18 @@ class Components:
 
         Returns provisional numbers (h, W) from 1; 0 outside components and in dropped ones.
         """
-        local, found = self._without_specks(*ndimage.label(pixels, _CONNECTED))
+        local, found = ndimage.label(pixels, _CONNECTED)
+        pixel = np.flatnonzero(pixels)
+        numbers = local.reshape(-1)[pixel]
+        if self.min_area > 1:
+            kept = self._without_specks(local, numbers, found)
+            local.reshape(-1)[pixel] = numbers = kept[numbers]
+            found, pixel, numbers = int(kept.max(initial=0)), pixel[numbers > 0], numbers[numbers > 0]
+        numbers = numbers - 1
         labels = np.where(local > 0, local + np.int64(self.count), 0)
         if self._last_row is not None:
             self._link(self._last_row, labels[0])
         self._last_row = labels[-1].copy()
-        pixel = np.flatnonzero(local)
-        numbers = local.reshape(-1)[pixel] - 1
         rows, columns = np.divmod(pixel, local.shape[1])
         values = [each.reshape(-1)[pixel] for each in (error, *amounts)]
         weights = (None, columns + 0.5, rows + 0.5 + self._top, *values)
@@ -65,16 +70,14 @@ class Components:
         self._top += len(pixels)
         return labels
 
-    def _without_specks(self, local: NDArray[np.int32], found: int) -> tuple[NDArray[np.int32], int]:
-        if self.min_area <= 1 or not found:
-            return local, found
-        kept = np.bincount(local.reshape(-1), minlength=found + 1) >= self.min_area
+    def _without_specks(self, local: NDArray[np.int32], numbers: NDArray[np.int32], found: int) -> NDArray[np.int32]:
+        """New numbers by those from 0 to `found` that the pixels have, 0 for specks."""
+        kept = np.bincount(numbers, minlength=found + 1) >= self.min_area
         kept[local[-1]] = True
         if self._last_row is not None:
             kept[local[0]] = True
         kept[0] = False
-        numbers = np.where(kept, np.cumsum(kept), 0).astype(local.dtype)
-        return numbers[local], int(kept.sum())
+        return np.where(kept, np.cumsum(kept), 0).astype(np.int32)
 
     def _link(self, above: NDArray[np.int64], below: NDArray[np.int64]) -> None:
         width = len(above)

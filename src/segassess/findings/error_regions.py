@@ -52,7 +52,7 @@ class ErrorRegions:
 
     def add(self, rows: JudgedRows, objects: NDArray[np.int64]) -> None:
         """Take the next rows, and the provisional numbers (h, W) of the objects of the mask in them."""
-        self._settle(self._rows.add(quality=rows.quality, error=np.nan_to_num(rows.error), objects=objects))
+        self._settle(self._rows.add(quality=rows.quality, error=np.where(np.isnan(rows.error), 0, rows.error), objects=objects))
 
     def _settle(self, found: Settled | None) -> None:
         """Label the rows that are settled."""

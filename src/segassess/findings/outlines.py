@@ -92,29 +92,29 @@ class OutlineTracer:
 
     def add(self, labels: NDArray[np.int64]) -> None:
         """Take the next rows: numbers of components (h, W), 0 outside; one that goes on may have another number here."""
-        count, local = cv2.connectedComponents((labels > 0).view(np.uint8), connectivity=4)
-        parts = np.where(local > 0, local + np.int64(self._count), 0)
-        above = (np.zeros_like(labels[0]), np.zeros_like(parts[0])) if self._above is None else self._above
-        self._take(np.concatenate([above[0][None], labels]), np.concatenate([above[1][None], parts]))
-        self._above = labels[-1].copy(), parts[-1].copy()
+        count, found = cv2.connectedComponents((labels > 0).view(np.uint8), connectivity=4)
+        parts: NDArray[np.int32] = np.asarray(found, np.int32)
+        self._take(labels, parts)
+        last = np.where(parts[-1] > 0, parts[-1] + np.int64(self._count), 0)
+        self._above = labels[-1].copy(), last
         self._count += count - 1
         self._top += len(labels)
-        self._trace(parts[-1])
+        self._trace(last)
 
     def finish(self) -> tuple[PackedOutlines, NDArray[np.int64]]:
         """All outlines, and for each the number of the component in some of its rows; no rows can follow."""
         if self._above is not None:
-            labels, parts = self._above
-            self._take(np.stack([labels, np.zeros_like(labels)]), np.stack([parts, np.zeros_like(parts)]))
+            below = np.zeros((1, len(self._above[0])), np.int64)
+            self._take(below, below)
             self._trace(np.zeros(0, np.int64))
             self._above = None
         return PackedOutlines.joined(self._traced), np.concatenate(self._owners)
 
-    def _take(self, labels: NDArray[np.int64], parts: NDArray[np.int64]) -> None:
-        """Take the edges above each row but the first, which was there before."""
-        width = labels.shape[1]
-        pixels = np.zeros((len(labels), width + 2), bool)
-        pixels[:, 1:-1] = labels > 0
+    def _take(self, labels: NDArray[np.int64], parts: NDArray[np.integer]) -> None:
+        """Take the edges above each of the next rows, with components and parts (h, W), the latter numbered from 1."""
+        above = np.zeros((2, labels.shape[1]), np.int64) if self._above is None else self._above
+        pixels = np.zeros((1 + labels.shape[0], 2 + labels.shape[1]), bool)
+        pixels[0, 1:-1], pixels[1:, 1:-1] = above[0] > 0, labels > 0
         upper_left, upper_right, lower_left, lower_right = pixels[:-1, :-1], pixels[:-1, 1:], pixels[1:, :-1], pixels[1:, 1:]
         corner = ((upper_left != upper_right) | (lower_left != lower_right)) & (
             (upper_left != lower_left) | (upper_right != lower_right)
@@ -129,12 +129,16 @@ class OutlineTracer:
         # Left ends of edges; a saddle is the right end of one and the left end of another.
         y, left, right, code_left, code_right = y[::2], x[::2], x[1::2], code[::2], code[1::2]
         below = (code_left & 8) > 0
-        row, column = y + below, left
+        # A pixel beside the edge, in one of these rows or above them.
+        row, here = np.maximum(y + below - 1, 0), y + below > 0
+        owner = np.where(here, labels[row, left], above[0][left])
+        part = np.where(here, parts[row, left] + np.int64(self._count), above[1][left])
         flags = below + 2 * _saddle(code_left) + 8 * _saddle(code_right)
-        fresh = np.stack([y + self._top, left, right, flags, parts[row, column], labels[row, column]])
+        fresh = np.stack([y + self._top, left, right, flags, part, owner])
         self._edges = np.concatenate([self._edges, fresh], axis=1)
-        touching = (parts[0] > 0) & (parts[1] > 0)
-        self._links = np.concatenate([self._links, np.unique(np.stack([parts[0], parts[1]])[:, touching], axis=1)], axis=1)
+        touching = (above[1] > 0) & (parts[0] > 0)
+        links = np.unique(np.stack([above[1][touching], parts[0][touching] + np.int64(self._count)]), axis=1)
+        self._links = np.concatenate([self._links, links], axis=1)
 
     def _trace(self, last_row: NDArray[np.int64]) -> None:
         """Trace the components that have no pixel in the last row, whose parts (W,) are given."""

@@ -76,7 +76,8 @@ def render_panel(
     title is cut off where the panel ends. Tiles are magnified by a whole factor (nearest) to at least 320 px on the longest side;
     large images are reduced to 640 px. Raises ValueError if the shapes differ or are empty.
     """
-    colours = np.nan_to_num(np.asarray(image, dtype=np.float32)).clip(0, 1)
+    # `fmax` takes 0 instead of NaN.
+    colours = np.fmin(np.fmax(np.asarray(image, dtype=np.float32), 0), 1)
     inside, codes, probability = np.asarray(mask) > 0, np.asarray(quality), np.asarray(error, dtype=np.float32)
     true_codes = None if truth_quality is None else np.asarray(truth_quality)
     planes = [plane for plane in (inside, codes, probability, true_codes) if plane is not None]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segassess.files import atomic_path
 from segassess.findings.bands import JudgedBand
@@ -24,6 +25,9 @@ class KeepsBands(Protocol):
 
     def load(self, index: int, source: str) -> JudgedBand:
         """The band of one mask."""
+
+    def planes(self, index: int, source: str, names: Sequence[str]) -> list[NDArray[Any]]:
+        """Some arrays of the band of one mask, by the names that `JudgedBand` gives them."""
 
 
 class BandStore:
@@ -63,11 +67,18 @@ class BandStore:
     def load(self, index: int, source: str) -> JudgedBand:
         """See `KeepsBands`; raises OSError if the band is missing or cannot be read."""
         with np.load(self._path(index, source)) as stored:
-            content = {name: stored[name] for name in stored.files}
-        width = content["quality"].shape[1]
-        content["mask"] = np.unpackbits(content["mask"], axis=1, count=width).astype(bool)
-        content["unreadable"] = int(content["unreadable"])
-        return JudgedBand(**content)
+            names = list(stored.files)
+        content = dict(zip(names, self.planes(index, source, names), strict=True))
+        return JudgedBand(**{**content, "unreadable": int(content["unreadable"])})
+
+    def planes(self, index: int, source: str, names: Sequence[str]) -> list[NDArray[Any]]:
+        """See `KeepsBands`; raises OSError if the band is missing or cannot be read."""
+        with np.load(self._path(index, source)) as stored:
+            content = {name: stored[name] for name in names}
+            if "mask" in content:
+                width = (content["quality"] if "quality" in content else stored["quality"]).shape[1]
+                content["mask"] = np.unpackbits(content["mask"], axis=1, count=width).view(bool)
+        return list(content.values())
 
     def _path(self, index: int, source: str) -> Path:
         # A source may contain characters that a file name may not.
@@ -100,3 +111,8 @@ class BandsInMemory:
     def load(self, index: int, source: str) -> JudgedBand:
         """See `KeepsBands`."""
         return self._bands[index][self._sources.index(source)]
+
+    def planes(self, index: int, source: str, names: Sequence[str]) -> list[NDArray[Any]]:
+        """See `KeepsBands`."""
+        band = self.load(index, source)
+        return [getattr(band, name) for name in names]

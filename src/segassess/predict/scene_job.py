@@ -225,11 +225,12 @@ class SceneJob:
         """Mask, quality codes and P(error) (NaN where not assessed), each (h, w), reduced as `Scene.overview` is."""
         rows, columns = self.scene.chosen(size)
         masks, codes, errors = [], [], []
-        for (top, bottom), band in zip(self.spans, self.bands(source), strict=True):
+        for index, (top, bottom) in enumerate(self.spans):
+            mask, quality, error = self.store.planes(index, source, ("mask", "quality", "error"))
             chosen = np.ix_(rows[(rows >= top) & (rows < bottom)] - top, columns)
-            masks.append(band.mask[chosen])
-            codes.append(band.quality[chosen])
-            errors.append(band.error[chosen])
+            masks.append(mask[chosen])
+            codes.append(quality[chosen])
+            errors.append(error[chosen])
         return np.concatenate(masks), np.concatenate(codes), probabilities_of(np.concatenate(errors))
 
     def pictures(self, source: str, tiles: Sequence[Mapping[str, Any]]) -> dict[str, TilePicture]:
@@ -248,11 +249,11 @@ class SceneJob:
     def _rows(self, source: str, rows: slice, *names: str) -> list[NDArray[Any]]:
         """Planes (h, W) of a mask's bands, by the names that `JudgedBand` gives them, in some rows."""
         parts = [
-            (self.store.load(index, source), slice(max(rows.start - top, 0), rows.stop - top))
+            (self.store.planes(index, source, names), slice(max(rows.start - top, 0), rows.stop - top))
             for index, (top, bottom) in enumerate(self.spans)
             if top < rows.stop and bottom > rows.start
         ]
-        return [np.concatenate([getattr(band, name)[part] for band, part in parts]) for name in names]
+        return [np.concatenate([planes[place][part] for planes, part in parts]) for place in range(len(names))]
 
     def _mask_and_reference(self, source: str, rows: slice) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         mask, reference = self._rows(source, rows, "mask", "reference")

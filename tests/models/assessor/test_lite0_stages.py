@@ -1,5 +1,7 @@
 """EfficientNet-Lite0 without timm is timm's network."""
 
+from copy import deepcopy
+
 import pytest
 import timm
 import torch
@@ -31,3 +33,20 @@ def test_the_same_levels(both, size, training):
     ours, theirs = (network.train(training)(image) for network in both)
     assert [level.shape[1] for level in ours] == [24, 40, 112, 320]
     assert all(torch.equal(mine, its) for mine, its in zip(ours, theirs, strict=True))
+
+
+def test_folded_norms_give_the_same_levels_up_to_rounding(both):
+    ours = deepcopy(both[0]).eval()
+    image = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for module in ours.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):  # as after a training
+                module.running_mean.uniform_(-0.2, 0.2)
+                module.running_var.uniform_(0.5, 2)
+        expected = ours(image)
+        ours.fold_norms()
+        ours.fold_norms()
+        found = ours(image)
+    assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in ours.modules()) == 1
+    for mine, its in zip(found, expected, strict=True):
+        assert its.std() > 0 and torch.allclose(mine, its, rtol=1e-4, atol=1e-5 * float(its.abs().max()))
