@@ -20,14 +20,11 @@ from segassess.quality import Decoding
 class TorchNetwork:
     """An assessor, already on `device`, as `WindowNetwork`; pads as the assessor does.
 
-    It keeps a copy that is faster than the assessor and equal to it up to rounding.
+    An EfficientNet-Lite0 runs as a copy with folded normalisation, which is faster and equal up to rounding.
     """
 
     def __init__(self, assessor: Assessor, decoding: Decoding, device: torch.device) -> None:
-        self.assessor, self.decoding, self.device = deepcopy(assessor).eval(), decoding, device
-        for module in self.assessor.modules():
-            if isinstance(module, Lite0Stages):
-                module.fold_norms()
+        self.assessor, self.decoding, self.device = _folded(assessor), decoding, device
 
     def __getstate__(self) -> dict[str, Any]:
         """To another process it travels on the CPU, which may have another number of GPUs."""
@@ -49,6 +46,17 @@ class TorchNetwork:
         planes = torch.from_numpy(masks).to(self.device)
         logits = self.assessor.assess(features, planes).quality_logits.float()
         return np.asarray(quality.probabilities(logits, planes, self.decoding).cpu().numpy())
+
+
+def _folded(assessor: Assessor) -> Assessor:
+    """The assessor, or a copy with what `Lite0Stages.fold_norms` does; only copied if needed, since not all can be."""
+    if not any(isinstance(module, Lite0Stages) for module in assessor.modules()):
+        return assessor
+    copy = deepcopy(assessor)
+    for module in copy.modules():
+        if isinstance(module, Lite0Stages):
+            module.fold_norms()
+    return copy
 
 
 def segment_raster(
