@@ -62,8 +62,8 @@ def test_two_processes_leave_what_one_leaves(common, one, tmp_path):
 def many(checkpoint, tmp_path_factory):
     """Arguments for more scenes, large ones among them, and what one process leaves of them."""
     folder = tmp_path_factory.mktemp("many")
-    write_scenes(folder, {f"scene{number}": 1500 if number % 5 == 0 else 300 for number in range(15)})
-    arguments = f"image={folder}/image", f"mask={folder}/mask", f"checkpoint={checkpoint}", *WINDOWS
+    write_scenes(folder, {f"scene{number}": 1000 if number % 5 == 0 else 200 for number in range(15)})
+    arguments = f"image={folder}/image", f"mask={folder}/mask", f"checkpoint={checkpoint}", *WINDOWS, "panel=false"
     run_script("predict", *arguments, f"output_dir={folder}/one", threads=1)
     return arguments, digests(folder / "one")
 

@@ -70,6 +70,12 @@ def test_every_scene_is_judged_once_and_large_ones_in_parts(client, tmp_path, ca
     assert sorted(record.getMessage() for record in caplog.records) == [f"scene{index} is judged" for index in range(4)]
 
 
+def test_one_scene_is_cut_for_all_workers(client, tmp_path):
+    list(judge_on(client, Scenes(tmp_path, (3,)), 4, lambda done, known: None))
+    *parts, last = (tmp_path / "0").read_text().split()
+    assert sorted(parts) == ["0-1", "1-3"] and last == "all"
+
+
 def test_a_full_disk_ends_all(client, tmp_path):
     scenes = Scenes(tmp_path, (1, 1), (None, OutputError("The disk is full.")))
     with pytest.raises(OutputError, match="The disk is full"):
@@ -81,8 +87,8 @@ def test_a_worker_that_cannot_begin_is_named(client, tmp_path):
         list(judge_on(client, Scenes(tmp_path, (1,), (ModuleNotFoundError("nothing there"),)), 4, lambda done, known: None))
 
 
-@pytest.mark.parametrize(("count", "most", "workers", "number"), [(9, 8, 1, 2), (9, 8, 6, 6), (3, 8, 16, 3), (64, 8, 2, 8)])
-def test_parts_cover_all_bands(count, most, workers, number):
-    parts = _parts(count, most, workers)
+@pytest.mark.parametrize(("count", "most", "least", "number"), [(9, 8, 1, 2), (9, 8, 6, 6), (3, 8, 16, 3), (64, 8, 2, 8)])
+def test_parts_cover_all_bands(count, most, least, number):
+    parts = _parts(count, most, least)
     assert [band for part in parts for band in part] == list(range(count))
     assert len(parts) == number and all(0 < len(part) <= most for part in parts)

@@ -17,7 +17,10 @@ class LocalEngine:
         low=1,
     )
     bands: int = option(
-        "With several processes, a scene of more bands of rows than this is cut into parts of so many bands at most.", 8, low=1
+        "With several processes, a scene of more bands of rows than this is cut into parts of so many bands at most; "
+        "a smaller one too if there are fewer scenes than processes.",
+        8,
+        low=1,
     )
 
 
@@ -27,7 +30,12 @@ class DaskEngine:
 
     name: Literal["dask"] = option("Fixed by this file; choose with engine=local or engine=dask.", "dask")
     scheduler: str = option("Address of the scheduler, such as tcp://10.0.0.1:8786.", REQUIRED)
-    bands: int = option("A scene of more bands of rows than this is cut into parts of so many bands at most.", 8, low=1)
+    bands: int = option(
+        "A scene of more bands of rows than this is cut into parts of so many bands at most; a smaller one too if there are "
+        "fewer scenes than workers.",
+        8,
+        low=1,
+    )
 
 
 EngineOptions: TypeAlias = LocalEngine | DaskEngine

@@ -5,6 +5,7 @@ dies is replaced, its unit is done again by another, and bands that it has judge
 """
 
 import logging
+import multiprocessing
 import pickle
 import warnings
 from collections import deque
@@ -55,20 +56,26 @@ def local_cluster(workers: int | None, threads: int = 1) -> Iterator["Client"]:
     import dask
     from distributed import Client, LocalCluster
 
-    with (
-        # So many workers may die at one unit before it counts as a failure.
-        dask.config.set({"distributed.scheduler.allowed-failures": 10}),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=threads,
-            memory_limit=0,  # none: Dask would stop workers at a share of the memory that it guesses
-            dashboard_address=":0",
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        log.info("%d processes judge; dashboard: %s", len(cluster.workers), cluster.dashboard_link)
-        yield client
+    others = set(multiprocessing.active_children())
+    try:
+        with (
+            # So many workers may die at one unit before it counts as a failure.
+            dask.config.set({"distributed.scheduler.allowed-failures": 10}),
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=threads,
+                memory_limit=0,  # none: Dask would stop workers at a share of the memory that it guesses
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            log.info("%d processes judge; dashboard: %s", len(cluster.workers), cluster.dashboard_link)
+            yield client
+    finally:
+        # One that takes the place of a dead one while the cluster closes stays, and this process would wait for it in the end.
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
 
 
 @contextmanager
@@ -96,7 +103,7 @@ def judge_on(client: "Client", request: Divisible, bands: int, shown: Callable[[
     Args:
         client: of the cluster, whose workers see the inputs and the folder of the results.
         request: the scenes; it travels to each worker once.
-        bands: a scene of more bands than these is cut into parts of so many at most, and one for each worker at least.
+        bands: a scene of more bands than these is cut into parts of so many at most; a smaller one too if there are few scenes.
         shown: gets the number of units done and that of those known so far.
 
     Raises OutputError if the scheduler is gone or the disk is full, RequestError if workers cannot begin; what was judged stays.
@@ -107,6 +114,9 @@ def judge_on(client: "Client", request: Divisible, bands: int, shown: Callable[[
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sending large graph")
         shared = client.submit(pickle.loads, pickle.dumps(request), pure=False)
+    # Scenes that are fewer than workers are cut so that all have something to do.
+    share = -(-len(client.ncores()) // max(1, len(request)))
+    most_whole = 1 if share > 1 else bands
     waiting = deque(range(len(request)))
     owners: dict[Future, tuple[int, int]] = {}
     parts_left: dict[int, int] = {}
@@ -120,14 +130,14 @@ def judge_on(client: "Client", request: Divisible, bands: int, shown: Callable[[
 
     try:
         while waiting and len(owners) < AT_ONCE:
-            submit(waiting.popleft(), _BEGIN, bands)
+            submit(waiting.popleft(), _BEGIN, most_whole)
         for future in finished:
             index, priority = owners.pop(future)
             judged = _result(future, request.name(index))
             future.release()
             done += 1
             if judged.bands:
-                parts = _parts(judged.bands, bands, len(client.ncores()))
+                parts = _parts(judged.bands, bands, share)
                 parts_left[index] = len(parts)
                 known += len(parts) + 1
                 for part in parts:
@@ -141,15 +151,18 @@ def judge_on(client: "Client", request: Divisible, bands: int, shown: Callable[[
             else:
                 yield index, judged
                 if waiting:
-                    submit(waiting.popleft(), _BEGIN, bands)
+                    submit(waiting.popleft(), _BEGIN, most_whole)
             shown(done, known)
     finally:
         client.cancel([*owners, shared])
 
 
-def _parts(count: int, most: int, workers: int) -> list[range]:
-    """Cut `count` bands into contiguous parts of about the same size: one more row of windows is judged where each begins."""
-    number = max(-(-count // most), min(workers, count))
+def _parts(count: int, most: int, number: int) -> list[range]:
+    """Cut `count` bands into contiguous parts of `most` bands at most, `number` of them at least if there are so many bands.
+
+    Parts are as few as possible, because one more row of windows is judged where each begins.
+    """
+    number = max(-(-count // most), min(number, count))
     edges = [count * part // number for part in range(number + 1)]
     return [range(first, last) for first, last in pairwise(edges)]
 
