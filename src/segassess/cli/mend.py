@@ -40,7 +40,7 @@ _SAID = {**dict.fromkeys(("yes", "1", "true"), "yes"), **dict.fromkeys(("no", "0
 
 
 def read_decisions(path: Path) -> dict[str, dict[int, str]]:
-    """Decisions by id, under `feature` and `object`; rows without `accept` are passed over.
+    """Decisions by id, under `feature` and `object`; rows without `accept` and verdicts on areas are passed over.
 
     Raises RequestError for a row that names neither, both, or another answer than yes, no, or drop.
     """
@@ -52,6 +52,9 @@ def read_decisions(path: Path) -> dict[str, dict[int, str]]:
         if not said:
             continue
         named = [kind for kind in found if row.get(kind)]
+        if not named and "said" in row:
+            # A verdict on an area of errors, of which nothing in the layer follows.
+            continue
         if not named and "id" in row:
             raise RequestError(f"{path} has ids of a queue; give the verdicts.csv that segassess verdicts makes of it.")
         if len(named) != 1 or not row[named[0]].isdecimal():

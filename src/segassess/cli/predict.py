@@ -20,6 +20,8 @@ from segassess.errors import ConfigError, SomeInputsFailed
 from segassess.files import only_one, remove_leftovers, write_json
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.options.fit import FitSettings
+from segassess.outputs.findings_page import write_findings_page
+from segassess.outputs.review_queue.mapping_tools import TABLE, has_answers
 from segassess.outputs.review_record import write_page
 from segassess.outputs.tables import number, require_parquet, write_scores
 from segassess.predict.cluster import joined_cluster, judge_on, local_cluster
@@ -166,6 +168,10 @@ def _conclude(outcome: Outcome, not_found: Sequence[FailedInput], judge: SceneJu
         masks = Counter(row["name"] for row in rows)
         places = [mask_folder(output / row["name"], row["source"], masks[row["name"]]) for row in rows]
         write_page(output, places, rows, about, judge.report_pictures)
+        if has_answers(output):
+            log.warning("%s has answers, so it and findings.html stay as they were.", output / TABLE)
+        else:
+            write_findings_page(output, output, pictures=judge.report_pictures)
     if outcome.earlier:
         log.info(
             "%d of %d were complete from an earlier run and skipped; set overwrite=true to judge them again.",
@@ -203,4 +209,4 @@ def _print_worst(rows: list[dict[str, Any]], output: Path) -> None:
         keys = "estimated_iou", "estimated_f1", "estimated_precision", "estimated_recall", "error_share"
         table.add_row(row["name"], row["source"], *(number(row[key]) for key in keys))
     Console(width=120).print(table)
-    print(f"Maps, layers of errors and objects, scores.csv and report.html: {output}")
+    print(f"Maps, layers of errors and objects, scores.csv, report.html and findings.html: {output}")

@@ -4,13 +4,13 @@ Usage: segassess queue input=DIR [key=value ...]
 
   input=DIR        output_dir of `segassess predict`
   to=TOOL          of tiles with their errors: label_studio (default) or fiftyone; of findings, an object each: maproulette,
-                   mapswipe, josm, osmose or csv
+                   mapswipe, josm, osmose, csv, or page, a page to review them in a browser, which also has errors
   output=DIR       folder of the queue (default: <input>/<tool>)
-  most=500         int >= 1: maximum number of tiles or findings
+  most=500         int >= 1: maximum number of tiles or findings (default of page: 20000)
   simplify=PIXELS  float >= 0: tolerance in pixels when outlines are simplified (default: 1 of tiles, 1.5 of findings)
-  source=NAME      of findings: the mask, where several were judged
+  source=NAME      of findings: the mask, where several were judged (default of page: all)
   min_area=5       float >= 0: of findings: smallest area in square metres
-  image=PATH       of tiles: image, folder or pattern, if the images have moved since they were judged
+  image=PATH       of tiles and page: image, folder or pattern, if the images have moved since they were judged
   errors=100       int >= 1: of tiles: maximum number of errors per tile
   image_url=URL    where Label Studio finds the folder of the queue (default: local files)
 
@@ -27,11 +27,13 @@ from segassess.errors import RequestError
 
 OF_TILES = ("label_studio", "fiftyone")
 OF_FINDINGS = ("maproulette", "mapswipe", "josm", "osmose", "csv")
+PAGE = "page"
+MOST = 500
 KEYS = {
     "input": PREDICTED,
-    "to": choice((*OF_TILES, *OF_FINDINGS), OF_TILES[0]),
+    "to": choice((*OF_TILES, *OF_FINDINGS, PAGE), OF_TILES[0]),
     "output": Key(),
-    "most": whole(500, 1),
+    "most": whole(None, 1),
     "simplify": real(None, 0),
     "source": Key(),
     "min_area": real(5.0, 0),
@@ -62,7 +64,7 @@ def _queue_tiles(folder: Path, queue: Path, keys: Mapping[str, Any]) -> None:
         folder,
         queue,
         keys["image"],
-        most=keys["most"],
+        most=keys["most"] or MOST,
         errors=keys["errors"],
         simplify_px=1.0 if keys["simplify"] is None else keys["simplify"],
     )
@@ -77,15 +79,21 @@ def _queue_tiles(folder: Path, queue: Path, keys: Mapping[str, Any]) -> None:
 def _queue_findings(folder: Path, queue: Path, keys: Mapping[str, Any]) -> None:
     from segassess.outputs.judged_folder import of_one_source
     from segassess.outputs.review_queue.findings import make_findings
-    from segassess.outputs.review_queue.mapping_tools import TABLE, WRITERS, write_table
-    from segassess.spreadsheets import read_rows
+    from segassess.outputs.review_queue.mapping_tools import TABLE, WRITERS, has_answers, write_table
 
-    if (queue / TABLE).is_file() and any(row.get("accept") for _, row in read_rows(queue / TABLE, ())):
+    if has_answers(queue):
         raise RequestError(f"{queue / TABLE} has answers, which would be lost; give another folder as output=DIR.")
-    write, limit = WRITERS[keys["to"]]
     simplify = 1.5 if keys["simplify"] is None else keys["simplify"]
-    every = make_findings(of_one_source(folder, keys["source"]), min_area_m2=keys["min_area"], simplify_px=simplify)
-    findings = every[: min(keys["most"], limit)]
+    limits = {"min_area_m2": keys["min_area"], "simplify_px": simplify}
+    if keys["to"] == PAGE:
+        from segassess.outputs.findings_page import write_findings_page
+
+        written = write_findings_page(queue, folder, keys["image"], keys["source"], most=keys["most"], **limits)
+        print(f"Findings, worst first: {', '.join(map(str, written))}")
+        return
+    write, limit = WRITERS[keys["to"]]
+    every = make_findings(of_one_source(folder, keys["source"]), **limits)
+    findings = every[: min(keys["most"] or MOST, limit)]
     written = [write_table(queue, findings), *write(queue, findings)]
     left = f" of {len(every)}" if len(every) > len(findings) else ""
     small = f", smaller than {keys['min_area']:g} m2 left out" if keys["min_area"] else ""

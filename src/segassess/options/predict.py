@@ -53,7 +53,7 @@ class Predict(StoredAssessor):
     fit: FitOptions = option("Learning from the layer under test, a group.")
     engine: EngineOptions = option("Which processes judge scenes, a group.")
     output: OutputSettings = group(OutputSettings, "Which results to write, and how finely.")
-    report: bool = option("Write report.html, a page to review tiles with, worst first.", True)
+    report: bool = option("Write report.html and findings.html, pages to review tiles and findings with, worst first.", True)
     report_pictures: int = option(
         "Largest number of tiles (the worst) with pictures on the page, about 40 kB each; others are only listed.", 500, low=0
     )

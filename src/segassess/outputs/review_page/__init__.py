@@ -60,12 +60,12 @@ def tile_picture(image: NDArray[np.float32], quality: NDArray[np.uint8], error: 
     small = photo.convert("RGBA")
     small.alpha_composite(Image.fromarray(colours[quality]))
     small.thumbnail((THUMB, THUMB))
-    picture = _reduced(photo, PICTURE, Image.Resampling.BOX)
+    picture = reduced(photo, PICTURE, Image.Resampling.BOX)
     return TilePicture(
-        thumb=_encoded(small.convert("RGB"), "JPEG"),
-        image=_encoded(picture, "JPEG"),
-        codes=_encoded(_reduced(Image.fromarray(grey), PICTURE, Image.Resampling.NEAREST), "PNG"),
-        error=_encoded(_reduced(Image.fromarray(error), ERROR_PICTURE, Image.Resampling.NEAREST), "PNG"),
+        thumb=encoded(small.convert("RGB"), "JPEG"),
+        image=encoded(picture, "JPEG"),
+        codes=encoded(reduced(Image.fromarray(grey), PICTURE, Image.Resampling.NEAREST), "PNG"),
+        error=encoded(reduced(Image.fromarray(error), ERROR_PICTURE, Image.Resampling.NEAREST), "PNG"),
     )
 
 
@@ -83,7 +83,7 @@ def render_review_page(masks: Sequence[ReviewedMask], about: str, summary: Seque
         if picture is not None:
             kept.append(picture)
         values = {**row, "mask": index, "picture": None if picture is None else len(kept) - 1}
-        rows.append([_finite(values[column]) for column in COLUMNS])
+        rows.append([finite(values[column]) for column in COLUMNS])
     content: dict[str, Any] = {
         "about": about,
         "summary": list(summary),
@@ -100,20 +100,22 @@ def render_review_page(masks: Sequence[ReviewedMask], about: str, summary: Seque
     content["id"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     content["pictures"] = kept
     parts = {name: files(__package__).joinpath(f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
-    return Template(parts["html"]).substitute(style=parts["css"], script=parts["js"], data=_embedded(content))
+    return Template(parts["html"]).substitute(style=parts["css"], script=parts["js"], data=embedded(content))
 
 
-def _embedded(content: Mapping[str, Any]) -> str:
+def embedded(content: Mapping[str, Any]) -> str:
     """JSON that no text in it can break out of."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The value, or None for a number that JSON lacks."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _reduced(picture: Image.Image, side: int, resampling: Image.Resampling) -> Image.Image:
+def reduced(picture: Image.Image, side: int, resampling: Image.Resampling) -> Image.Image:
+    """The picture with its longer side of at most `side` pixels."""
     longest = max(picture.size)
     if longest <= side:
         return picture
@@ -121,7 +123,8 @@ def _reduced(picture: Image.Image, side: int, resampling: Image.Resampling) -> I
     return picture.resize((width, height), resampling)
 
 
-def _encoded(picture: Image.Image, kind: str) -> str:
+def encoded(picture: Image.Image, kind: str) -> str:
+    """The picture as a JPEG or PNG file in base64."""
     stream = io.BytesIO()
     options: dict[str, Any] = {"quality": 75} if kind == "JPEG" else {"optimize": True}
     picture.save(stream, kind, **options)

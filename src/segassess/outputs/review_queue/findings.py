@@ -1,6 +1,7 @@
 """The findings of judged masks as tasks for mappers: an invented, missed, shifted or partly wrong object each, worst first.
 
-Of a layer of polygons these are its polygons, of a raster mask its objects, and of both the missed objects. Places are WGS 84.
+Of a layer of polygons these are its polygons, of a raster mask its objects, and of both the missed objects; on request also areas
+of errors that belong to none of these. Places are WGS 84.
 """
 
 import hashlib
@@ -17,13 +18,16 @@ from segassess.errors import RequestError
 from segassess.findings.by_reference import SHIFTED
 from segassess.findings.object_scores import MISSED, PARTLY_WRONG, WRONG
 from segassess.outputs.judged_folder import JudgedFolder
+from segassess.quality import CLASS_NAMES, FN, FP
 from segassess.raster import Grid
-from segassess.raster.grid import transformed
+from segassess.raster.grid import apply_to_all, transformed
 from segassess.raster.opening import opened
 
 INVENTED = "invented"
 # What a verdict means to a mapper; what is right is no task.
 KINDS = {WRONG: INVENTED, PARTLY_WRONG: PARTLY_WRONG, SHIFTED: SHIFTED, MISSED: MISSED}
+# An area of errors of each class, where no other finding has it.
+AREAS = {CLASS_NAMES[FP]: "area too much", CLASS_NAMES[FN]: "area too little"}
 # Decimals of degrees, a centimetre.
 _DIGITS = 1e-7
 
@@ -33,7 +37,8 @@ class Finding:
     """An object to look at: `feature` is its id in the judged layer, `object` the number of a missed or raster object, else None.
 
     `id` is the same whenever the same is found again. `p_error` lies in [0, 1], `wrong_px` is the expected number of wrong
-    pixels, `area_m2` may be NaN. The outline is a valid (multi)polygon in WGS 84, outer rings counter-clockwise.
+    pixels, `area_m2` may be NaN. The outline is a valid (multi)polygon in WGS 84, outer rings counter-clockwise; where `is_placed`
+    is false, because the image has no CRS, in pixels. `outline_px` is in pixels of the image, y downwards.
     """
 
     id: str
@@ -46,20 +51,35 @@ class Finding:
     wrong_px: float
     area_m2: float
     outline: shapely.Geometry
+    outline_px: shapely.Geometry
+    is_placed: bool = True
+
+    @property
+    def quality(self) -> str:
+        """FN where the mask has too little, else FP."""
+        return CLASS_NAMES[FN if self.kind in (MISSED, AREAS[CLASS_NAMES[FN]]) else FP]
 
     @property
     def place(self) -> tuple[float, float]:
-        """Longitude and latitude of a point in it."""
+        """Longitude and latitude of a point in it; column and row where it is not placed."""
         point = shapely.point_on_surface(self.outline)
         return float(point.x), float(point.y)
 
 
-def make_findings(masks: Iterable[JudgedFolder], *, min_area_m2: float = 0.0, simplify_px: float = 0.0) -> list[Finding]:
+def make_findings(
+    masks: Iterable[JudgedFolder],
+    *,
+    min_area_m2: float = 0.0,
+    simplify_px: float = 0.0,
+    areas: bool = False,
+    need_place: bool = True,
+) -> list[Finding]:
     """The findings of at least so many square metres in judged masks, most expected wrong pixels first.
 
-    Outlines may leave the edges of pixels by `simplify_px`. Raises RequestError if results are missing, or an image has no CRS.
+    `areas` adds areas of errors that are part of no other finding. Outlines may leave the edges of pixels by `simplify_px`. Raises
+    RequestError if results are missing, or if an image has no CRS and findings `need_place`.
     """
-    found = [finding for judged in masks for finding in _of_mask(judged, min_area_m2, simplify_px)]
+    found = [each for judged in masks for each in _of_mask(judged, min_area_m2, simplify_px, areas, need_place)]
     found.sort(key=lambda finding: (-finding.wrong_px, finding.id))
     # Two missed objects at one place are one task, the worse.
     once: dict[str, Finding] = {}
@@ -68,10 +88,14 @@ def make_findings(masks: Iterable[JudgedFolder], *, min_area_m2: float = 0.0, si
     return list(once.values())
 
 
-def _of_mask(judged: JudgedFolder, min_area_m2: float, simplify_px: float) -> list[Finding]:
+def _of_mask(
+    judged: JudgedFolder, min_area_m2: float, simplify_px: float, areas: bool, need_place: bool
+) -> list[Finding]:
     with opened(judged.require("quality.tif")) as quality:
         grid = Grid.of(quality)
-    if grid.georeference is None or grid.georeference.crs is None:
+    georeference = grid.georeference
+    crs = None if georeference is None else georeference.crs
+    if crs is None and need_place:
         raise RequestError(
             f"The image of {judged.title} has no CRS, so its findings have no place on the earth; see them in QGIS."
         )
@@ -87,41 +111,64 @@ def _of_mask(judged: JudgedFolder, min_area_m2: float, simplify_px: float) -> li
         rows += _rows(polygons, np.isin(polygons["verdict"], list(KINDS)), "feature", "expected_fp_px")
     else:
         rows += _rows(objects, ~missed & np.isin(objects["verdict"], list(KINDS)), "object", "expected_errors_px")
+    if areas:
+        rows += _areas(judged, objects)
     rows = [row for row in rows if not row["area_m2"] < min_area_m2]
-    step = abs(grid.georeference.transform.determinant) ** 0.5
+    step = 1.0 if georeference is None else abs(georeference.transform.determinant) ** 0.5
     outlines = np.array([row["geometry"] for row in rows], object)
     if simplify_px and len(outlines):
         outlines = shapely.simplify(outlines, simplify_px * step, preserve_topology=True)
-    crs = grid.georeference.crs
-    outlines = shapely.transform(outlines, lambda points: transformed(points, crs, "EPSG:4326"))
-    outlines = shapely.orient_polygons(shapely.make_valid(shapely.set_precision(outlines, _DIGITS)))
+    in_pixels = outlines
+    if georeference is not None:
+        to_pixels = ~georeference.transform
+        in_pixels = shapely.transform(outlines, lambda points: apply_to_all(to_pixels, points))
+    if crs is None:
+        outlines = in_pixels
+    else:
+        outlines = shapely.transform(outlines, lambda points: transformed(points, crs, "EPSG:4326"))
+        outlines = shapely.orient_polygons(shapely.make_valid(shapely.set_precision(outlines, _DIGITS)))
     findings = []
-    for row, outline in zip(rows, outlines, strict=True):
+    for row, outline, outline_px in zip(rows, outlines, in_pixels, strict=True):
         of_layer = row["of"] == "feature"
         findings.append(
             Finding(
                 id=_id(judged, row, outline),
                 name=judged.name,
                 source=judged.source,
-                kind=KINDS[row["verdict"]],
+                kind=AREAS[row["verdict"]] if row["of"] == "error" else KINDS[row["verdict"]],
                 feature=row["id"] if of_layer else None,
-                object=None if of_layer else row["id"],
+                object=row["id"] if row["of"] == "object" else None,
                 p_error=row["p_error"],
                 wrong_px=row["wrong_px"],
                 area_m2=row["area_m2"],
                 outline=outline,
+                outline_px=outline_px,
+                is_placed=crs is not None,
             )
         )
     return findings
 
 
+def _areas(judged: JudgedFolder, objects: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
+    """Areas of errors that are no whole object, wrong or missed."""
+    errors = _read(judged, "errors")
+    errors["verdict"] = errors["quality"]
+    whole = objects["object"][objects["verdict"] == WRONG]
+    missed = shapely.STRtree(objects["geometry"][objects["verdict"] == MISSED])
+    chosen = (errors["form"] == "area") & ~np.isin(errors["object"], whole)
+    within, _ = missed.query(shapely.point_on_surface(errors["geometry"]), predicate="within")
+    chosen[within] &= errors["quality"][within] != CLASS_NAMES[FN]
+    return _rows(errors, chosen, "error", "expected_errors_px")
+
+
 def _id(judged: JudgedFolder, row: dict[str, Any], outline: shapely.Geometry) -> str:
-    """A feature keeps its id in the layer; what has none goes by its place, to about 10 m."""
+    """A feature keeps its id in the layer; what has none goes by its place, to about 10 m, areas 1 m."""
     if row["of"] == "feature":
         what = f"feature {row['id']}"
     else:
-        centre = shapely.centroid(outline)
-        what = f"{row['verdict']} {centre.x:.4f} {centre.y:.4f} {round(np.log2(max(float(shapely.area(outline)), 1e-12)))}"
+        # Areas lie closer to each other than objects.
+        centre, digits = shapely.centroid(outline), 5 if row["of"] == "error" else 4
+        what = f"{row['verdict']} {centre.x:.{digits}f} {centre.y:.{digits}f} {round(np.log2(max(float(shapely.area(outline)), 1e-12)))}"
     return hashlib.sha256(f"{judged.name}\n{judged.source}\n{what}".encode()).hexdigest()[:16]
 
 

@@ -19,7 +19,7 @@ from segassess.findings.by_reference import SHIFTED
 from segassess.findings.object_scores import MISSED, PARTLY_WRONG
 from segassess.outputs.osm_xml import OsmElements, document
 from segassess.outputs.review_queue.findings import INVENTED, Finding
-from segassess.spreadsheets import harmless, write_rows
+from segassess.spreadsheets import harmless, read_rows, write_rows
 
 # The key to what tools give back, and a format of its own.
 TABLE = "findings.csv"
@@ -38,6 +38,11 @@ INSTRUCTIONS = """A {{kind}} object, found by comparing the map with an image. P
 """
 
 
+def has_answers(folder: Path) -> bool:
+    """Whether somebody has filled the column `accept` of the table there."""
+    return (folder / TABLE).is_file() and any(row.get("accept") for _, row in read_rows(folder / TABLE, ()))
+
+
 def write_table(folder: Path, findings: Sequence[Finding]) -> Path:
     """Write `findings.csv`, whose column `accept` (yes or no) reviewers may fill."""
     rows = []
@@ -45,9 +50,10 @@ def write_table(folder: Path, findings: Sequence[Finding]) -> Path:
         lon, lat = finding.place
         numbers = {"p_error": finding.p_error, "wrong_px": finding.wrong_px, "area_m2": finding.area_m2}
         shown = {name: "" if math.isnan(value) else f"{value:.6g}" for name, value in numbers.items()}
-        texts = {name: harmless(vars(finding)[name]) for name in ("name", "source")}
+        texts = {name: harmless(" ".join(vars(finding)[name].splitlines())) for name in ("name", "source")}
         kept: dict[str, Any] = {name: vars(finding)[name] for name in ("id", "kind", "feature", "object")}
-        rows.append({**kept, **texts, **shown, "lon": f"{lon:.7f}", "lat": f"{lat:.7f}"})
+        place = {"lon": f"{lon:.7f}", "lat": f"{lat:.7f}"} if finding.is_placed else {}
+        rows.append({**kept, **texts, **shown, **place})
     write_rows(folder / TABLE, COLUMNS, rows)
     return folder / TABLE
 
@@ -104,7 +110,7 @@ def _collection(findings: Sequence[Finding]) -> dict[str, Any]:
         properties = {
             "id": finding.id,
             "kind": finding.kind,
-            "class": "FN" if finding.kind == MISSED else "FP",
+            "class": finding.quality,
             "p_error": round(finding.p_error, 3),
             "area_m2": area,
             "image": finding.name,
