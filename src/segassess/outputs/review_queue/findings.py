@@ -37,8 +37,8 @@ class Finding:
     """An object to look at: `feature` is its id in the judged layer, `object` the number of a missed or raster object, else None.
 
     `id` is the same whenever the same is found again. `p_error` lies in [0, 1], `wrong_px` is the expected number of wrong
-    pixels, `area_m2` may be NaN. The outline is a valid (multi)polygon in WGS 84, outer rings counter-clockwise; where `is_placed`
-    is false, because the image has no CRS, in pixels. `outline_px` is in pixels of the image, y downwards.
+    pixels, `area_m2` may be NaN. The outline is a valid (multi)polygon in WGS 84, outer rings counter-clockwise; where
+    `is_placed` is false, because the image has no CRS, in pixels. `outline_px` is in pixels of the image, y downwards.
     """
 
     id: str
@@ -76,8 +76,8 @@ def make_findings(
 ) -> list[Finding]:
     """The findings of at least so many square metres in judged masks, most expected wrong pixels first.
 
-    `areas` adds areas of errors that are part of no other finding. Outlines may leave the edges of pixels by `simplify_px`. Raises
-    RequestError if results are missing, or if an image has no CRS and findings `need_place`.
+    `areas` adds areas of errors that are part of no other finding. Outlines may leave the edges of pixels by `simplify_px`.
+    Raises RequestError if results are missing, or if an image has no CRS and findings `need_place`.
     """
     found = [each for judged in masks for each in _of_mask(judged, min_area_m2, simplify_px, areas, need_place)]
     found.sort(key=lambda finding: (-finding.wrong_px, finding.id))
@@ -88,9 +88,7 @@ def make_findings(
     return list(once.values())
 
 
-def _of_mask(
-    judged: JudgedFolder, min_area_m2: float, simplify_px: float, areas: bool, need_place: bool
-) -> list[Finding]:
+def _of_mask(judged: JudgedFolder, min_area_m2: float, simplify_px: float, areas: bool, need_place: bool) -> list[Finding]:
     with opened(judged.require("quality.tif")) as quality:
         grid = Grid.of(quality)
     georeference = grid.georeference
@@ -168,7 +166,8 @@ def _id(judged: JudgedFolder, row: dict[str, Any], outline: shapely.Geometry) ->
     else:
         # Areas lie closer to each other than objects.
         centre, digits = shapely.centroid(outline), 5 if row["of"] == "error" else 4
-        what = f"{row['verdict']} {centre.x:.{digits}f} {centre.y:.{digits}f} {round(np.log2(max(float(shapely.area(outline)), 1e-12)))}"
+        size = round(np.log2(max(float(shapely.area(outline)), 1e-12)))
+        what = f"{row['verdict']} {centre.x:.{digits}f} {centre.y:.{digits}f} {size}"
     return hashlib.sha256(f"{judged.name}\n{judged.source}\n{what}".encode()).hexdigest()[:16]
 
 
