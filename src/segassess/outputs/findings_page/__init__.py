@@ -126,15 +126,15 @@ def _row(finding: Finding, mask: int, picture: int | None) -> list[Any]:
     box: tuple[float | None, ...] = (None,) * 4
     place: tuple[float | None, ...] = (None,) * 2
     if finding.is_placed:
-        box = tuple(round(value, 6) for value in finding.outline.bounds)
+        box = tuple(round(value, 6) for value in shapely.bounds(finding.outline).tolist())
         place = tuple(round(value, 6) for value in finding.place)
     numbers = (
         round(finding.p_error, 3),
         round(finding.wrong_px, 1),
         round(finding.area_m2, 1),
-        round(finding.outline_px.area),
+        round(float(shapely.area(finding.outline_px))),
     )
-    window = [round(value, 1) for value in finding.outline_px.bounds]
+    window = [round(value, 1) for value in shapely.bounds(finding.outline_px).tolist()]
     about = (finding.id, mask, finding.kind, finding.quality, finding.feature, finding.object)
     return [finite(value) for value in (*about, *numbers, *window, *box, *place, picture)]
 
@@ -146,7 +146,9 @@ def _crops(findings: Sequence[Finding], images: Mapping[str, str], rendering: Re
             log.warning("The image of %s was not found, so its findings have no pictures.", name)
             continue
         # From top to bottom, as files are stored.
-        of_image = sorted((each for each in findings if each.name == name), key=lambda each: each.outline_px.bounds[1])
+        of_image = sorted(
+            (each for each in findings if each.name == name), key=lambda each: float(shapely.bounds(each.outline_px)[1])
+        )
         try:
             with open_image(images[name], rendering) as image:
                 found.update((each.id, _crop(image, each.outline_px)) for each in of_image)
@@ -156,7 +158,7 @@ def _crops(findings: Sequence[Finding], images: Mapping[str, str], rendering: Re
 
 
 def _crop(image: ImageFile, outline: shapely.Geometry) -> Crop:
-    left, top, right, bottom = outline.bounds
+    left, top, right, bottom = shapely.bounds(outline).tolist()
     half = min(max(right - left, bottom - top) / 2 + MARGIN, _LARGEST / 2)
     spans = []
     for low, high, length in ((top, bottom, image.grid.height), (left, right, image.grid.width)):
@@ -166,7 +168,11 @@ def _crop(image: ImageFile, outline: shapely.Geometry) -> Crop:
     pixels, _ = image.read(rows, columns)
     picture = reduced(Image.fromarray(np.rint(pixels * 255).astype(np.uint8)), CROP, Image.Resampling.BOX)
     scale = picture.width / (columns.stop - columns.start)
-    rings = [ring.coords for part in shapely.get_parts(outline.simplify(1 / scale)) for ring in (part.exterior, *part.interiors)]
+    rings = [
+        ring.coords
+        for part in shapely.get_parts(np.array([shapely.simplify(outline, 1 / scale)], object))
+        for ring in (part.exterior, *part.interiors)
+    ]
     path = "".join(
         "M" + "L".join(f"{(x - columns.start) * scale:.1f} {(y - rows.start) * scale:.1f}" for x, y in ring[:-1]) + "Z"
         for ring in rings

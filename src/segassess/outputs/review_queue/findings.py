@@ -110,7 +110,7 @@ def _of_mask(judged: JudgedFolder, min_area_m2: float, simplify_px: float, areas
     else:
         rows += _rows(objects, ~missed & np.isin(objects["verdict"], list(KINDS)), "object", "expected_errors_px")
     if areas:
-        rows += _areas(judged, objects)
+        rows += _areas(judged, rows)
     rows = [row for row in rows if not row["area_m2"] < min_area_m2]
     step = 1.0 if georeference is None else abs(georeference.transform.determinant) ** 0.5
     outlines = np.array([row["geometry"] for row in rows], object)
@@ -147,15 +147,16 @@ def _of_mask(judged: JudgedFolder, min_area_m2: float, simplify_px: float, areas
     return findings
 
 
-def _areas(judged: JudgedFolder, objects: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
-    """Areas of errors that are no whole object, wrong or missed."""
+def _areas(judged: JudgedFolder, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Areas of errors that lie in no wrong or missed object of `rows`."""
     errors = _read(judged, "errors")
     errors["verdict"] = errors["quality"]
-    whole = objects["object"][objects["verdict"] == WRONG]
-    missed = shapely.STRtree(objects["geometry"][objects["verdict"] == MISSED])
-    chosen = (errors["form"] == "area") & ~np.isin(errors["object"], whole)
-    within, _ = missed.query(shapely.point_on_surface(errors["geometry"]), predicate="within")
-    chosen[within] &= errors["quality"][within] != CLASS_NAMES[FN]
+    chosen = errors["form"] == "area"
+    points = shapely.point_on_surface(errors["geometry"])
+    for verdict, code in ((WRONG, FP), (MISSED, FN)):
+        whole = shapely.STRtree([row["geometry"] for row in rows if row["verdict"] == verdict])
+        within, _ = whole.query(points, predicate="within")
+        chosen[within] &= errors["quality"][within] != CLASS_NAMES[code]
     return _rows(errors, chosen, "error", "expected_errors_px")
 
 
