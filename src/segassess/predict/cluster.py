@@ -7,6 +7,7 @@ dies is replaced, its unit is done again by another, and bands that it has judge
 import logging
 import multiprocessing
 import pickle
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,12 +22,14 @@ from segassess.predict.request import Judged
 from segassess.raster.pairs import FailedInput
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, LocalCluster
 
 log = logging.getLogger(__name__)
 
 # So many scenes are with the scheduler at once: enough for any number of workers, few enough for its memory.
 AT_ONCE = 2000
+# Seconds between two looks at the number of workers.
+_WATCH_S = 2.0
 # Put a scene together before judging more of it, and judge its parts before beginning another.
 _BEGIN, _PART, _FINISH = 0, 1, 2
 
@@ -69,6 +72,7 @@ def local_cluster(workers: int | None, threads: int = 1) -> Iterator["Client"]:
                 silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster) as client,
+            _kept_up(cluster, len(cluster.workers)),
         ):
             log.info("%d processes judge; dashboard: %s", len(cluster.workers), cluster.dashboard_link)
             yield client
@@ -76,6 +80,24 @@ def local_cluster(workers: int | None, threads: int = 1) -> Iterator["Client"]:
         # One that takes the place of a dead one while the cluster closes stays, and this process would wait for it in the end.
         for process in set(multiprocessing.active_children()) - others:
             process.kill()
+
+
+@contextmanager
+def _kept_up(cluster: "LocalCluster", workers: int) -> Iterator[None]:
+    """Within the block, the cluster gets back to so many workers: Dask itself replaces none that dies while it starts."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_WATCH_S):
+            cluster.scale(workers)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager

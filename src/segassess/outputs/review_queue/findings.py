@@ -73,15 +73,24 @@ def make_findings(
     simplify_px: float = 0.0,
     areas: bool = False,
     need_place: bool = True,
+    most: int | None = None,
 ) -> list[Finding]:
-    """The findings of at least so many square metres in judged masks, most expected wrong pixels first.
+    """The findings of at least so many square metres in judged masks, most expected wrong pixels first, `most` of them at most.
 
     `areas` adds areas of errors that are part of no other finding. Outlines may leave the edges of pixels by `simplify_px`.
     Raises RequestError if results are missing, or if an image has no CRS and findings `need_place`.
     """
-    found = [each for judged in masks for each in _of_mask(judged, min_area_m2, simplify_px, areas, need_place)]
+    found: list[Finding] = []
+    for judged in masks:
+        found += _of_mask(judged, min_area_m2, simplify_px, areas, need_place)
+        if most is not None and len(found) > 2 * most:  # a long list of scenes has more than memory holds
+            found = _worst_once(found)[:most]
+    return _worst_once(found)[:most]
+
+
+def _worst_once(found: list[Finding]) -> list[Finding]:
+    """Worst first; of two missed objects at one place, which are one task, the worse."""
     found.sort(key=lambda finding: (-finding.wrong_px, finding.id))
-    # Two missed objects at one place are one task, the worse.
     once: dict[str, Finding] = {}
     for finding in found:
         once.setdefault(finding.id, finding)
