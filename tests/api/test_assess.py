@@ -126,8 +126,9 @@ def test_arrays_give_the_numbers_of_files(judge, scene, predicted):
 def test_several_masks_share_one_encoding(judge, scene, monkeypatch):
     made, masks = scene
     calls = []
-    encode = judge.loaded.assessor.encode_image
-    monkeypatch.setattr(judge.loaded.assessor, "encode_image", lambda image: calls.append(1) or encode(image))
+    kind = type(judge.loaded.assessor)
+    encode = kind.encode_image
+    monkeypatch.setattr(kind, "encode_image", lambda network, image: calls.append(1) or encode(network, image))
     both = judge.assess(made.image, list(masks.values()))
     windows = len(calls)
     alone = judge.assess(made.image, masks["perturbed_outline"])

@@ -20,7 +20,7 @@ REQUIRED = {
     "export": ["output_dir=c"],
 }
 # Keys that a choice needs.
-NEEDED = {"dataset=folder": "dataset.root=d", "fit=kept": "fit.folder=f"}
+NEEDED = {"dataset=folder": "dataset.root=d", "fit=kept": "fit.folder=f", "engine=dask": "engine.scheduler=tcp://s:1"}
 # Losses belong to a task.
 LOSSES = {"train": ("compact", "segassess"), "train_segmenter": ("segmentation",), "train_crossfit": ("segmentation",)}
 

@@ -22,6 +22,7 @@ TOOLS = {
     "validate": "check a command line without doing its work",
     "queue": "make a queue of the worst tiles or findings for a labelling or mapping tool",
     "qgis": "write a project of QGIS with image, maps and findings",
+    "index": "write one index of all judged scenes, as GeoParquet and vector tiles",
     "verdicts": "read what reviewers said of findings",
     "sample": "draw points to look at, so that a figure can be signed",
     "estimate": "estimate accuracy with intervals from the answers to a sample",

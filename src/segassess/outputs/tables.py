@@ -42,12 +42,12 @@ def _write_parquet(path: Path, columns: Sequence[str], rows: Sequence[Mapping[st
         pq.write_table(pa.table(values), beside)
 
 
-def require_parquet() -> None:
-    """Raise ConfigError if pyarrow is missing."""
+def require_parquet(wanted_by: str = "output.parquet=true") -> None:
+    """Raise ConfigError if pyarrow is missing, which `wanted_by` needs."""
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ConfigError("output.parquet=true needs the package pyarrow: pip install 'segassess[parquet]'.") from error
+        raise ConfigError(f"{wanted_by} needs the package pyarrow: pip install 'segassess[parquet]'.") from error
 
 
 def without_nan(value: Any) -> Any:

@@ -143,7 +143,7 @@ def judge_on(client: "Client", request: Divisible, bands: int, shown: Callable[[
     owners: dict[Future, tuple[int, int]] = {}
     parts_left: dict[int, int] = {}
     done, known = 0, len(request)
-    finished = as_completed()
+    finished = as_completed(loop=client.loop)
 
     def submit(index: int, priority: int, *what: Any) -> None:
         future = client.submit(_unit, shared, index, *what, pure=False, priority=priority)

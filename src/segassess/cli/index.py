@@ -1,0 +1,34 @@
+"""Write one index of all judged scenes: footprints with scores and worst errors, as GeoParquet and as vector tiles.
+
+Usage: segassess index input=DIR [key=value ...]
+
+  input=DIR    output_dir of `segassess predict`, or several: DIR,DIR
+  output=DIR   folder of index.parquet and index.pmtiles (default: the first input)
+
+Open index.parquet with GeoPandas, DuckDB or QGIS; index.pmtiles is for maps in a browser. docs/how-to/judge-on-a-cluster.md
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from segassess.cli.keys import PREDICTED, Key, read_keys
+
+KEYS = {"input": PREDICTED, "output": Key()}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    keys = read_keys("index", KEYS, arguments)
+    # Slow to import.
+    from rich.progress import track
+
+    from segassess.outputs.scene_index import write_index
+    from segassess.outputs.tables import require_parquet
+
+    require_parquet("segassess index")
+    inputs = [Path(each) for each in keys["input"].split(",")]
+    output = Path(keys["output"] or inputs[0])
+    count, left_out, paths = write_index(output, inputs, lambda masks: track(masks, "Scenes", transient=True))
+    if left_out:
+        print(f"{len(left_out)} without a place on the earth are left out, such as {left_out[0]}.")
+    print(f"{count} scenes, most expected wrong pixels first: {', '.join(map(str, paths))}")

@@ -1,0 +1,115 @@
+"""One index of all judged scenes, a footprint each with its scores and its worst error: GeoParquet and vector tiles."""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyogrio
+import shapely
+
+from segassess.errors import RequestError
+from segassess.files import atomic_path, fault_of_disk
+from segassess.findings.scores import SCORES
+from segassess.outputs.judged_folder import JudgedFolder, judged_folders, table_rows
+from segassess.raster import Georeference, Grid
+from segassess.raster.grid import apply_to_all
+from segassess.raster.opening import opened
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+PARQUET, TILES = "index.parquet", "index.pmtiles"
+LAYER = "scenes"
+# Zoom levels of the vector tiles: of the whole earth, and of a scene of a few hundred metres.
+_ZOOMS = {"MINZOOM": "0", "MAXZOOM": "14"}
+# Bytes that a scene takes in either file, at most.
+_ROW = 4096
+
+# Of a scene beside `SCORES`; places are WGS 84. `errors` counts areas of errors and rims; `worst_px` is the expected number of
+# wrong pixels of the first of them. `folder` is relative to the index.
+COLUMNS = ("name", "source", "folder", *SCORES, "errors", "worst_quality", "worst_px", "worst_lon", "worst_lat")
+
+Scored = tuple[JudgedFolder, dict[str, Any]]
+
+
+def write_index(
+    folder: Path, predicted: Sequence[Path], track: Callable[[list[Scored]], Iterable[Scored]] = iter
+) -> tuple[int, list[str], list[Path]]:
+    """Write `index.parquet` and `index.pmtiles` of all masks that `predict.py` judged into the folders `predicted`.
+
+    Returns the number of scenes in it, names of masks whose image has no CRS, which are left out, and the paths. `track` may
+    show progress. Raises RequestError if results are missing or no image has a CRS, OutputError if the disk is full.
+    """
+    masks = [
+        (judged, row)
+        for each in predicted
+        for judged, row in zip(judged_folders(each), table_rows(each / "scores.csv"), strict=True)
+    ]
+    rows, footprints, left_out = [], [], []
+    for judged, row in track(masks):
+        with opened(judged.require("quality.tif")) as quality:
+            grid = Grid.of(quality)
+        footprint = _footprint(grid)
+        if footprint is None or grid.georeference is None:
+            left_out.append(judged.title)
+            continue
+        about = {"name": judged.name, "source": judged.source, "folder": os.path.relpath(judged.folder, folder)}
+        scores = {name: float(row[name]) if row[name] else math.nan for name in SCORES}
+        rows.append({**about, **scores, **_worst(judged, grid.georeference)})
+        footprints.append(footprint)
+    if not rows:
+        raise RequestError(f"No image of {', '.join(map(str, predicted))} has a CRS, so the scenes have no place on the earth.")
+    return len(rows), left_out, _write(folder, rows, footprints)
+
+
+def _write(folder: Path, rows: Sequence[dict[str, Any]], footprints: Sequence[shapely.Geometry]) -> list[Path]:
+    import geopandas
+
+    frame = geopandas.GeoDataFrame(list(rows), columns=list(COLUMNS), geometry=list(footprints), crs="EPSG:4326")
+    frame = frame.sort_values("error_area_px", ascending=False, ignore_index=True, kind="stable")
+    paths = [folder / PARQUET, folder / TILES]
+    for path, write in zip(paths, (_write_parquet, _write_tiles), strict=True):
+        with atomic_path(path) as beside:
+            beside.unlink()  # GDAL makes the file itself
+            try:
+                write(frame, beside)
+            except pyogrio.errors.DataSourceError as error:
+                raise fault_of_disk(folder, len(rows) * _ROW, f"GDAL could not write it: {error}") from error
+    return paths
+
+
+def _write_parquet(frame: "GeoDataFrame", path: Path) -> None:
+    frame.to_parquet(path, index=False, schema_version="1.1.0", write_covering_bbox=True)
+
+
+def _write_tiles(frame: "GeoDataFrame", path: Path) -> None:
+    pyogrio.write_dataframe(frame, path, layer=LAYER, driver="PMTiles", **_ZOOMS)
+
+
+def _footprint(grid: Grid) -> shapely.Geometry | None:
+    """The box of a raster in WGS 84; None if it has no place on the earth."""
+    if grid.georeference is None or grid.georeference.crs is None:
+        return None
+    corners = np.array([(0, 0), (grid.width, 0), (grid.width, grid.height), (0, grid.height)], float)
+    places = grid.georeference.degrees(apply_to_all(grid.georeference.transform, corners))
+    return None if places is None else shapely.orient_polygons(shapely.Polygon(places))
+
+
+def _worst(judged: JudgedFolder, georeference: Georeference) -> dict[str, Any]:
+    """How many errors a mask has, and the first of them, which is the worst."""
+    path = judged.require("errors.gpkg")
+    count = int(pyogrio.read_info(path, layer="errors")["features"])
+    none = {"errors": count, "worst_quality": None, "worst_px": math.nan, "worst_lon": math.nan, "worst_lat": math.nan}
+    if not count:
+        return none
+    columns = ["quality", "expected_errors_px"]
+    meta, _, outline, values = pyogrio.raw.read(path, layer="errors", columns=columns, max_features=1)
+    found = dict(zip(meta["fields"], (value[0] for value in values), strict=True))
+    point = shapely.point_on_surface(shapely.from_wkb(outline[0]))
+    places = georeference.degrees(np.array([(point.x, point.y)]))
+    lon, lat = (math.nan, math.nan) if places is None else places[0].tolist()
+    worst = {"worst_quality": str(found["quality"]), "worst_px": float(found["expected_errors_px"])}
+    return {**none, **worst, "worst_lon": lon, "worst_lat": lat}
