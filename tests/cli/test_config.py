@@ -47,7 +47,7 @@ def script_of(group: str, option: str) -> str:
     """A config that has this option."""
     if option in ("benchmark", "benchmark_fit", "benchmark_networks", "ablation", "ablation_paper"):
         return "evaluate"
-    if group == "fit":
+    if group in ("fit", "engine"):
         return "predict"
     return "train_segmenter" if group == "segmenter" or (group, option) in OF_SEGMENTERS else "train"
 
@@ -58,7 +58,7 @@ def root(monkeypatch):
 
 
 # Keys that an option of a group cannot do without.
-NEEDED = {"folder": ["dataset.root=DIR"], "kept": ["fit.folder=DIR"]}
+NEEDED = {"folder": ["dataset.root=DIR"], "kept": ["fit.folder=DIR"], "dask": ["engine.scheduler=tcp://HOST:8786"]}
 
 
 def composed(name: str, *overrides: str):

@@ -14,11 +14,10 @@ import rasterio.warp
 import shapely
 import torch
 from PIL import Image
-from rasterio._err import CPLE_AppDefinedError
 from rasterio.transform import from_origin
 
 from segassess.cli import predict
-from segassess.errors import OutputError, RequestError, SomeInputsFailed
+from segassess.errors import SomeInputsFailed
 from segassess.files import only_one
 from segassess.findings.object_scores import OBJECT_COLUMNS
 from segassess.findings.polygon_scores import POLYGON_COLUMNS
@@ -26,8 +25,7 @@ from segassess.models.assessor.compositions import build_assessor
 from segassess.models.assessor.trained_assessor import load_assessor
 from segassess.models.calibration import Calibration
 from segassess.predict.band_stores import BandStore
-from segassess.predict.pair_job import JudgedPair, PairJob
-from segassess.predict.progress import SceneProgress
+from segassess.predict.pair_job import PairJob
 from segassess.predict.scene import OutputSettings
 from segassess.predict.scene_job import SceneJudge
 from segassess.predict.tiling import Tiling
@@ -302,62 +300,6 @@ def test_bad_inputs_are_named_and_the_others_done(scene, checkpoint, tmp_path):
     with rasterio.open(tmp_path / "out" / "nan" / "quality.tif") as file:
         codes = file.read(1)
     assert (codes[:10, :10] == 255).all() and (codes != 255).sum() == codes.size - 100
-
-
-def test_results_of_other_inputs_are_not_replaced_without_a_word(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(PairJob, "earlier_result", lambda job: None)
-    monkeypatch.setattr(PairJob, "run", lambda *given: JudgedPair([]))
-    job = PairJob(Pair("a", "a.tif", {}), None, tmp_path / "a")
-
-    def said(overwrite):
-        caplog.clear()
-        predict.Outcome(overwrite).judge(0, job, SceneProgress())
-        return caplog.messages
-
-    assert said(overwrite=False) == []
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "scores.json").write_text("{}")
-    (message,) = said(overwrite=False)
-    assert message.startswith("a ") and "judged again" in message
-    assert said(overwrite=True) == []
-
-
-class Alone:
-    """The only process."""
-
-    count, rank, is_first = 1, 0, True
-
-    def gather(self, result):
-        return [result]
-
-
-@pytest.mark.parametrize("error", [CPLE_AppDefinedError(1, 1, "no such\nprojection"), RuntimeError(), MemoryError()], ids=repr)
-@pytest.mark.parametrize("debug", [False, True])
-def test_whatever_a_library_raises_the_others_are_judged(error, debug, tmp_path, monkeypatch, capsys):
-    def run(job, shown):
-        if job.pair.name == "b":
-            raise error
-        return JudgedPair([{"name": job.pair.name}])
-
-    monkeypatch.setattr(PairJob, "earlier_result", lambda job: None)
-    monkeypatch.setattr(PairJob, "run", run)
-    jobs = [PairJob(Pair(name, f"{name}.tif", {}), None, tmp_path / name) for name in "abcd"]
-    outcome = predict._judge_all(jobs, Alone(), predict.Outcome(traceback=debug))
-    assert [row["name"] for rows in outcome.rows.values() for row in rows] == ["a", "c", "d"]
-    (failure,) = outcome.failures.values()
-    assert failure.name == "b" and "b.tif" in failure.reason and "\n" not in failure.reason
-    assert ("Traceback" in capsys.readouterr().err) == debug
-
-
-@pytest.mark.parametrize("error", [OutputError("The disk is full."), RequestError("The folder is a file.")], ids=repr)
-def test_what_no_pair_can_go_on_after_stops_the_run(error, tmp_path, monkeypatch):
-    def run(job, shown):
-        raise error
-
-    monkeypatch.setattr(PairJob, "earlier_result", lambda job: None)
-    monkeypatch.setattr(PairJob, "run", run)
-    with pytest.raises(type(error)):
-        predict._judge_all([PairJob(Pair("a", "a.tif", {}), None, tmp_path)], Alone(), predict.Outcome())
 
 
 @pytest.mark.parametrize("before", [None, "name,source\n"])
