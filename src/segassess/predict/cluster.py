@@ -7,6 +7,7 @@ dies is replaced, its unit is done again by another, and bands that it has judge
 import logging
 import multiprocessing
 import pickle
+import signal
 import threading
 import warnings
 from collections import deque
@@ -57,7 +58,13 @@ def local_cluster(workers: int | None, threads: int = 1) -> Iterator["Client"]:
     """
     _require_dask()
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client, LocalCluster, WorkerPlugin
+
+    class Uninterrupted(WorkerPlugin):  # type: ignore[misc]  # mypy takes the library for untyped
+        """A terminal sends Ctrl-C to workers as well, which this process ends anyway."""
+
+        def setup(self, worker: Any) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     others = set(multiprocessing.active_children())
     try:
@@ -74,6 +81,7 @@ def local_cluster(workers: int | None, threads: int = 1) -> Iterator["Client"]:
             Client(cluster) as client,
             _kept_up(cluster, len(cluster.workers)),
         ):
+            client.register_plugin(Uninterrupted())
             log.info("%d processes judge; dashboard: %s", len(cluster.workers), cluster.dashboard_link)
             yield client
     finally:
