@@ -330,7 +330,7 @@ def test_wrong_requests_are_refused(scene, checkpoint, tmp_path):
         ({"checkpoint": tmp_path / "other.pth"}, "assessor= and encoder="),
         ({"checkpoint": tmp_path / "other.pth", "assessor": "segassess", "encoder": "sam_vit_tiny"}, "image_encoder"),
         ({"assessor": "segassess"}, "does not fit"),
-        ({"trainer.devices": 2, "trainer.strategy": "fsdp"}, "fsdp"),
+        ({"trainer.devices": 2, "trainer.strategy": "ddp"}, "engine.workers"),
         ({"decoding": "loose"}, "loose"),
     ]
     for change, words in cases:
