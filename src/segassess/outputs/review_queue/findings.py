@@ -102,9 +102,12 @@ def _of_mask(judged: JudgedFolder, min_area_m2: float, simplify_px: float, areas
         grid = Grid.of(quality)
     georeference = grid.georeference
     crs = None if georeference is None else georeference.crs
+    if georeference is not None and crs is not None:
+        corner = np.array([[georeference.transform.c, georeference.transform.f]])
+        crs = None if georeference.degrees(corner) is None else crs  # such as a local one
     if crs is None and need_place:
         raise RequestError(
-            f"The image of {judged.title} has no CRS, so its findings have no place on the earth; see them in QGIS."
+            f"The image of {judged.title} has no CRS with a place on the earth, so its findings have none; see them in QGIS."
         )
     objects = _read(judged, "objects")
     missed = objects["verdict"] == MISSED
