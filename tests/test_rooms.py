@@ -73,7 +73,7 @@ KNOWN_IN = {
     "hydra": {"cli", "experiments"},
     "omegaconf": {"cli", "experiments"},
     "lightning": {"cli", "experiments", "evaluation", "training", "data.datamodule"},
-    "distributed": {"predict.cluster", "evaluation.simulated_cluster"},
+    "distributed": {"predict.cluster"},
 }
 
 

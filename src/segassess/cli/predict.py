@@ -197,7 +197,7 @@ def _about(config: DictConfig, loaded: LoadedAssessor) -> dict[str, Any]:
         "checkpoint": Path(config.checkpoint).name,
         "checkpoint_digest": loaded.digest,
         "assessor": loaded.description.as_dict(),
-        "config": {key: value for key, value in build.plain(config).items() if key not in ("paths", "trainer")},
+        "config": {key: value for key, value in build.plain(config).items() if key not in ("paths", "trainer", "engine")},
     }
 
 

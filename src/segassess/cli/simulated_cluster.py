@@ -1,6 +1,6 @@
 """A dry run of judging very many scenes on a Dask cluster: judging is replaced by sleep, sharing the work is real.
 
-Usage: python -m segassess.evaluation.simulated_cluster [key=value ...]
+Usage: python -m segassess.cli.simulated_cluster [key=value ...]
 
 Keys, with their defaults: scenes=100000, workers=2 (processes), threads=32 (of each, so many units at once), seconds=0.1 (mean
 time of a unit; times are drawn from a log-normal distribution) and large=0.02 (share of the scenes that are cut into parts).
@@ -17,12 +17,20 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from segassess.errors import ConfigError
+from segassess.cli.keys import read_keys, real, whole
+from segassess.errors import SegAssessError
+from segassess.experiments.exits import stop
 from segassess.predict.cluster import judge_on, local_cluster
 from segassess.predict.progress import ScenesBar, scenes_progress
 from segassess.predict.request import Judged
 
-KEYS = {"scenes": 100_000, "workers": 2, "threads": 32, "seconds": 0.1, "large": 0.02}
+KEYS = {
+    "scenes": whole(100_000, 1),
+    "workers": whole(2, 1),
+    "threads": whole(32, 1),
+    "seconds": real(0.1, 0.001),
+    "large": real(0.02, 0, 1),
+}
 # Bands of a large scene, and of the parts that it is cut into.
 _BANDS, _PART = 64, 8
 # Of the logarithm of a unit's time: the slowest one in a hundred takes four times as long as the median.
@@ -65,9 +73,9 @@ class SleepingScenes:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    keys = _keys(arguments)
-    request = SleepingScenes(int(keys["scenes"]), keys["seconds"], keys["large"])
-    slots = int(keys["workers"]) * int(keys["threads"])
+    keys = read_keys("simulated_cluster", KEYS, arguments)
+    request = SleepingScenes(keys["scenes"], keys["seconds"], keys["large"])
+    slots = keys["workers"] * keys["threads"]
     units = 0
 
     def counted(done: int, known: int) -> None:
@@ -75,7 +83,7 @@ def main(arguments: Sequence[str]) -> None:
         units = done
         bar.units(done, known)
 
-    with local_cluster(int(keys["workers"]), int(keys["threads"])) as client, scenes_progress() as progress:
+    with local_cluster(keys["workers"], keys["threads"]) as client, scenes_progress() as progress:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         bar = ScenesBar(progress, len(request))
         began, cpu = time.perf_counter(), time.process_time()
@@ -94,22 +102,8 @@ def main(arguments: Sequence[str]) -> None:
     Console().print(table)
 
 
-def _keys(arguments: Sequence[str]) -> dict[str, float]:
-    keys = dict(KEYS)
-    for argument in arguments:
-        name, _, value = argument.partition("=")
-        try:
-            number = float(value)
-        except ValueError:
-            number = -1
-        if name not in keys or number <= 0:
-            raise ConfigError(f"{argument} is not a key with a number above 0; keys are {', '.join(KEYS)}.")
-        keys[name] = number
-    return keys
-
-
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except ConfigError as error:
-        sys.exit(f"Error: {error}")
+    except SegAssessError as error:
+        stop(error)
