@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,35 @@ def test_training_ranks_share_one_permutation_that_changes_with_the_epoch():
     assert [key.index for key in alone] != order
     alone.set_epoch(0)
     assert [key.index for key in alone] == order
+
+
+def test_weighted_tiles_are_drawn_as_often_as_they_weigh():
+    weights = np.array([1.0] * 12 + [3.0] * 4)
+    sampler = TileSampler(16, shuffle=True, seed=1, weights=weights)
+    ranks = [TileSampler(16, shuffle=True, seed=1, rank=rank, world=2, weights=weights) for rank in range(2)]
+    drawn = np.zeros(16)
+    for epoch in range(60):
+        for each in (sampler, *ranks):
+            each.set_epoch(epoch)
+        keys = list(sampler)
+        assert [key for pair in zip(*ranks, strict=True) for key in pair] == keys
+        assert len({(key.index, key.repeat) for key in keys}) == len(keys) == 16
+        times = np.bincount([key.index for key in keys], minlength=16)
+        assert set(times[:12]) <= {0, 1} and set(times[12:]) <= {2}
+        drawn += times
+    np.testing.assert_allclose(drawn / 60, 16 * weights / weights.sum(), atol=0.2)
+    assert [key.index for key in keys[:4]] != sorted(key.index for key in keys[:4])
+
+
+def test_regions_count_alike(tiny_folder):
+    plain = module(tiny_folder).train_dataset()
+    assert plain.weights is None
+    settings = SamplingSettings(images_per_batch=2, region_balance=1.0)
+    dataset = module(tiny_folder, sampling=settings).train_dataset()
+    dataset.tiles = [replace(tile, region="a" if index else "b") for index, tile in enumerate(dataset.tiles)]
+    assert dataset.weights[1:].sum() == pytest.approx(dataset.weights[0])
+    first, again = dataset[TileKey(0)], dataset[TileKey(0, repeat=1)]
+    assert not np.array_equal(first[0].image, again[0].image)
 
 
 def test_more_processes_than_tiles():

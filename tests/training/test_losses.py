@@ -9,6 +9,7 @@ import torch
 
 from segassess import quality
 from segassess.errors import ConfigError
+from segassess.metrics.expected_counts import ExpectedCounts
 from segassess.models.assessor.base import AssessorOutput
 from segassess.training.losses import AssessorLoss, LossWeights, balanced_edge_cross_entropy, dice_loss, edge_target
 from tests.parity import rules
@@ -164,3 +165,21 @@ def test_wrong_class_weights_are_refused(weights):
 def test_a_loss_without_terms_is_refused():
     with pytest.raises(ConfigError, match=r"loss\.weights"):
         LossWeights(0, 0, 0, 0)
+
+
+def test_iou_term_is_the_error_of_the_estimated_iou(batch):
+    logits, _, mask, truth, valid = batch
+    valid = valid.clone()
+    valid[..., 20:] = False
+    mask[2], truth[2] = 0, 0
+    probabilities = quality.probabilities(logits, mask, "consistent")
+    wanted = []
+    for each in range(2):
+        estimated = ExpectedCounts.of(probabilities[each], valid[each, 0]).iou
+        shown = [(plane[each] > 0) & valid[each] for plane in (mask, truth)]
+        wanted.append(abs(estimated - ((shown[0] & shown[1]).sum() / (shown[0] | shown[1]).sum()).item()))
+    terms = AssessorLoss(LossWeights(0, 0, 0, iou=1.0))(AssessorOutput(logits), mask, truth, valid)
+    # The third mask has nothing to count.
+    assert terms["iou"].item() == pytest.approx(sum(wanted) / 3, abs=1e-5)
+    terms["loss"].backward()
+    assert logits.grad[:2].abs().max() > 0 and not logits.grad[2].any()

@@ -27,7 +27,7 @@ class TileData(L.LightningDataModule):
     def _training_loader(self, dataset: AmsDataset) -> DataLoader[Batch]:
         """Shuffled AMS batches; an incomplete last batch is dropped unless it is the only one."""
         rank, world = self._rank_and_world()
-        sampler = TileSampler(len(dataset), shuffle=True, seed=self.seed, rank=rank, world=world)
+        sampler = TileSampler(len(dataset), shuffle=True, seed=self.seed, rank=rank, world=world, weights=dataset.weights)
         size = self.sampling.images_per_batch
         return DataLoader(
             dataset,  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ Generators are seeded by (seed, epoch, tile), never from global state, so an epo
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,7 @@ class TileKey:
     index: int
     epoch: int = 0
     filler: bool = False
+    repeat: int = 0  # how often the tile was drawn before in this epoch
 
 
 def _as_key(key: TileKey | int) -> TileKey:
@@ -40,14 +42,25 @@ def _as_key(key: TileKey | int) -> TileKey:
 class TileSampler(Sampler[TileKey]):
     """Deals tiles to ranks.
 
-    For training (`shuffle`), it permutes tiles by (seed, epoch) and leaves out what does not fill all ranks evenly. For
+    For training (`shuffle`), it permutes tiles by (seed, epoch) and leaves out what does not fill all ranks evenly. With
+    `weights` (count,), tiles are drawn as often as these say, in proportion, as many per epoch as there are tiles. For
     evaluation, it deals every tile exactly once and adds fillers, so that all ranks make the same number of steps.
     """
 
-    def __init__(self, count: int, *, shuffle: bool, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        count: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
         if count < world:
             raise RequestError(f"{count} tiles cannot be shared between {world} processes; use fewer devices or more tiles.")
         self.count, self.shuffle, self.seed, self.rank, self.world = count, shuffle, seed, rank, world
+        self.weights = weights
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -58,11 +71,24 @@ class TileSampler(Sampler[TileKey]):
         return self.count // self.world if self.shuffle else -(-self.count // self.world)
 
     def __iter__(self) -> Iterator[TileKey]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count) if self.shuffle else np.arange(self.count)
-        for step in range(len(self)):
-            position = step * self.world + self.rank
-            filler = position >= self.count
-            yield TileKey(int(order[position % self.count]), self.epoch, filler)
+        order, drawn = self._order(), Counter[int]()
+        for position in range(len(self) * self.world):
+            index = order[position % self.count]
+            if position % self.world == self.rank:
+                yield TileKey(index, self.epoch, position >= self.count, drawn[index] if self.shuffle else 0)
+            drawn[index] += 1
+
+    def _order(self) -> list[int]:
+        if not self.shuffle:
+            return list(range(self.count))
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order = rng.permutation(self.count)
+        if self.weights is not None:
+            # Systematic sampling: no tile is drawn more than once more or less often than its weight says.
+            passed = np.cumsum(self.weights[order])
+            order = order[np.searchsorted(passed / passed[-1], (np.arange(self.count) + rng.random()) / self.count)]
+            order = rng.permutation(order)
+        return [int(index) for index in order]
 
 
 class _TileDataset(Dataset[list[Sample]]):
@@ -112,10 +138,18 @@ class AmsDataset(_TileDataset):
         self.settings, self.views, self.turn = settings, views, turn
         self.augmentation = build_augmentation(settings.photometric, settings.geometric)
 
+    @property
+    def weights(self) -> NDArray[np.float64] | None:
+        """How often a tile is drawn, in proportion, float64 (N,); None if all alike, see `sampling.region_balance`."""
+        if not self.settings.region_balance:
+            return None
+        tiles = Counter(tile.region for tile in self.tiles)
+        return np.array([tiles[tile.region] ** -self.settings.region_balance for tile in self.tiles])
+
     def __getitem__(self, key: TileKey | int) -> list[Sample]:
         key = _as_key(key)
         tile, pixels = self.tiles[key.index], self._read(key.index)
-        rng = np.random.default_rng([self.seed, key.epoch, key.index])
+        rng = np.random.default_rng([self.seed, key.epoch, key.index, key.repeat])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         sources = [source for source in self.sources if source.covers(tile)]
         if self.views is not None:

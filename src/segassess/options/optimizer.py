@@ -49,6 +49,7 @@ class AssessorLossWeights:
     dice: float = option("Dice of P(TP) + P(FN) against the truth (not in the paper)", low=0)
     error_dice: float = option("Dice of P(FP) and of P(FN) against the errors of the batch (not in the paper)", low=0)
     object: float = option("Cross-entropy and Dice of the object branch, if any (not in the paper)", low=0)
+    iou: float = option("Error of the IoU that the probabilities estimate (not in the paper)", low=0)
 
 
 @dataclass(frozen=True, kw_only=True)

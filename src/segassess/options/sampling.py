@@ -36,6 +36,13 @@ class SamplingSettings(Settings):
         low=0,
         high=1,
     )
+    region_balance: float = option(
+        "How far regions count alike: a region of n tiles is drawn in proportion to n to the power of 1 minus this; 0 draws all "
+        "tiles alike, 1 all regions.",
+        0.0,
+        low=0,
+        high=1,
+    )
     gsd: tuple[float, float] = option("Finest and coarsest of these, metres per pixel.", (0.05, 1.0), above=0, ascending=True)
     cross_fit: bool = option("Refuse masks that were drawn by segmenters which had learned from the same image.", True)
     online: bool = option("Draw masks in the training step; sampling=ams_online sets it.", False)

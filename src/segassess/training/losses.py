@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from segassess import quality
 from segassess.errors import ConfigError
 from segassess.models.assessor.base import AssessorOutput
-from segassess.quality import FN, FP, NUM_CLASSES, Decoding
+from segassess.quality import FN, FP, NUM_CLASSES, TP, Decoding
 
 REFERENCE_CLASS_WEIGHTS = (0.5, 5.0, 0.1, 5.0)
 DICE_SMOOTH = 1.0
@@ -83,6 +83,22 @@ def refinement_loss(probabilities: Tensor, mask: Tensor, truth: Tensor, valid: T
     return 2 * truth_error + refined_error
 
 
+def iou_loss(probabilities: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Mean over the masks of |estimated - true IoU|, the first from expected counts as `ExpectedCounts.iou` estimates it.
+
+    Takes probabilities (B, 4, H, W), quality codes (B, H, W) and a float mask of pixels that count (B, 1, H, W). A mask that has
+    no object, where none is missing either, has no IoU and counts 0.
+    """
+    known = F.one_hot(target, NUM_CLASSES).permute(0, 3, 1, 2)
+    right, *wrong = (
+        torch.stack([(planes[:, code] * valid[:, 0]).sum(dim=(1, 2)) for planes in (probabilities, known)])
+        for code in (TP, FP, FN)
+    )
+    union = right + wrong[0] + wrong[1]  # estimated and true, (2, B)
+    estimated, true = right / union.clamp(min=1)
+    return ((estimated - true).abs() * (union[1] > 0)).mean()
+
+
 @dataclass(frozen=True)
 class LossWeights:
     """Weight of each term of `AssessorLoss`; terms of weight 0 are not computed."""
@@ -93,6 +109,7 @@ class LossWeights:
     dice: float = 0.0  # of P(TP) + P(FN) against the truth (not in the reference)
     error_dice: float = 0.0  # see `error_dice_loss` (not in the reference)
     object: float = 0.0  # cross-entropy and Dice of the object branch against the truth (not in the reference)
+    iou: float = 0.0  # see `iou_loss` (not in the reference)
 
     def __post_init__(self) -> None:
         if min(vars(self).values()) < 0 or max(vars(self).values()) == 0:
@@ -157,7 +174,7 @@ class AssessorLoss(nn.Module):
             wrong = F.binary_cross_entropy_with_logits(object_logits, truth, weight=valid_float, reduction="sum")
             overlap = dice_loss(object_logits.sigmoid(), truth, valid_float, self.dice_over)
             terms["object"] = wrong / valid_float.sum().clamp(min=1) + overlap
-        if self.weights.refinement or self.weights.dice or self.weights.error_dice:
+        if self.weights.refinement or self.weights.dice or self.weights.error_dice or self.weights.iou:
             probabilities = logits.softmax(dim=1)
             if self.weights.refinement:
                 terms["refinement"] = refinement_loss(probabilities, mask, truth, valid_float)
@@ -166,6 +183,8 @@ class AssessorLoss(nn.Module):
                 terms["dice"] = dice_loss(true_object, truth, valid_float, self.dice_over)
             if self.weights.error_dice:
                 terms["error_dice"] = error_dice_loss(probabilities, target, valid_float)
+            if self.weights.iou:
+                terms["iou"] = iou_loss(probabilities, target, valid_float)
         if not terms:
             raise ConfigError("All terms of loss.weights belong to branches that this assessor does not have; choose others.")
         weighted = [getattr(self.weights, name) * term for name, term in terms.items()]
