@@ -175,3 +175,17 @@ def test_arrays_are_judged_as_tensors_are(calibration):
     assert calibrated.dtype == np.float32
     np.testing.assert_allclose(calibrated, calibration(given)[0].numpy(), rtol=1e-5, atol=1e-7)
     assert np.isnan(calibration.of_array(np.full((4, 1, 1), np.nan, np.float32))).all()
+
+
+def test_a_weight_of_two_counts_a_batch_twice(free):
+    generator = torch.Generator().manual_seed(3)
+    mask, truth = (torch.rand(2, 1, 30, 40, generator=generator) > 0.5 for _ in range(2))
+    valid = torch.ones_like(mask)
+    other = free.flip(dims=(2,))
+    fits = [CalibrationFit() for _ in range(3)]
+    for fit, weights in zip(fits, ([2.0], [1.0, 1.0], [1.0]), strict=True):
+        fit.update(free, mask, truth, valid)
+        for weight in weights:
+            fit.update(other, mask, ~truth, valid, weight)
+    weighted, twice, once = ((fit.fit(), fit.cuts()) for fit in fits)
+    assert weighted == twice != once

@@ -18,7 +18,7 @@ from segassess.cli import build, build_training
 from segassess.cli.evaluate import report
 from segassess.cli.segmenter import crossfit, train_segmenter
 from segassess.data.datamodule import AssessmentData
-from segassess.data.sampling import TileKey, collate_tiles
+from segassess.data.sampling import TileKey, collate_tiles, region_weights
 from segassess.errors import ConfigError, RequestError
 from segassess.evaluation.methods import Candidate
 from segassess.experiments.dashboard.board import Board
@@ -171,13 +171,15 @@ def _calibration(config: DictConfig, data: AssessmentData, assessor: Assessor) -
     fit = CalibrationFit()
     assessor.eval().to(device)
     dataset = data.evaluation_dataset(data.selection_tiles(), _calibration_sources(config, data))
+    weights = region_weights(dataset.tiles, data.sampling.region_balance)
     with torch.inference_mode():
-        for index in track(range(len(dataset)), description="Calibrating", transient=True):
+        for index, weight in enumerate(track(weights, description="Calibrating", transient=True)):
             batch = collate_tiles([dataset[TileKey(index)]]).to(device)
             if batch.truth is None:
                 raise RequestError(f"{batch.name[0]} has no ground truth to calibrate on.")
             logits = assess_batch(assessor, batch).quality_logits.float()
-            fit.update(quality.probabilities(logits, batch.mask, config.decoding), batch.mask, batch.truth, batch.valid)
+            probabilities = quality.probabilities(logits, batch.mask, config.decoding)
+            fit.update(probabilities, batch.mask, batch.truth, batch.valid, float(weight))
     calibration = Calibration() if config.calibration.kind == "none" else fit.fit(config.calibration.kind)
     return replace(calibration, cuts=fit.cuts()) if config.calibration.cuts else calibration
 

@@ -116,6 +116,13 @@ class _TileDataset(Dataset[list[Sample]]):
         return self._cache[index]
 
 
+def region_weights(tiles: Sequence[Tile], balance: float) -> NDArray[np.float64]:
+    """Weight of each tile, float64 (N,) of mean 1: n to the power of -`balance` in a region of n tiles."""
+    count = Counter(tile.region for tile in tiles)
+    weights = np.array([count[tile.region] ** -balance for tile in tiles])
+    return weights / weights.mean()
+
+
 class AmsDataset(_TileDataset):
     """Training views: for each tile one independently augmented view per source that covers it, drawn by `settings`.
 
@@ -143,8 +150,7 @@ class AmsDataset(_TileDataset):
         """How often a tile is drawn, in proportion, float64 (N,); None if all alike, see `sampling.region_balance`."""
         if not self.settings.region_balance:
             return None
-        tiles = Counter(tile.region for tile in self.tiles)
-        return np.array([tiles[tile.region] ** -self.settings.region_balance for tile in self.tiles])
+        return region_weights(self.tiles, self.settings.region_balance)
 
     def __getitem__(self, key: TileKey | int) -> list[Sample]:
         key = _as_key(key)

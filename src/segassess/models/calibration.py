@@ -130,12 +130,13 @@ class CalibrationFit:
         import torch
 
         # FP, then FN; last axis: right, wrong.
-        self._counts = torch.zeros(2, self._BINS, 2, dtype=torch.int64)
+        self._counts = torch.zeros(2, self._BINS, 2, dtype=torch.float64)
 
-    def update(self, probabilities: Tensor, mask: Tensor, truth: Tensor, valid: Tensor) -> None:
+    def update(self, probabilities: Tensor, mask: Tensor, truth: Tensor, valid: Tensor, weight: float = 1.0) -> None:
         """Count the valid pixels of a batch of uncalibrated probabilities, float (B, 4, H, W), and planes (B, 1, H, W).
 
-        Mask and truth are foreground where > 0. Pixels with NaN, or whose own pair is impossible, do not count.
+        Mask and truth are foreground where > 0. Pixels with NaN, or whose own pair is impossible, do not count; the others count
+        `weight` times.
         """
         import torch
 
@@ -146,7 +147,7 @@ class CalibrationFit:
             known = side & counted & ~odds.isnan()
             bins = ((odds[known] + self._LIMIT) * (self._BINS / (2 * self._LIMIT))).clamp(0, self._BINS - 1).long()
             index = bins * 2 + (inside != true)[known]
-            counts += torch.bincount(index, minlength=counts.numel()).reshape(counts.shape).cpu()
+            counts += weight * torch.bincount(index, minlength=counts.numel()).reshape(counts.shape).cpu()
 
     def fit(self, kind: Kind = "affine") -> Calibration:
         """The calibration with the least negative log-likelihood per counted pixel.
@@ -157,7 +158,7 @@ class CalibrationFit:
         if kind not in KINDS:
             raise ConfigError(f"The kind of calibration must be one of {', '.join(KINDS)}, not {kind!r}.")
         centres = (self._EDGES[:-1] + self._EDGES[1:]) / 2
-        fp, fn = (fit_log_odds(centres, counts.numpy().astype(np.float64), kind) for counts in self._counts)
+        fp, fn = (fit_log_odds(centres, counts.numpy(), kind) for counts in self._counts)
         return Calibration(fp, fn)
 
     def cuts(self) -> tuple[float, float]:
@@ -175,7 +176,8 @@ def best_prefix(right: NDArray[Any], wrong: NDArray[Any]) -> int:
 
     `right` and `wrong` count the pixels (N,) of each bin, the likeliest errors first.
     """
-    iou = wrong.cumsum() / np.maximum(wrong.sum() + right.cumsum(), 1)
+    union = wrong.sum() + right.cumsum()
+    iou = np.divide(wrong.cumsum(), union, out=np.zeros(len(wrong)), where=union > 0)
     return int(np.append(0.0, iou).argmax())
 
 

@@ -37,8 +37,8 @@ class SamplingSettings(Settings):
         high=1,
     )
     region_balance: float = option(
-        "How far regions count alike: a region of n tiles is drawn in proportion to n to the power of 1 minus this; 0 draws all "
-        "tiles alike, 1 all regions.",
+        "How far regions count alike, in training and in calibration: a region of n tiles counts in proportion to n to the power "
+        "of 1 minus this; at 0 all tiles count alike, at 1 all regions.",
         0.0,
         low=0,
         high=1,
