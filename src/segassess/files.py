@@ -39,17 +39,25 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
-        yield beside
-        with beside.open("rb+") as written:
-            os.fsync(written.fileno())
-        beside.replace(path)
+        with writing(path):
+            yield beside
+            with beside.open("rb+") as written:
+                os.fsync(written.fileno())
+            beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise RequestError if `path` turns out not to be writable within the block, OutputError if the disk is full or fails."""
+    try:
+        yield
     except OSError as error:
         if error.errno not in _FAULTS_OF_THE_FOLDER:
             raise
         raise _unwritable(path, error) from error
-    finally:
-        beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

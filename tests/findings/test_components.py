@@ -6,18 +6,21 @@ import pytest
 import shapely
 from scipy import ndimage
 
+from segassess.findings.array_store import ArrayStore
 from segassess.findings.components import Components
+from segassess.findings.outlines import OutlineStore
 
 PIXELS = ndimage.gaussian_filter(np.random.default_rng(0).random((90, 70)), 1.5) > 0.505
 
 
 @pytest.mark.parametrize("cuts", [(), (45,), (10, 11, 12, 60), tuple(range(1, 90))], ids=["whole", "two", "some", "rows"])
-def test_chunks_give_the_components_of_the_whole(cuts):
-    components, labels = Components(amounts=("square",)), []
+def test_chunks_give_the_components_of_the_whole(cuts, tmp_path):
+    outlines = OutlineStore(ArrayStore(tmp_path))
+    components, labels = Components(outlines, amounts=("square",)), []
     values = np.random.default_rng(1).random(PIXELS.shape)
     for top, bottom in itertools.pairwise([0, *cuts, 90]):
         labels.append(components.add(PIXELS[top:bottom], values[top:bottom], values[top:bottom] ** 2))
-    shape = SimpleNamespace(**components.finish())
+    shape = SimpleNamespace(**{name: np.asarray(each) for name, each in components.finish().items()})
     provisional = np.concatenate(labels)
     expected, count = ndimage.label(PIXELS, np.ones((3, 3)))
     assert count > 20 and np.array_equal(np.where(provisional > 0, components.number[provisional - 1] + 1, 0), expected)
@@ -30,23 +33,24 @@ def test_chunks_give_the_components_of_the_whole(cuts):
     assert np.allclose(shape.error, ndimage.sum_labels(values, expected, index))
     assert np.allclose(shape.square, ndimage.sum_labels(values**2, expected, index))
     assert shape.max_error.tolist() == ndimage.maximum(values, expected, index).tolist()
-    outlines = components.packed_outlines(np.arange(count)).shapes()
-    assert shapely.is_valid(outlines).all() and np.array_equal(shapely.area(outlines), shape.area_px)
+    shapes = outlines.chosen(components.outlines(np.arange(count))).shapes()
+    assert shapely.is_valid(shapes).all() and np.array_equal(shapely.area(shapes), shape.area_px)
     for number in (1, count):
         rows, columns = np.nonzero(expected == number)
-        assert shapely.contains_xy(outlines[number - 1], columns + 0.5, rows + 0.5).all()
+        assert shapely.contains_xy(shapes[number - 1], columns + 0.5, rows + 0.5).all()
 
 
 def test_nothing_there():
-    components = Components()
+    components = Components(OutlineStore(ArrayStore()))
     assert not components.add(np.zeros((4, 5), bool), np.zeros((4, 5))).any()
-    for each in (components, Components()):
-        assert len(each.finish()["area_px"]) == len(each.packed_outlines(np.arange(0))) == 0
+    for each in (components, Components(OutlineStore(ArrayStore()))):
+        assert len(each.finish()["area_px"]) == len(each.outlines(np.arange(0))) == 0
 
 
 @pytest.mark.parametrize("height", [90, 17, 5])
 def test_specks_are_left_out_and_the_rest_stays(height):
-    everything, large = Components(), Components(min_area=20)
+    outlines = OutlineStore(ArrayStore())
+    everything, large = Components(outlines), Components(outlines, min_area=20)
     error = np.zeros(PIXELS.shape)
     for top in range(0, 90, height):
         all_labels = everything.add(PIXELS[top : top + height], error[top : top + height])
@@ -58,6 +62,6 @@ def test_specks_are_left_out_and_the_rest_stays(height):
     chosen = np.flatnonzero(before["area_px"] >= 20)
     assert area[area >= 20].tolist() == before["area_px"][chosen].tolist()
     assert x[area >= 20].tolist() == before["x"][chosen].tolist()
-    expected = everything.packed_outlines(chosen).shapes()
-    found = large.packed_outlines(np.flatnonzero(area >= 20)).shapes()
+    expected = outlines.chosen(everything.outlines(chosen)).shapes()
+    found = outlines.chosen(large.outlines(np.flatnonzero(area >= 20))).shapes()
     assert [one.equals(other) for one, other in zip(found, expected, strict=True)] == [True] * len(expected)

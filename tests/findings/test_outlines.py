@@ -6,17 +6,20 @@ import rasterio.features
 import shapely
 from scipy import ndimage
 
-from segassess.findings.outlines import OutlineTracer, PackedOutlines
+from segassess.findings.array_store import ArrayStore
+from segassess.findings.outlines import OutlineStore, OutlineTracer
 
 # Noise touches itself at corners in every way: saddles of one part and of two, holes in parts that lie in holes.
 NOISE = [np.random.default_rng(seed).random((24, 30)) < share for seed, share in enumerate((0.3, 0.5, 0.6, 0.8))]
 
 
-def traced(labels, cuts):
-    tracer = OutlineTracer()
+def traced(labels, cuts, folder=None):
+    store = OutlineStore(ArrayStore(folder))
+    tracer = OutlineTracer(store)
     for top, bottom in itertools.pairwise([0, *cuts, len(labels)]):
         tracer.add(labels[top:bottom].astype(np.int64))
-    return tracer.finish()
+    places, numbers = tracer.finish()
+    return store.chosen(places), numbers
 
 
 @pytest.mark.parametrize("pixels", NOISE)
@@ -34,11 +37,11 @@ def test_outlines_are_valid_and_those_of_gdal(pixels, cuts):
         assert len(shapely.get_coordinates(shape)) == len(shapely.get_coordinates(shapely.simplify(shape, 0)))
 
 
-def test_some_of_the_outlines_and_several_tables():
-    outlines, _ = traced(ndimage.label(NOISE[1], np.ones((3, 3)))[0], (7,))
-    shapes, chosen = outlines.shapes(), np.array([3, 0, 3])
+def test_some_of_the_outlines_from_a_file(tmp_path):
+    labels, _ = ndimage.label(NOISE[1], np.ones((3, 3)))
+    shapes, chosen = traced(labels, (7,))[0].shapes(), np.array([3, 0, 3])
+    outlines, _ = traced(labels, (7,), tmp_path)
+    assert outlines.shapes().tolist() == shapes.tolist()
     assert outlines[chosen].shapes().tolist() == shapes[chosen].tolist()
     assert outlines[2:5].shapes().tolist() == shapes[2:5].tolist()
-    both = PackedOutlines.joined([outlines[:0], outlines, outlines[chosen]])
-    assert both.shapes().tolist() == [*shapes, *shapes[chosen]]
-    assert len(PackedOutlines.empty().shapes()) == len(PackedOutlines.joined([])) == 0
+    assert len(outlines[:0].shapes()) == len(traced(np.zeros((2, 3)), ())[0].shapes()) == 0

@@ -61,11 +61,11 @@ def add_reference(
         ground: metres to the east and the north of one column and of one row, (2, 2); None if unknown.
     """
     search = _ShiftSearch(read, size, ground)
-    of_mask = findings.objects.columns["verdict"] != MISSED
+    of_mask = findings.objects.column("verdict") != MISSED
     objects, of_layer = search.table(findings.objects, of_mask)
     polygons = findings.polygons
     if len(polygons):
-        polygons, of_layer = search.table(polygons, polygons.columns["verdict"] != UNKNOWN)
+        polygons, of_layer = search.table(polygons, polygons.column("verdict") != UNKNOWN)
     missed = _missed(findings.objects, read, size, ground)
     return replace(findings, objects=objects, polygons=polygons, missed=missed, shift=of_layer)
 
@@ -106,7 +106,7 @@ class _ShiftSearch:
         # At the limit of the search it still agrees better further on, with something else.
         far = (length >= self._least) & (length < self._reach - 1)
         called = wanted & far & (gain >= GAIN) & (agreement >= AGREEMENT)
-        verdict = np.where(called, SHIFTED, table.columns["verdict"]).astype(object)
+        verdict = np.where(called, SHIFTED, table.column("verdict")).astype(object)
         metres = np.full_like(shifts, np.nan) if self._ground is None else shifts @ self._ground
         values = (*shifts.T, *metres.T, gain)
         columns = {**table.columns, "verdict": verdict, **dict(zip(SHIFT_COLUMNS, values, strict=True))}
@@ -158,7 +158,7 @@ def _missed(
     objects: FindingsTable, read: ReadsReference, size: tuple[int, int], ground: NDArray[np.float64] | None
 ) -> FindingsTable:
     """Outlines of the missed objects (`MISSED_COLUMNS`), in the order of `objects`."""
-    wanted = objects.columns["verdict"] == MISSED
+    wanted = objects.column("verdict") == MISSED
     height, width = size
     found: dict[int, tuple[shapely.Geometry, float]] = {}
     for index, core in _from_top_to_bottom(objects, wanted):
@@ -178,7 +178,7 @@ def _missed(
     area = shapely.area(outlines) if len(outlines) else np.zeros(0)
     values = (
         np.arange(1, len(order) + 1),
-        objects.columns["object"][order],
+        objects.column("object")[order],
         area,
         area * (math.nan if ground is None else abs(float(np.linalg.det(ground)))),
         np.array([found[index][1] for index in order], float),
@@ -218,7 +218,7 @@ def _regular(body: NDArray[np.bool_], left: int, top: int) -> shapely.Geometry:
 
 def _from_top_to_bottom(table: FindingsTable, wanted: NDArray[np.bool_]) -> Iterator[tuple[int, Any]]:
     """Index and outline of the wanted findings that have one, by their upper edge."""
-    top = table.columns["top"] if "top" in table.columns else shapely.bounds(table.outlines())[:, 1]
+    top = table.column("top") if "top" in table.columns else shapely.bounds(table.outlines())[:, 1]
     for index in np.argsort(top, kind="stable"):
         if wanted[index]:
             (outline,) = table.outlines(slice(index, index + 1))

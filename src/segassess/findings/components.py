@@ -7,9 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
-from segassess.findings.outlines import OutlineTracer, PackedOutlines
+from segassess.findings.array_store import GrowingArray, Kept
+from segassess.findings.outlines import OutlineStore, OutlineTracer
 
 _CONNECTED = np.ones((3, 3), bool)
+# Edges of a box.
+_LOWEST, _HIGHEST = ("left", "top"), ("right", "bottom")
 
 
 class Components:
@@ -20,18 +23,19 @@ class Components:
     what is summed over each component besides P(error).
     """
 
-    def __init__(self, min_area: float = 0, amounts: Sequence[str] = ()) -> None:
+    def __init__(self, outlines: OutlineStore, min_area: float = 0, amounts: Sequence[str] = ()) -> None:
         self.min_area = min_area
         self.count = 0
+        self._arrays = outlines.arrays
         self._amounts = amounts
         self._top = 0
         self._last_row: NDArray[np.int64] | None = None
-        self._links = [np.zeros((2, 0), np.int64)]
+        self._above, self._below = GrowingArray(self._arrays), GrowingArray(self._arrays)  # links
         # By provisional number: pixels, sums of column, row, P(error) and amounts; edges of the box; largest P(error).
-        self._sums = [np.zeros((4 + len(amounts), 0))]
-        self._boxes = [np.zeros((4, 0), np.int64)]
-        self._largest = [np.zeros(0)]
-        self._tracer = OutlineTracer()
+        self._sums = {name: GrowingArray(self._arrays, np.float64) for name in ("area_px", "x", "y", "error", *amounts)}
+        self._boxes = {name: GrowingArray(self._arrays) for name in _LOWEST + _HIGHEST}
+        self._largest = GrowingArray(self._arrays, np.float64)
+        self._tracer = OutlineTracer(outlines)
         self._number: NDArray[np.int64] | None = None
 
     def add(self, pixels: NDArray[np.bool_], error: NDArray[np.floating], *amounts: NDArray[Any]) -> NDArray[np.int64]:
@@ -54,14 +58,16 @@ class Components:
         rows, columns = np.divmod(pixel, local.shape[1])
         values = [each.reshape(-1)[pixel] for each in (error, *amounts)]
         weights = (None, columns + 0.5, rows + 0.5 + self._top, *values)
-        self._sums.append(np.stack([np.bincount(numbers, each, minlength=found).astype(float) for each in weights]))
+        for sums, each in zip(self._sums.values(), weights, strict=True):
+            sums.append(np.bincount(numbers, each, minlength=found))
         left, right = np.full(found, local.shape[1], np.int64), np.zeros(found, np.int64)
         np.minimum.at(left, numbers, columns)
         np.maximum.at(right, numbers, columns)
         top, bottom = np.zeros((2, found), np.int64)
         # Pixels come row by row: the last assignment stays.
         top[numbers[::-1]], bottom[numbers] = rows[::-1], rows
-        self._boxes.append(np.stack([left, top + self._top, right + 1, bottom + self._top + 1]))
+        for edges, each in zip(self._boxes.values(), (left, top + self._top, right + 1, bottom + self._top + 1), strict=True):
+            edges.append(each)
         largest = np.zeros(found)
         np.maximum.at(largest, numbers, values[0].astype(float))
         self._largest.append(largest)
@@ -86,45 +92,47 @@ class Components:
             lower = below[max(0, -shift) : width + min(0, -shift)]
             touching = (upper > 0) & (lower > 0)
             if touching.any():
-                self._links.append(np.unique(np.stack([upper[touching], lower[touching]]), axis=1))
+                links = np.unique(np.stack([upper[touching], lower[touching]]), axis=1)
+                self._above.append(links[0])
+                self._below.append(links[1])
 
-    def finish(self) -> dict[str, NDArray[Any]]:
+    def finish(self) -> dict[str, Kept]:
         """Gather the N components, numbered from 0 by their first pixel; no rows can follow.
 
         Returns (N,) by name: `area_px`; `left`, `top`, `right`, `bottom` of the box, the last two exclusive; `x`, `y` of the
         centroid, 0 at the left and upper edge of the raster; the sum `error` and the maximum `max_error` of P(error); and the
         sums of the amounts.
         """
-        nodes = self.count + 1
-        links = np.concatenate(self._links, axis=1)
-        graph = sparse.coo_matrix((np.ones(links.shape[1], bool), (links[0], links[1])), shape=(nodes, nodes))
-        _, group = sparse.csgraph.connected_components(graph, directed=False)
-        # Provisional numbers rise with the first pixel, so a component's smallest one is that of its first pixel.
-        _, first, inverse = np.unique(group[1:], return_index=True, return_inverse=True)
-        order = np.empty(len(first), np.int64)
-        order[np.argsort(first)] = np.arange(len(first))
-        self._number = order[inverse].reshape(-1)
-        size = len(first)
-        area, x, y, *sums = (
-            np.bincount(self._number, each, minlength=size).astype(float) for each in np.concatenate(self._sums, axis=1)
-        )
-        left, top, right, bottom = np.concatenate(self._boxes, axis=1)
-        return {
-            "area_px": area.astype(np.int64),
-            "left": self._extreme(np.minimum, left, np.iinfo(np.int64).max),
-            "top": self._extreme(np.minimum, top, np.iinfo(np.int64).max),
-            "right": self._extreme(np.maximum, right, 0),
-            "bottom": self._extreme(np.maximum, bottom, 0),
-            "x": x / area,
-            "y": y / area,
-            "max_error": self._extreme(np.maximum, np.concatenate(self._largest), 0.0),
-            **dict(zip(("error", *self._amounts), sums, strict=True)),
-        }
+        self._number = self._numbered()
+        area = self._gathered(np.add, self._sums["area_px"], 0.0)
+        found = {"area_px": self._arrays.keep(area.astype(np.int64))}
+        for name, sums in self._sums.items():
+            if name != "area_px":
+                total = self._gathered(np.add, sums, 0.0)
+                found[name] = self._arrays.keep(total / area if name in ("x", "y") else total)
+        for name, edges in self._boxes.items():
+            larger, start = (np.minimum, np.iinfo(np.int64).max) if name in _LOWEST else (np.maximum, 0)
+            found[name] = self._arrays.keep(self._gathered(larger, edges, start))
+        return found | {"max_error": self._arrays.keep(self._gathered(np.maximum, self._largest, 0.0))}
 
-    def _extreme(self, larger: np.ufunc, values: NDArray[Any], start: float) -> NDArray[Any]:
-        """Smallest or largest value of each component, (N,), of values by provisional number, (count,)."""
-        result = np.full(int(self.number.max(initial=-1)) + 1, start, values.dtype)
-        larger.at(result, self.number, values)
+    def _numbered(self) -> NDArray[np.int64]:
+        """Number of the component by provisional number - 1."""
+        # Only few have a link; of these, the smallest one is that of the component's first pixel.
+        nodes, ends = np.unique(np.concatenate([self._above.whole(), self._below.whole()]), return_inverse=True)
+        links = np.ones(len(ends) // 2, bool), tuple(ends.reshape(2, -1))
+        _, group = sparse.csgraph.connected_components(sparse.coo_matrix(links, shape=(len(nodes),) * 2), directed=False)
+        _, first = np.unique(group, return_index=True)
+        parent = np.arange(self.count)
+        parent[nodes - 1] = nodes[first][group] - 1
+        return (np.cumsum(parent == np.arange(self.count)) - 1)[parent]
+
+    def _gathered(self, joins: np.ufunc, values: GrowingArray, start: float) -> NDArray[Any]:
+        """Sum, smallest or largest value of each component, (N,), of values by provisional number, (count,)."""
+        result = np.full(int(self.number.max(initial=-1)) + 1, start)
+        done = 0
+        for chunk in values:
+            joins.at(result, self.number[done : done + len(chunk)], chunk)
+            done += len(chunk)
         return result
 
     @property
@@ -133,12 +141,15 @@ class Components:
         assert self._number is not None, "call finish first"
         return self._number
 
-    def packed_outlines(self, chosen: NDArray[np.intp]) -> PackedOutlines:
-        """Outlines of the `chosen` components (K,) along pixel edges; multipolygons where pixels touch at a corner."""
+    def outlines(self, chosen: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Places in the store of outlines of the `chosen` components (K,), which follow the edges of pixels.
+
+        They are multipolygons where pixels touch at a corner.
+        """
         outlines, owners = self._tracer.finish()
         place = np.empty(len(outlines), np.int64)
-        place[self.number[owners - 1]] = np.arange(len(outlines))
-        return outlines[place[chosen]]
+        place[self.number[owners - 1]] = outlines
+        return place[chosen]
 
 
 def summed_by_pair(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segassess.findings.array_store import ArrayStore
 from segassess.findings.bands import JudgedRows
 from segassess.findings.error_regions import RIM_PX, ErrorRegions
 from segassess.findings.object_scores import ObjectScores
@@ -57,15 +58,17 @@ def gather_findings(
     min_area: float = MIN_AREA,
     pixel_area_m2: float | None = None,
     layer: VectorMask | None = None,
+    arrays: ArrayStore | None = None,
 ) -> Findings:
-    """Gather findings from rows, top to bottom; memory grows with the number of findings, not of pixels.
+    """Gather findings from rows, top to bottom, in `arrays`, or in memory where these are None.
 
     `layer` is the mask if it was given as polygons, all of which are scored. Errors and objects of fewer than `min_area` pixels
     are left out. `ErrorRegions` explains `rim_px` and raises ConfigError if it is out of range.
     """
-    objects = ObjectScores(min_area=min_area, pixel_area_m2=pixel_area_m2)
-    errors = ErrorRegions(rim_px=rim_px, min_area=min_area, pixel_area_m2=pixel_area_m2)
-    polygons = None if layer is None else PolygonScores(layer, pixel_area_m2=pixel_area_m2)
+    arrays = arrays or ArrayStore()
+    objects = ObjectScores(arrays, min_area=min_area, pixel_area_m2=pixel_area_m2)
+    errors = ErrorRegions(arrays, rim_px=rim_px, min_area=min_area, pixel_area_m2=pixel_area_m2)
+    polygons = None if layer is None else PolygonScores(layer, arrays, pixel_area_m2=pixel_area_m2)
     for each in rows:
         numbers = objects.add(each)
         errors.add(each, numbers)

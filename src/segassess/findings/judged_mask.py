@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segassess.findings.array_store import ArrayStore
 from segassess.findings.bands import JudgedBand, JudgedRows
 from segassess.findings.error_regions import RIM_PX
 from segassess.findings.findings import Findings, gather_findings
@@ -41,11 +42,12 @@ def gather(
     min_area_m2: float | None = None,
     rim_px: int = RIM_PX,
     layer: VectorMask | None = None,
+    arrays: ArrayStore | None = None,
 ) -> JudgedMask:
     """Gather all bands of a mask, from top to bottom, which were counted by `review`; `grid` is the image's.
 
-    Errors and objects below `min_area_m2` are left out; None, or an unknown pixel size, means 25 pixels. For `rim_px` and `layer`
-    see `gather_findings`.
+    Errors and objects below `min_area_m2` are left out; None, or an unknown pixel size, means 25 pixels. For `rim_px`, `layer`
+    and `arrays` see `gather_findings`.
     """
     area = grid.pixel_area_m2
     counts = np.zeros((*review.shape, 4))
@@ -62,7 +64,7 @@ def gather(
             yield from band.parts(max(_ROWS, _PIXELS // grid.width))
 
     smallest = {} if min_area_m2 is None or not area else {"min_area": min_area_m2 / area}
-    findings = gather_findings(rows(), rim_px=rim_px, pixel_area_m2=area, layer=layer, **smallest)
+    findings = gather_findings(rows(), rim_px=rim_px, pixel_area_m2=area, layer=layer, arrays=arrays, **smallest)
     whole = sum((tile.counts for tile in review.tiles(counts)), ExpectedCounts())
     return JudgedMask(estimated_scores(whole, area), _tile_rows(review, counts, grid), findings, unreadable)
 

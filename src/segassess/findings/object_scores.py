@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segassess.findings.array_store import ArrayStore, GrowingArray, Kept
 from segassess.findings.bands import JudgedRows
 from segassess.findings.components import Components, summed_by_pair
-from segassess.findings.table import FindingsTable, joined, ranked
+from segassess.findings.outlines import OutlineStore
+from segassess.findings.table import FindingsTable, ranked
 from segassess.findings.waiting_rows import Settled, WaitingRows
 from segassess.metrics.missed_objects import MIN_AREA, REACH, are_missed, missed_cores
 from segassess.metrics.objects import WRONG_IOU, nearest_objects
@@ -40,16 +42,18 @@ def verdicts(scores: NDArray[np.floating]) -> NDArray[Any]:
 
 
 class ObjectScores:
-    """Gathers objects of at least `min_area` pixels from rows; memory grows with their number, not with that of pixels."""
+    """Gathers objects of at least `min_area` pixels from rows, in `arrays`."""
 
-    def __init__(self, *, min_area: float = MIN_AREA, pixel_area_m2: float | None = None) -> None:
+    def __init__(self, arrays: ArrayStore, *, min_area: float = MIN_AREA, pixel_area_m2: float | None = None) -> None:
         self.min_area = min_area
         self.pixel_area_m2 = math.nan if pixel_area_m2 is None else pixel_area_m2
-        self._mask = Components(amounts=("true",))
+        self._arrays = arrays
+        self._outlines = OutlineStore(arrays)
+        self._mask = Components(self._outlines, amounts=("true",))
         # Of components of cores: border pixels, and those beside the mask.
-        self._cores = Components(MIN_AREA, amounts=("border", "contact"))
+        self._cores = Components(self._outlines, MIN_AREA, amounts=("border", "contact"))
         # P(FN) in the territory of an object: provisional numbers of core component (0 for none) and object, and the sum.
-        self._charges: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+        self._charges = GrowingArray(arrays), GrowingArray(arrays), GrowingArray(arrays, np.float64)
         # A territory depends on objects as far away as they reach.
         self._rows = WaitingRows(REACH)
 
@@ -74,7 +78,9 @@ class ObjectScores:
         lacking = self._cores.add(cores, kept["error"][settled], border, contact)
         missing = kept["missing"][settled]
         charged = (nearest > 0) & (missing > 0)
-        self._charges.append(summed_by_pair(lacking[charged], nearest[charged], missing[charged]))
+        pairs = summed_by_pair(lacking[charged], nearest[charged], missing[charged])
+        for charges, values in zip(self._charges, pairs, strict=True):
+            charges.append(values)
 
     def finish(self) -> tuple[FindingsTable, NDArray[np.int64]]:
         """Gather all objects; no rows can follow.
@@ -84,38 +90,51 @@ class ObjectScores:
         """
         self._settle(self._rows.finish())
         mask, cores = self._mask.finish(), self._cores.finish()
-        missed = are_missed(cores["area_px"], cores["border"], cores["contact"])
-        missing = np.zeros(len(mask["area_px"]))
-        for component, owner, amount in self._charges:
+        area, area_of_cores = np.asarray(mask["area_px"]), np.asarray(cores["area_px"])
+        missed = are_missed(area_of_cores, np.asarray(cores["border"]), np.asarray(cores["contact"]))
+        missing = np.zeros(len(area))
+        for component, owner, amount in zip(*self._charges, strict=True):
             # A missed object is charged to no other.
             of_mask = component == 0
             of_mask[~of_mask] = ~missed[self._cores.number[component[~of_mask] - 1]]
             np.add.at(missing, self._mask.number[owner[of_mask] - 1], amount[of_mask])
-        iou = mask["true"] / (mask["area_px"] + missing)
-        mask |= {
-            "verdict": verdicts(iou),
-            "estimated_iou": iou,
-            "expected_errors_px": missing + mask["area_px"] - mask["true"],
-            "expected_tp_px": mask["true"],
-            "expected_fn_px": missing,
-        }
-        count = len(cores["area_px"])
-        cores |= {
-            "verdict": np.full(count, MISSED, object),
-            "estimated_iou": np.full(count, math.nan),
-            "expected_errors_px": cores["error"],
-            "expected_tp_px": np.zeros(count),
-            "expected_fn_px": cores["error"],
-        }
-        kept = np.flatnonzero(mask["area_px"] >= self.min_area)
-        kept_missed = np.flatnonzero(missed & (cores["area_px"] >= self.min_area))
-        numbers = np.zeros(len(mask["area_px"]), np.int64)
+        kept = np.flatnonzero(area >= self.min_area)
+        kept_missed = np.flatnonzero(missed & (area_of_cores >= self.min_area))
+        numbers = np.zeros(len(area), np.int64)
         numbers[kept] = np.arange(1, len(kept) + 1)
-        parts = []
-        for components, found, chosen, first in ((self._mask, mask, kept, 1), (self._cores, cores, kept_missed, len(kept) + 1)):
-            found = {name: values[chosen] for name, values in found.items()}
-            found["object"] = np.arange(first, first + len(chosen))
-            found["area_m2"] = found["area_px"] * self.pixel_area_m2
-            found["mean_error"] = found["error"] / found["area_px"]
-            parts.append(({name: found[name] for name in OBJECT_COLUMNS}, components.packed_outlines(chosen)))
-        return ranked("", joined(parts), "expected_errors_px", "object"), numbers[self._mask.number]
+        parts = [
+            self._columns({name: np.asarray(each)[kept] for name, each in mask.items()}, 1, missing[kept]),
+            self._columns({name: np.asarray(each)[kept_missed] for name, each in cores.items()}, 1 + len(kept), None),
+        ]
+        columns, order = ranked("", parts, "expected_errors_px", "object", arrays=self._arrays)
+        places = np.concatenate([self._mask.outlines(kept), self._cores.outlines(kept_missed)])
+        return FindingsTable(columns, self._outlines.chosen(places[order])), numbers[self._mask.number]
+
+    def _columns(self, found: dict[str, NDArray[Any]], first: int, missing: NDArray[np.float64] | None) -> dict[str, Kept]:
+        """`OBJECT_COLUMNS` of components, numbered from `first`; `missing` are the pixels that they lack, None of missed ones."""
+        area, error = found["area_px"], found["error"]
+        count = len(area)
+        if missing is None:
+            scores = {
+                "verdict": np.full(count, MISSED, object),
+                "estimated_iou": np.full(count, math.nan),
+                "expected_errors_px": error,
+                "expected_tp_px": np.zeros(count),
+                "expected_fn_px": error,
+            }
+        else:
+            iou = found["true"] / (area + missing)
+            scores = {
+                "verdict": verdicts(iou),
+                "estimated_iou": iou,
+                "expected_errors_px": missing + area - found["true"],
+                "expected_tp_px": found["true"],
+                "expected_fn_px": missing,
+            }
+        others = {
+            "object": np.arange(first, first + count),
+            "area_m2": area * self.pixel_area_m2,
+            "mean_error": error / area,
+        }
+        columns = found | scores | others
+        return {name: self._arrays.keep(columns[name]) for name in OBJECT_COLUMNS}

@@ -5,7 +5,6 @@ of a horizontal edge, and in the order of columns and rows those of a vertical o
 connect-the-dots, 1988). At a saddle, where two pixels touch at a corner only, two corners meet.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,6 +14,8 @@ import shapely
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
+
+from segassess.findings.array_store import ArrayStore, GrowingArray
 
 # Pixels around a corner of the grid: upper left 1, upper right 2, lower left 4, lower right 8. Where only opposite ones are set:
 _FALLING, _RISING = 1 + 8, 2 + 4
@@ -32,29 +33,40 @@ class PackedOutlines:
     parts: NDArray[np.int64]  # (P + 1,): where each polygon starts in the rings, the shell before its holes
     starts: NDArray[np.int64]  # (N + 1,): where each outline starts in the polygons
 
-    @classmethod
-    def empty(cls) -> Self:
-        """No outline."""
-        return cls(np.zeros((0, 2), np.int32), *(np.zeros(1, np.int64) for _ in range(3)))
-
-    @classmethod
-    def joined(cls, several: Sequence["PackedOutlines"]) -> Self:
-        """All outlines of several, one after another."""
-        edges = np.concatenate([np.zeros((0, 2), np.int32), *(each.edges for each in several)])
-        return cls(
-            edges, *(_offsets([np.diff(getattr(each, name)) for each in several]) for name in ("rings", "parts", "starts"))
-        )
-
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def __getitem__(self, chosen: Any) -> "PackedOutlines":
-        """Outlines by a slice, or by an array of indices or booleans."""
-        outlines = np.arange(len(self))[chosen]
-        parts, starts = _picked(self.starts, outlines)
-        rings, part_starts = _picked(self.parts, parts)
-        edges, ring_starts = _picked(self.rings, rings)
-        return PackedOutlines(self.edges[edges], ring_starts, part_starts, starts)
+    def flat(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """All numbers in a row, and how many of them are of each outline, (N,).
+
+        Those of an outline are how many polygons it has, rings each of these, and edges each ring, and its edges.
+        """
+        first_ring = self.parts[self.starts]
+        first_edge = self.rings[first_ring]
+        polygons = np.diff(self.starts)
+        counts = polygons, np.diff(first_ring), 2 * np.diff(first_edge)
+        lengths = 1 + sum(counts)
+        place = np.cumsum(lengths) - lengths
+        numbers = np.empty(int(lengths.sum()), np.int32)
+        numbers[place] = polygons
+        place = place + 1
+        for count, values in zip(counts, (np.diff(self.parts), np.diff(self.rings), self.edges.reshape(-1)), strict=True):
+            numbers[_ranges(place, count)] = values
+            place = place + count
+        return numbers, lengths
+
+    @classmethod
+    def of_flat(cls, numbers: NDArray[np.int32], lengths: NDArray[np.int64]) -> Self:
+        """The inverse of `flat`."""
+        place = np.cumsum(lengths) - lengths
+        polygons = numbers[place].astype(np.int64)
+        starts = _offsets(polygons)
+        place = place + 1
+        parts = _offsets(numbers[_ranges(place, polygons)])
+        place, rings_of = place + polygons, np.diff(parts[starts])
+        rings = _offsets(numbers[_ranges(place, rings_of)])
+        edges = numbers[_ranges(place + rings_of, lengths - 1 - polygons - rings_of)]
+        return cls(edges.reshape(-1, 2), rings, parts, starts)
 
     def shapes(self) -> NDArray[Any]:
         """Shapely polygons, and multipolygons where there are several parts, (N,)."""
@@ -71,9 +83,51 @@ class PackedOutlines:
         result[count == 1] = polygons[self.starts[:-1][count == 1]]
         several = np.flatnonzero(count > 1)
         if len(several):
-            parts, _ = _picked(self.starts, several)
+            parts = _ranges(self.starts[several], count[several])
             result[several] = shapely.multipolygons(polygons[parts], indices=_ragged(count[several])[0])
         return result
+
+
+class OutlineStore:
+    """Outlines in the order in which they were traced, kept flat."""
+
+    def __init__(self, arrays: ArrayStore) -> None:
+        self.arrays = arrays
+        self._numbers = GrowingArray(arrays, np.int32)
+        self._starts, self._lengths = GrowingArray(arrays), GrowingArray(arrays)
+
+    def add(self, outlines: PackedOutlines) -> NDArray[np.int64]:
+        """Keep some more; returns their places, (N,)."""
+        numbers, lengths = outlines.flat()
+        first = len(self._lengths)
+        self._starts.append(len(self._numbers) + np.cumsum(lengths) - lengths)
+        self._lengths.append(lengths)
+        self._numbers.append(numbers)
+        return np.arange(first, len(self._lengths))
+
+    def chosen(self, places: NDArray[np.int64]) -> "KeptOutlines":
+        """Outlines by their places, (N,)."""
+        return KeptOutlines(self._numbers, self._starts.whole()[places], self._lengths.whole()[places])
+
+
+@dataclass(frozen=True, eq=False)
+class KeptOutlines:
+    """N outlines in an `OutlineStore`, which are read when they are asked for."""
+
+    numbers: GrowingArray
+    starts: NDArray[np.int64]  # (N,): where each outline starts in the numbers
+    lengths: NDArray[np.int64]  # (N,): of how many numbers it consists, about as many as it has corners
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, chosen: Any) -> "KeptOutlines":
+        """Outlines by a slice, or by an array of indices or booleans."""
+        return KeptOutlines(self.numbers, self.starts[chosen], self.lengths[chosen])
+
+    def shapes(self) -> NDArray[Any]:
+        """See `PackedOutlines.shapes`."""
+        return PackedOutlines.of_flat(self.numbers.ranges(self.starts, self.lengths), self.lengths).shapes()
 
 
 class OutlineTracer:
@@ -82,13 +136,14 @@ class OutlineTracer:
     Its polygons are 4-connected parts, because others could touch themselves and be invalid.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, store: OutlineStore) -> None:
+        self._store = store
         self._top = self._count = 0
         self._above: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
         self._edges = np.zeros((6, 0), np.int64)
         self._links = np.zeros((2, 0), np.int64)
-        self._traced = [PackedOutlines.empty()]
-        self._owners = [np.zeros(0, np.int64)]
+        # Of each outline, its place in the store and the number of its component in some rows.
+        self._places, self._owners = GrowingArray(store.arrays), GrowingArray(store.arrays)
 
     def add(self, labels: NDArray[np.int64]) -> None:
         """Take the next rows: numbers of components (h, W), 0 outside; one that goes on may have another number here."""
@@ -101,14 +156,14 @@ class OutlineTracer:
         self._top += len(labels)
         self._trace(last)
 
-    def finish(self) -> tuple[PackedOutlines, NDArray[np.int64]]:
-        """All outlines, and for each the number of the component in some of its rows; no rows can follow."""
+    def finish(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Places of all outlines, and for each the number of the component in some of its rows; no rows can follow."""
         if self._above is not None:
             below = np.zeros((1, len(self._above[0])), np.int64)
             self._take(below, below)
             self._trace(np.zeros(0, np.int64))
             self._above = None
-        return PackedOutlines.joined(self._traced), np.concatenate(self._owners)
+        return self._places.whole(), self._owners.whole()
 
     def _take(self, labels: NDArray[np.int64], parts: NDArray[np.integer]) -> None:
         """Take the edges above each of the next rows, with components and parts (h, W), the latter numbered from 1."""
@@ -154,7 +209,7 @@ class OutlineTracer:
         stays = going_on[component[part]]
         if not stays.all():
             traced, first = _traced(edges[:, ~stays], polygon[part[~stays]], component[part[~stays]])
-            self._traced.append(traced)
+            self._places.append(self._store.add(traced))
             self._owners.append(edges[5, ~stays][first])
         self._edges = edges[:, stays]
         self._links = links[:, going_on[component[ends[0]]]]
@@ -217,8 +272,9 @@ def _traced(
     return PackedOutlines(packed, np.append(0, np.cumsum(length)), parts, np.append(starts, len(owner))), owner[starts]
 
 
-def _offsets(lengths: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate([np.zeros(0, np.int64), *lengths]))])
+def _offsets(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Where lists of these lengths start, one after another, and where the last one ends."""
+    return np.append(0, np.cumsum(lengths, dtype=np.int64))
 
 
 def _ragged(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -227,8 +283,7 @@ def _ragged(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.i
     return which, np.arange(len(which)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
-def _picked(starts: NDArray[np.int64], chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the elements of chosen lists, and where each of these starts among them."""
-    lengths = np.diff(starts)[chosen]
+def _ranges(firsts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Indices of the elements of lists of these lengths by their first ones."""
     which, place = _ragged(lengths)
-    return starts[chosen][which] + place, _offsets([lengths])
+    return firsts[which] + place

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from segassess.findings.array_store import ArrayStore, GrowingArray
 from segassess.findings.bands import JudgedRows
+from segassess.findings.components import summed_by_pair
 from segassess.findings.object_scores import verdicts
 from segassess.findings.table import FindingsTable, ranked
 from segassess.quality import FP
@@ -32,17 +34,17 @@ POLYGON_COLUMNS = (
 
 
 class PolygonScores:
-    """Gathers scores of a layer's polygons, on the grid of the rows; memory grows with their number, not with that of pixels."""
+    """Gathers scores of a layer's polygons, on the grid of the rows, in `arrays`; the layer is in memory anyway."""
 
-    def __init__(self, layer: VectorMask, *, pixel_area_m2: float | None = None) -> None:
+    def __init__(self, layer: VectorMask, arrays: ArrayStore, *, pixel_area_m2: float | None = None) -> None:
         self.pixel_area_m2 = math.nan if pixel_area_m2 is None else pixel_area_m2
-        self._layer = layer
+        self._layer, self._arrays = layer, arrays
         self._top = 0
         count = len(layer.polygons)
         self._area, self._false = np.zeros((2, count), np.int64)
         self._true, self._errors, self._largest = np.zeros((3, count))
-        # Polygon, provisional number of an object of the mask, and how many pixels they share; (3, K) by chunk.
-        self._shared: list[NDArray[np.int64]] = []
+        # Polygon, provisional number of an object of the mask, and how many pixels they share.
+        self._shared = GrowingArray(arrays), GrowingArray(arrays), GrowingArray(arrays)
 
     def add(self, rows: JudgedRows, objects: NDArray[np.int64]) -> None:
         """Take the next rows, and the provisional numbers (h, W) of the objects of the mask in them, 0 outside."""
@@ -60,7 +62,8 @@ class PolygonScores:
             self._largest[index] = max(self._largest[index], error.max())
             numbers, pixels = np.unique(objects[box][inside], return_counts=True)
             shared.append(np.stack([np.full(len(numbers), index), numbers, pixels]))
-        self._shared.append(np.concatenate(shared, axis=1))
+        for grown, values in zip(self._shared, np.concatenate(shared, axis=1), strict=True):
+            grown.append(values)
         self._top += len(rows)
 
     def finish(self, numbers: NDArray[np.int64]) -> FindingsTable:
@@ -83,17 +86,17 @@ class PolygonScores:
             "unassessed": area == 0,
         }
         # Polygons that were not assessed come last.
-        table = ranked("polygon", FindingsTable(columns, self._layer.polygons), "expected_fp_px", "unassessed", "feature")
-        return FindingsTable({name: table.columns[name] for name in POLYGON_COLUMNS}, table.shapes)
+        keys = "expected_fp_px", "unassessed", "feature"
+        found, order = ranked("polygon", [columns], *keys, arrays=self._arrays)
+        return FindingsTable({name: found[name] for name in POLYGON_COLUMNS}, self._layer.polygons[order])
 
 
-def _largest_share(shared: Sequence[NDArray[np.int64]], numbers: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def _largest_share(shared: Sequence[GrowingArray], numbers: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """The number of the object that each polygon (count,) shares most pixels with, the lower one of two alike; 0 if none."""
-    polygons, provisional, pixels = np.concatenate([np.zeros((3, 0), np.int64), *shared], axis=1)
-    pairs, which = np.unique(np.stack([polygons, numbers[provisional - 1]]), axis=1, return_inverse=True)
-    total = np.bincount(which.reshape(-1), pixels, minlength=pairs.shape[1])
+    polygons, provisional, pixels = (each.whole() for each in shared)
+    several, of_several, total = summed_by_pair(polygons, numbers[provisional - 1], pixels)
     # From the smallest share to the largest: the last assignment stays.
-    order = np.lexsort((-pairs[1], total))
+    order = np.lexsort((-of_several, total))
     objects = np.zeros(count, np.int64)
-    objects[pairs[0, order]] = pairs[1, order]
+    objects[several[order]] = of_several[order]
     return objects

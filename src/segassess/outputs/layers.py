@@ -23,8 +23,6 @@ _DATE, _EPOCH = "OGR_CURRENT_DATE", "1970-01-01T00:00:00.000Z"
 GPKG_VERSION = {"VERSION": "1.2"}
 # Bytes of a GeoPackage without features and of its journal.
 _SMALLEST = 2**20
-# Features written at once, because the outlines of a city do not fit into memory.
-_CHUNK = 20_000
 # Two columns that a GeoPackage has itself, and the prefix for columns of the same name.
 _RESERVED, _PREFIX = ("fid", "geom"), "layer_"
 
@@ -50,9 +48,7 @@ def write_layer(
         warnings.filterwarnings("ignore", "'crs' was not provided")
         # GDAL makes the file itself.
         beside.unlink()
-        # An empty layer has one chunk.
-        for first in range(0, max(len(table), 1), _CHUNK):
-            part = slice(first, first + _CHUNK)
+        for part in table.parts() if len(table) else [slice(0, 0)]:
             outlines = table.outlines(part)
             if simplify_px and len(outlines):
                 outlines = shapely.simplify(outlines, simplify_px, preserve_topology=True)
@@ -71,7 +67,7 @@ def write_layer(
                     crs=crs,
                     layer_options=options,
                     dataset_options={} if geojson else GPKG_VERSION,
-                    append=first > 0,
+                    append=part.start > 0,
                 )
             except (DataSourceError, DataLayerError, FeatureError, GeometryError) as error:
                 needed = _SMALLEST + len(outlines) * 1024

@@ -1,7 +1,7 @@
 """Tables as files: CSV with a sensible number of digits, and on request Parquet with all of them."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from segassess.spreadsheets import write_rows
 
 # Six digits of a northing in metres would be ten metres.
 _DIGITS = {"x": 12, "y": 12}
+# Rows that are in memory as Python objects at once.
+_ROWS = 20_000
 
 
 def number(value: float) -> str:
@@ -25,21 +27,49 @@ def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping
     Raises ConfigError if pyarrow is missing, RequestError if the folder cannot be written to, ValueError if a row has another
     column.
     """
-    path, rows = Path(path), list(rows)
-    texts = ({column: table_cell(value, _DIGITS.get(column, 6)) for column, value in row.items()} for row in rows)
-    write_rows(path, columns, texts)
-    if parquet:
-        _write_parquet(path.with_suffix(".parquet"), columns, rows)
+    path = Path(path)
+    columnar = _ArrowRows(columns) if parquet else None
+
+    def texts() -> Iterator[dict[str, str]]:
+        for row in rows:
+            if columnar is not None:
+                columnar.add(row)
+            yield {column: table_cell(value, _DIGITS.get(column, 6)) for column, value in row.items()}
+
+    write_rows(path, columns, texts())
+    if columnar is not None:
+        columnar.write(path.with_suffix(".parquet"))
 
 
-def _write_parquet(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    require_parquet()
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+class _ArrowRows:
+    """Takes rows one by one, and keeps them as columns of Arrow, which take a tenth of the memory."""
 
-    values = {column: [without_nan(row.get(column)) for row in rows] for column in columns}
-    with atomic_path(path) as beside:
-        pq.write_table(pa.table(values), beside)
+    def __init__(self, columns: Sequence[str]) -> None:
+        require_parquet()
+        self._columns = columns
+        self._rows: list[Mapping[str, Any]] = []
+        self._parts: list[Any] = []
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self._rows.append(row)
+        if len(self._rows) == _ROWS:
+            self._pack()
+
+    def write(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._pack()
+        # A column may have no value, or only whole numbers, in some parts.
+        table = pa.concat_tables(self._parts, promote_options="permissive").combine_chunks()
+        with atomic_path(path) as beside:
+            pq.write_table(table, beside)
+
+    def _pack(self) -> None:
+        import pyarrow as pa
+
+        self._parts.append(pa.table({name: [without_nan(row.get(name)) for row in self._rows] for name in self._columns}))
+        self._rows.clear()
 
 
 def require_parquet(wanted_by: str = "output.parquet=true") -> None:

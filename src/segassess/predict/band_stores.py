@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segassess.files import atomic_path
+from segassess.findings.array_store import ArrayStore
 from segassess.findings.bands import JudgedBand
 
 
@@ -28,6 +29,9 @@ class KeepsBands(Protocol):
 
     def planes(self, index: int, source: str, names: Sequence[str]) -> list[NDArray[Any]]:
         """Some arrays of the band of one mask, by the names that `JudgedBand` gives them."""
+
+    def arrays(self) -> ArrayStore:
+        """Where findings are kept while they are gathered from the bands, and until they are written."""
 
 
 class BandStore:
@@ -80,6 +84,10 @@ class BandStore:
                 content["mask"] = np.unpackbits(content["mask"], axis=1, count=width).view(bool)
         return list(content.values())
 
+    def arrays(self) -> ArrayStore:
+        """See `KeepsBands`; raises RequestError if the folder cannot be written to."""
+        return ArrayStore(self.folder)
+
     def _path(self, index: int, source: str) -> Path:
         # A source may contain characters that a file name may not.
         return self.folder / hashlib.sha256(source.encode()).hexdigest()[:12] / f"band_{index:06d}.npz"
@@ -116,3 +124,7 @@ class BandsInMemory:
         """See `KeepsBands`."""
         band = self.load(index, source)
         return [getattr(band, name) for name in names]
+
+    def arrays(self) -> ArrayStore:
+        """See `KeepsBands`."""
+        return ArrayStore()

@@ -169,6 +169,7 @@ class SceneJob:
             min_area_m2=output.min_area_m2,
             rim_px=output.rim_px,
             layer=self.scene.layer(source),
+            arrays=self.store.arrays(),
         )
         if source not in self.fits:
             return judged
@@ -208,7 +209,7 @@ class SceneJob:
         tables = {"objects": found.objects}
         if layer is not None:
             # The new layer repeats the columns of the input, the table does not.
-            polygons = with_attributes(found.polygons, layer.attributes(found.polygons.columns["feature"]))
+            polygons = with_attributes(found.polygons, layer.attributes(found.polygons.column("feature")))
             for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
                 write_layer(folder / f"polygons.{suffix}", polygons, place)
             tables["polygons"] = found.polygons

@@ -5,19 +5,18 @@ of errors that belong to none of these. Places are WGS 84.
 """
 
 import hashlib
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pyogrio
 import shapely
-from numpy.typing import NDArray
 
 from segassess.errors import RequestError
 from segassess.findings.by_reference import SHIFTED
 from segassess.findings.object_scores import MISSED, PARTLY_WRONG, WRONG
 from segassess.outputs.judged_folder import JudgedFolder
+from segassess.outputs.review_queue.layer_rows import LayerRows, read_outlines, read_rows
 from segassess.quality import CLASS_NAMES, FN, FP
 from segassess.raster import Grid
 from segassess.raster.grid import apply_to_all, transformed
@@ -80,120 +79,141 @@ def make_findings(
     `areas` adds areas of errors that are part of no other finding. Outlines may leave the edges of pixels by `simplify_px`.
     Raises RequestError if results are missing, or if an image has no CRS and findings `need_place`.
     """
-    found: list[Finding] = []
+    worst = _Worst(most)
     for judged in masks:
-        found += _of_mask(judged, min_area_m2, simplify_px, areas, need_place)
-        if most is not None and len(found) > 2 * most:  # a long list of scenes has more than memory holds
-            found = _worst_once(found)[:most]
-    return _worst_once(found)[:most]
+        _JudgedMask(judged, simplify_px, need_place).add_to(worst, min_area_m2, areas)
+    return worst.findings
 
 
-def _worst_once(found: list[Finding]) -> list[Finding]:
-    """Worst first; of two missed objects at one place, which are one task, the worse."""
-    found.sort(key=lambda finding: (-finding.wrong_px, finding.id))
-    once: dict[str, Finding] = {}
-    for finding in found:
-        once.setdefault(finding.id, finding)
-    return list(once.values())
+class _Worst:
+    """Findings so far, worst first, `most` of them at most; of two missed objects at one place, which are one task, the worse."""
+
+    def __init__(self, most: int | None) -> None:
+        self._most = most
+        self._found: list[Finding] = []
+
+    def add(self, found: list[Finding]) -> None:
+        """Take more findings."""
+        self._found += found
+        if self._most is not None:  # a city, and a long list of scenes, have more than memory holds
+            self._found = self.findings
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The worst ones."""
+        once: dict[str, Finding] = {}
+        for finding in sorted(self._found, key=lambda finding: (-finding.wrong_px, finding.id)):
+            once.setdefault(finding.id, finding)
+        return list(once.values())[: self._most]
+
+    @property
+    def least(self) -> float:
+        """A finding with fewer wrong pixels is none of the worst."""
+        return self._found[-1].wrong_px if self._most is not None and len(self._found) == self._most else -math.inf
 
 
-def _of_mask(judged: JudgedFolder, min_area_m2: float, simplify_px: float, areas: bool, need_place: bool) -> list[Finding]:
-    with opened(judged.require("quality.tif")) as quality:
-        grid = Grid.of(quality)
-    georeference = grid.georeference
-    crs = None if georeference is None else georeference.crs
-    if georeference is not None and crs is not None:
-        corner = np.array([[georeference.transform.c, georeference.transform.f]])
-        crs = None if georeference.degrees(corner) is None else crs  # such as a local one
-    if crs is None and need_place:
-        raise RequestError(
-            f"The image of {judged.title} has no CRS with a place on the earth, so its findings have none; see them in QGIS."
-        )
-    objects = _read(judged, "objects")
-    missed = objects["verdict"] == MISSED
-    rows = _rows(objects, missed, "object", "expected_errors_px")
-    if (judged.folder / "missed.gpkg").is_file():
-        outlined = _read(judged, "missed")
-        proposed = dict(zip(outlined["object"].tolist(), outlined["geometry"], strict=True))
-        rows = [{**row, "geometry": proposed.get(row["id"], row["geometry"])} for row in rows]
-    if (judged.folder / "polygons.gpkg").is_file():
-        polygons = _read(judged, "polygons")
-        rows += _rows(polygons, np.isin(polygons["verdict"], list(KINDS)), "feature", "expected_fp_px")
-    else:
-        rows += _rows(objects, ~missed & np.isin(objects["verdict"], list(KINDS)), "object", "expected_errors_px")
-    if areas:
-        rows += _areas(judged, rows)
-    rows = [row for row in rows if not row["area_m2"] < min_area_m2]
-    step = 1.0 if georeference is None else abs(georeference.transform.determinant) ** 0.5
-    outlines = np.array([row["geometry"] for row in rows], object)
-    if simplify_px and len(outlines):
-        outlines = shapely.simplify(outlines, simplify_px * step, preserve_topology=True)
-    in_pixels = outlines
-    if georeference is not None:
-        to_pixels = ~georeference.transform
-        in_pixels = shapely.transform(outlines, lambda points: apply_to_all(to_pixels, points))
-    if crs is None:
-        outlines = in_pixels
-    else:
-        outlines = shapely.transform(outlines, lambda points: transformed(points, crs, "EPSG:4326"))
-        outlines = shapely.orient_polygons(shapely.make_valid(shapely.set_precision(outlines, _DIGITS)))
-    findings = []
-    for row, outline, outline_px in zip(rows, outlines, in_pixels, strict=True):
-        of_layer = row["of"] == "feature"
-        findings.append(
+class _JudgedMask:
+    """The findings of one judged mask."""
+
+    def __init__(self, judged: JudgedFolder, simplify_px: float, need_place: bool) -> None:
+        self._judged, self._simplify_px = judged, simplify_px
+        with opened(judged.require("quality.tif")) as quality:
+            self._georeference = georeference = Grid.of(quality).georeference
+        self._crs = None if georeference is None else georeference.crs
+        if georeference is not None and self._crs is not None:
+            corner = np.array([[georeference.transform.c, georeference.transform.f]])
+            if georeference.degrees(corner) is None:  # such as a local one
+                self._crs = None
+        if self._crs is None and need_place:
+            raise RequestError(
+                f"The image of {judged.title} has no CRS with a place on the earth, so its findings have none; see them in QGIS."
+            )
+
+    def add_to(self, worst: _Worst, min_area_m2: float, areas: bool) -> None:
+        """Add the findings that are large and bad enough."""
+        objects = read_rows(self._judged, "objects", "object", "expected_errors_px", _one_of("verdict", KINDS))
+        of_missed = objects.verdict == MISSED
+        missed, others = objects[of_missed], objects[~of_missed]
+        if (self._judged.folder / "missed.gpkg").is_file():
+            missed = replace(missed, other_outlines=read_outlines(self._judged, "missed", "object"))
+        if (self._judged.folder / "polygons.gpkg").is_file():
+            others = read_rows(self._judged, "polygons", "feature", "expected_fp_px", _one_of("verdict", KINDS))
+        self._add(worst, missed, min_area_m2)
+        self._add(worst, others, min_area_m2)
+        if areas:
+            bad = f'"form" = \'area\' AND "expected_errors_px" >= {max(worst.least, 0)!r}'
+            errors = read_rows(self._judged, "errors", "error", "expected_errors_px", bad, verdict="quality")
+            self._add(worst, _in_none_of(errors, missed, others), min_area_m2)
+
+    def _add(self, worst: _Worst, rows: LayerRows, min_area_m2: float) -> None:
+        rows = rows[~(rows.area_m2 < min_area_m2)]
+        for block in rows[np.argsort(-rows.wrong_px, kind="stable")].blocks():
+            if block.wrong_px[0] < worst.least:
+                break
+            worst.add(self._findings(block))
+
+    def _findings(self, rows: LayerRows) -> list[Finding]:
+        georeference, crs = self._georeference, self._crs
+        outlines = rows.outlines()
+        step = 1.0 if georeference is None else abs(georeference.transform.determinant) ** 0.5
+        if self._simplify_px and len(outlines):
+            outlines = shapely.simplify(outlines, self._simplify_px * step, preserve_topology=True)
+        in_pixels = outlines
+        if georeference is not None:
+            to_pixels = ~georeference.transform
+            in_pixels = shapely.transform(outlines, lambda points: apply_to_all(to_pixels, points))
+        if crs is None:
+            outlines = in_pixels
+        else:
+            outlines = shapely.transform(outlines, lambda points: transformed(points, crs, "EPSG:4326"))
+            outlines = shapely.orient_polygons(shapely.make_valid(shapely.set_precision(outlines, _DIGITS)))
+        columns = (rows.id, rows.verdict, rows.p_error, rows.wrong_px, rows.area_m2)
+        values = zip(*(column.tolist() for column in columns), outlines, in_pixels, strict=True)
+        return [
             Finding(
-                id=_id(judged, row, outline),
-                name=judged.name,
-                source=judged.source,
-                kind=AREAS[row["verdict"]] if row["of"] == "error" else KINDS[row["verdict"]],
-                feature=row["id"] if of_layer else None,
-                object=row["id"] if row["of"] == "object" else None,
-                p_error=row["p_error"],
-                wrong_px=row["wrong_px"],
-                area_m2=row["area_m2"],
+                id=_id(self._judged, rows.of, number, verdict, outline),
+                name=self._judged.name,
+                source=self._judged.source,
+                kind=AREAS[verdict] if rows.of == "error" else KINDS[verdict],
+                feature=number if rows.of == "feature" else None,
+                object=number if rows.of == "object" else None,
+                p_error=p_error,
+                wrong_px=wrong_px,
+                area_m2=area_m2,
                 outline=outline,
                 outline_px=outline_px,
                 is_placed=crs is not None,
             )
-        )
-    return findings
+            for number, verdict, p_error, wrong_px, area_m2, outline, outline_px in values
+        ]
 
 
-def _areas(judged: JudgedFolder, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Areas of errors that lie in no wrong or missed object of `rows`."""
-    errors = _read(judged, "errors")
-    errors["verdict"] = errors["quality"]
-    chosen = errors["form"] == "area"
-    points = shapely.point_on_surface(errors["geometry"])
+def _in_none_of(errors: LayerRows, *findings: LayerRows) -> LayerRows:
+    """Areas of errors that lie in no wrong or missed object."""
+    points = np.concatenate([np.zeros(0, object), *(shapely.point_on_surface(block.outlines()) for block in errors.blocks())])
+    tree, free = shapely.STRtree(points), np.ones(len(points), bool)
     for verdict, code in ((WRONG, FP), (MISSED, FN)):
-        whole = shapely.STRtree([row["geometry"] for row in rows if row["verdict"] == verdict])
-        within, _ = whole.query(points, predicate="within")
-        chosen[within] &= errors["quality"][within] != CLASS_NAMES[code]
-    return _rows(errors, chosen, "error", "expected_errors_px")
+        of_code = errors.verdict == CLASS_NAMES[code]
+        for rows in findings if len(errors) else ():
+            for block in rows[rows.verdict == verdict].blocks():
+                _, inside = tree.query(block.outlines(), predicate="contains")
+                free[inside[of_code[inside]]] = False
+    return errors[free]
 
 
-def _id(judged: JudgedFolder, row: dict[str, Any], outline: shapely.Geometry) -> str:
+def _one_of(column: str, texts: Iterable[str]) -> str:
+    """A condition in SQL."""
+    quoted = ", ".join(f"'{text}'" for text in texts)
+    return f'"{column}" IN ({quoted})'
+
+
+def _id(judged: JudgedFolder, of: str, number: int, verdict: str, outline: shapely.Geometry) -> str:
     """A feature keeps its id in the layer; what has none goes by its place, to about 10 m, areas 1 m."""
-    if row["of"] == "feature":
-        what = f"feature {row['id']}"
+    if of == "feature":
+        what = f"feature {number}"
     else:
         # Areas lie closer to each other than objects.
-        centre, digits = shapely.centroid(outline), 5 if row["of"] == "error" else 4
+        centre, digits = shapely.centroid(outline), 5 if of == "error" else 4
         size = round(np.log2(max(float(shapely.area(outline)), 1e-12)))
-        what = f"{row['verdict']} {centre.x:.{digits}f} {centre.y:.{digits}f} {size}"
+        what = f"{verdict} {centre.x:.{digits}f} {centre.y:.{digits}f} {size}"
     return hashlib.sha256(f"{judged.name}\n{judged.source}\n{what}".encode()).hexdigest()[:16]
-
-
-def _read(judged: JudgedFolder, name: str) -> dict[str, NDArray[Any]]:
-    about, _, stored, values = pyogrio.raw.read(judged.require(f"{name}.gpkg"), layer=name)
-    return {**dict(zip(about["fields"], values, strict=True)), "geometry": shapely.from_wkb(stored)}
-
-
-def _rows(table: dict[str, NDArray[Any]], chosen: NDArray[np.bool_], of: str, wrong: str) -> list[dict[str, Any]]:
-    names = {"id": of, "verdict": "verdict", "p_error": "mean_error", "wrong_px": wrong, "area_m2": "area_m2"}
-    columns = [table[column][chosen].tolist() for column in names.values()]
-    outlines = table["geometry"][chosen]
-    return [
-        {**dict(zip(names, row, strict=True)), "of": of, "geometry": outline}
-        for row, outline in zip(zip(*columns, strict=True), outlines, strict=True)
-    ]
