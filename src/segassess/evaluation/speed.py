@@ -5,20 +5,15 @@ and the run with the least CPU time counts; further KEY=VALUE go to `predict`.
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-from segassess.errors import ConfigError, RequestError, SegAssessError
+from segassess.errors import ConfigError, SegAssessError
 from segassess.evaluation import speed_parts
-from segassess.evaluation.commands import run_measured
-
-_HERE = "this version"
-_ROOT = Path(__file__).parents[3]
+from segassess.evaluation.commands import environment, run_measured, versions
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -33,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
         against, repeats = options.pop("against", None), options.pop("repeats", "3")
         if not repeats.isdecimal() or int(repeats) < 1:
             raise ConfigError(f"repeats must be a whole number of 1 or more, not {repeats}.")
-        with tempfile.TemporaryDirectory() as folder, _sources(against, Path(folder)) as sources:
+        with tempfile.TemporaryDirectory() as folder, versions(against, Path(folder)) as sources:
             print_table(measure(sources, options, int(repeats), Path(folder)))
     except SegAssessError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -52,7 +47,7 @@ def measure(sources: Mapping[str, Path], options: Mapping[str, str], repeats: in
             chosen = {**options, "output_dir": str(folder / "out"), "hydra.run.dir": str(folder / "run"), "overwrite": "true"}
             paths = {key: str(Path(chosen[key]).resolve()) for key in ("image", "mask")}
             arguments = [f"{key}={value}" for key, value in (chosen | paths).items()]
-            with _environment(PYTHONPATH=str(source), OMP_NUM_THREADS="1"):
+            with environment(PYTHONPATH=str(source), OMP_NUM_THREADS="1"):
                 run_measured([sys.executable, speed_parts.__file__, str(result), *arguments], subprocess.DEVNULL)
             parts: dict[str, float] = json.loads(result.read_text(encoding="utf-8"))
             if name not in best or sum(parts.values()) < sum(best[name].values()):
@@ -73,36 +68,6 @@ def print_table(measured: Mapping[str, Mapping[str, float]]) -> None:
     for part, row in {**rows, **totals}.items():
         share = f" {row[-1] / row[0]:.2f} |" if several and row[0] > 0 else " |" if several else ""
         print(f"| {part} | {' | '.join(f'{value:.2f}' for value in row)} |{share}")
-
-
-@contextmanager
-def _sources(commit: str | None, folder: Path) -> Iterator[dict[str, Path]]:
-    """Where the code of the versions lies, the earlier one first."""
-    here = {_HERE: Path(__file__).parents[2]}
-    if commit is None:
-        yield here
-        return
-    tree = folder / "earlier"
-    git = ["git", "-C", str(_ROOT), "worktree"]
-    added = subprocess.run([*git, "add", "--detach", str(tree), commit], capture_output=True, text=True, check=False)
-    if added.returncode:
-        raise RequestError(f"against={commit} cannot be checked out ({added.stderr.strip().splitlines()[-1]}).")
-    try:
-        yield {commit: tree / "src", **here}
-    finally:
-        subprocess.run([*git, "remove", "--force", str(tree)], check=True)
-
-
-@contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    """Set variables of the environment within the block."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 if __name__ == "__main__":

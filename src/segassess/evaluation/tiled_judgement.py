@@ -11,6 +11,7 @@ import resource
 import runpy
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,7 @@ class TiledBands:
         from segassess.findings.bands import NODATA, JudgedBand, probabilities_of
         from segassess.quality import FN, FP, TP
 
-        quality, steps = self._rows(self._quality, index), self._rows(self._error, index)
-        mask = (quality == TP) | (quality == FP)
+        quality, steps, mask = self.planes(index, source, ("quality", "error", "mask"))
         true, missing = (np.zeros(mask.shape, np.float16) for _ in range(2))
         top, _ = self._spans[index]
         counts = np.zeros((*self._review.rows_of(top, len(mask)), 4))
@@ -48,23 +48,21 @@ class TiledBands:
             part = np.s_[:, left : left + _CHUNK]
             error, inside, known = probabilities_of(steps[part]), mask[part], steps[part] != NODATA
             planes = np.zeros((4, *inside.shape), np.float32)
-            planes[TP], planes[FP], planes[FN] = (
-                np.where(each, value, 0)
-                for each, value in ((inside & known, 1 - error), (inside & known, error), (~inside & known, error))
-            )
+            for code, where, value in ((TP, inside, 1 - error), (FP, inside, error), (FN, ~inside, error)):
+                planes[code] = np.where(where & known, value, 0)
             true[part], missing[part] = planes[TP], planes[FN]
             counts += self._review.counts(planes, known, top, left)
         return JudgedBand(quality, steps, mask, true, missing, counts)
 
-    def planes(self, index: int, source: str, names: Any) -> list[NDArray[Any]]:
-        """Some arrays of a band, see `KeepsBands`."""
-        band = self.load(index, source)
-        return [getattr(band, name) for name in names]
+    def planes(self, index: int, source: str, names: Sequence[str]) -> list[NDArray[Any]]:
+        """The planes `quality`, `error` and `mask` of a band, see `KeepsBands`."""
+        from segassess.quality import FP, TP
 
-    def _rows(self, dataset: Any, index: int) -> NDArray[np.uint8]:
         top, bottom = self._spans[index]
-        rows: NDArray[np.uint8] = dataset.read(1, window=Window(0, top, dataset.width, bottom - top))
-        return rows
+        window = Window(0, top, self._quality.width, bottom - top)
+        planes = {"quality": self._quality.read(1, window=window), "error": self._error.read(1, window=window)}
+        planes["mask"] = np.isin(planes["quality"], (TP, FP))
+        return [planes[name] for name in names]
 
 
 def peak_megabytes() -> float:

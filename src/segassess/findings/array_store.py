@@ -27,23 +27,25 @@ class ArrayStore:
                 self._file = tempfile.TemporaryFile(dir=folder)
 
     def keep(self, values: NDArray[Any]) -> "Kept":
-        """Keep an array of numbers or of ASCII texts (objects); raises as the store does."""
+        """Keep an array of numbers, or of texts (objects) of which there are few different ones; raises as the store does."""
         if self._folder is None:
             return values
-        texts = values.dtype == object
-        stored = values.astype("S") if texts else values
+        texts = None
+        if values.dtype == object:
+            texts, values = np.unique(values, return_inverse=True)
         with writing(self._folder):
             start = self._file.seek(0, 2)
-            self._file.write(np.ascontiguousarray(stored).data)
+            self._file.write(np.ascontiguousarray(values).data)
             self._file.flush()
-        return StoredArray(self._file, start, len(stored), stored.dtype, texts)
+        return StoredArray(self._file, start, len(values), values.dtype, texts)
 
 
 class StoredArray:
     """An array (N,) in a file; a slice of it, or all of it by `np.asarray`, is read when it is asked for."""
 
-    def __init__(self, file: Any, start: int, length: int, dtype: np.dtype[Any], texts: bool) -> None:
-        self._file, self._start, self._length, self._dtype, self._texts = file, start, length, dtype, texts
+    def __init__(self, file: Any, start: int, length: int, dtype: np.dtype[Any], texts: NDArray[Any] | None) -> None:
+        self._file, self._start, self._length = file, start, length
+        self._dtype, self._texts = dtype, texts  # the values are indices of texts, if there are any
 
     def __len__(self) -> int:
         return self._length
@@ -53,7 +55,7 @@ class StoredArray:
         values = np.empty(max(0, stop - start), self._dtype)
         self._file.seek(self._start + start * self._dtype.itemsize)
         self._file.readinto(values.data)
-        return values.astype(str).astype(object) if self._texts else values
+        return values if self._texts is None else self._texts[values]
 
     def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
         values = self[:]
