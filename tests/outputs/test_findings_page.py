@@ -19,6 +19,7 @@ from segassess.errors import RequestError
 from segassess.outputs.findings_page import render_findings_page, write_findings_page
 from segassess.outputs.judged_folder import judged_folders
 from segassess.outputs.review_page import encoded
+from segassess.outputs.review_queue import layer_rows
 from segassess.outputs.review_queue.findings import AREAS, Finding, make_findings
 from tests.outputs.review_queue.conftest import predicted  # noqa: F401  # a fixture
 from tests.outputs.test_mending import (
@@ -144,6 +145,16 @@ def test_an_area_is_listed_only_where_no_object_is(predicted):  # noqa: F811
     missed = shapely.union_all([each.outline_px for each in found if each.kind in ("missed", "invented")])
     areas = [each for each in found if each.kind in AREAS.values()]
     assert areas and all(not missed.buffer(-1).contains(each.outline_px) for each in areas)
+
+
+@pytest.mark.parametrize("block", [1, 3, 2000])
+def test_the_worst_are_found_without_reading_the_rest(predicted, block, monkeypatch):  # noqa: F811
+    masks = judged_folders(predicted)
+    everything = make_findings(masks, areas=True)
+    monkeypatch.setattr(layer_rows, "_BLOCK", block)
+    assert len(everything) > 8 and make_findings(masks, areas=True) == everything
+    for most in (1, 5, len(everything) - 1):
+        assert make_findings(masks, areas=True, most=most) == everything[:most]
 
 
 def test_the_page_needs_no_network_and_names_are_text():

@@ -57,7 +57,7 @@ class StoredArray:
         self._file.readinto(values.data)
         return values if self._texts is None else self._texts[values]
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         values = self[:]
         return values if dtype is None else values.astype(dtype)
 

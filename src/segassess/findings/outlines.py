@@ -45,7 +45,7 @@ class PackedOutlines:
         first_edge = self.rings[first_ring]
         polygons = np.diff(self.starts)
         counts = polygons, np.diff(first_ring), 2 * np.diff(first_edge)
-        lengths = 1 + sum(counts)
+        lengths = 1 + np.sum(counts, axis=0)
         place = np.cumsum(lengths) - lengths
         numbers = np.empty(int(lengths.sum()), np.int32)
         numbers[place] = polygons

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, GeometryError
 
 from segassess.files import atomic_path, fault_of_disk
+from segassess.findings.array_store import Kept
 from segassess.findings.table import FindingsTable, crs_text, placed
 from segassess.outputs.layer_styles import add_style
 from segassess.raster import Georeference
@@ -82,7 +83,7 @@ def with_attributes(table: FindingsTable, attributes: Mapping[str, NDArray[Any]]
     To a GeoPackage, `Name` and `name` are one; a column whose name is taken gets the prefix `layer_`.
     """
     used = {*table.columns, *_RESERVED}
-    renamed: dict[str, NDArray[Any]] = dict(table.columns)
+    renamed: dict[str, Kept] = dict(table.columns)
     for name, values in attributes.items():
         while name.lower() in used:
             name = f"{_PREFIX}{name}"
