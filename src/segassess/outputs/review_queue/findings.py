@@ -81,7 +81,7 @@ def make_findings(
     """
     worst = _Worst(most)
     for judged in masks:
-        _JudgedMask(judged, simplify_px, need_place).add_to(worst, min_area_m2, areas)
+        _OfMask(judged, simplify_px, need_place).add_to(worst, min_area_m2, areas)
     return worst.findings
 
 
@@ -112,7 +112,7 @@ class _Worst:
         return self._found[-1].wrong_px if self._most is not None and len(self._found) == self._most else -math.inf
 
 
-class _JudgedMask:
+class _OfMask:
     """The findings of one judged mask."""
 
     def __init__(self, judged: JudgedFolder, simplify_px: float, need_place: bool) -> None:
