@@ -16,14 +16,16 @@ from rich.console import Console
 from rich.table import Table
 
 from segassess.cli import build
-from segassess.errors import ConfigError, SomeInputsFailed
-from segassess.files import only_one, remove_leftovers, write_json
+from segassess.errors import ConfigError, InputError, OutputError, RequestError, SomeInputsFailed
+from segassess.files import atomic_path, only_one, remove_leftovers, write_json
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.options.fit import FitSettings
+from segassess.outputs.findings_page import PAGE as FINDINGS
 from segassess.outputs.findings_page import write_findings_page
 from segassess.outputs.review_queue.mapping_tools import TABLE, has_answers
-from segassess.outputs.review_record import write_page
+from segassess.outputs.review_record import PAGE, write_page
 from segassess.outputs.tables import number, require_parquet, write_scores
+from segassess.predict.bucket_folder import BucketFolder
 from segassess.predict.cluster import joined_cluster, judge_on, local_cluster
 from segassess.predict.pair_job import PairJob, mask_folder
 from segassess.predict.progress import ScenesBar, fit_progress, scenes_progress
@@ -33,11 +35,15 @@ from segassess.predict.scene_job import SceneJudge
 from segassess.predict.tiling import Tiling
 from segassess.raster import Rendering
 from segassess.raster.pairs import FailedInput, find_pairs
+from segassess.raster.urls import Traffic, is_url, traffic
 from segassess.version import __version__
 
 log = logging.getLogger(__name__)
 
 SHOWN = 15
+RUN = "run.json"
+# Files of all masks together; the table of scores comes last, where they are complete.
+WHOLE = (PAGE, FINDINGS, TABLE, "scores.parquet", "scores.csv")
 # Folder of the networks that learned from the layers.
 FIT = "fit"
 
@@ -67,17 +73,46 @@ def judge_masks(config: DictConfig) -> None:
         kept_folder(Path(config.fit.folder))
     device = _device(config)
     loaded, settings = build.stored_assessor(config), judge_settings(config)
-    output = Path(config.output_dir).absolute()  # workers may have another working folder
+    output, bucket = _places(config)
     judge = SceneJudge.of(loaded, device, **settings)
     with only_one(output, wait=True):
         remove_leftovers(output)
-        write_json(output / "run.json", _about(config, loaded))
+        write_json(output / RUN, _about(config, loaded))
+        if bucket is not None:
+            _begin(bucket, output)
     for path in found.unmatched:
         log.warning("%s has no image of the same name and is skipped.", path)
-    jobs = with_fit(config, [PairJob(pair, judge, output / pair.name) for pair in found.pairs], output, device)
+    jobs = [
+        PairJob(pair, judge, output / pair.name, bucket=None if bucket is None else bucket.below(pair.name))
+        for pair in found.pairs
+    ]
+    jobs = with_fit(config, jobs, output, device)
     outcome = _judge_all(config, JudgeRequest(jobs, bool(config.overwrite), bool(config.traceback)))
     with only_one(output, wait=True):
-        _conclude(outcome, found.failures, judge, output)
+        _conclude(outcome, found.failures, judge, output, bucket)
+
+
+def _places(config: DictConfig) -> tuple[Path, BucketFolder | None]:
+    """The folder on disk for the results, and where they go from there if `output_dir` is a URL."""
+    given = str(config.output_dir)
+    if not is_url(given):
+        return Path(given).absolute(), None  # workers may have another working folder
+    scheme, _, place = given.rstrip("/").partition("://")
+    if scheme.startswith("http"):
+        raise RequestError(f"output_dir={given} cannot be written to; give s3://, gs://, az:// or a folder.")
+    return (Path(config.paths.buckets) / scheme / place).absolute(), BucketFolder(f"{scheme}://{place}")
+
+
+def _begin(bucket: BucketFolder, output: Path) -> None:
+    """Write the record of the run, which shows that the bucket can be written to, and get answers that are in it."""
+    try:
+        bucket.write([output / RUN])
+        answers = bucket.read(TABLE)
+    except InputError as error:
+        raise RequestError(str(error)) from error
+    if answers is not None:
+        with atomic_path(output / TABLE) as beside:
+            beside.write_bytes(answers)
 
 
 def _device(config: DictConfig) -> torch.device:
@@ -149,10 +184,12 @@ def _judged_here(request: JudgeRequest, bar: ScenesBar) -> Iterator[tuple[int, J
     for index in range(len(request)):
         with bar.scene(request.name(index)) as shown:
             judged = request.judge(index, shown)
-        yield index, judged
+        yield index, replace(judged, traffic=Traffic())  # this process counts it anyway
 
 
-def _conclude(outcome: Outcome, not_found: Sequence[FailedInput], judge: SceneJudge, output: Path) -> None:
+def _conclude(
+    outcome: Outcome, not_found: Sequence[FailedInput], judge: SceneJudge, output: Path, bucket: BucketFolder | None
+) -> None:
     """Write the tables and the page, and report failures; without any row, those of an earlier run stay."""
     rows = [dict(row) for rows in outcome.rows.values() for row in rows]
     failures, inputs = [*not_found, *outcome.failures.values()], len(outcome.rows.keys() | outcome.failures.keys())
@@ -178,14 +215,31 @@ def _conclude(outcome: Outcome, not_found: Sequence[FailedInput], judge: SceneJu
             outcome.earlier,
             inputs,
         )
+    if rows and bucket is not None:
+        try:
+            bucket.write(path for name in WHOLE if (path := output / name).is_file())
+        except InputError as error:
+            raise OutputError(str(error)) from error
     if rows:
-        _print_worst(rows, output)
+        _print_worst(rows, str(output) if bucket is None else bucket.url)
+    _print_traffic(outcome.pixels, traffic() + outcome.traffic)
     if len(failures) > 1:  # a single one is named by the error itself
         for failure in failures:
             log.error("%s: %s", failure.name, failure.reason)
     if failures:
         first = failures[0]
         raise SomeInputsFailed(f"{len(failures)} of {inputs + len(not_found)} inputs failed: {first.name}: {first.reason}")
+
+
+def _print_traffic(pixels: int, spent: Traffic) -> None:
+    """Say what inputs by URL cost, if there were any."""
+    if not spent.requests:
+        return
+    said = f"Read by URL: {spent.requests:,} requests and {spent.read / 1e6:,.1f} MB"
+    if pixels:
+        each = spent.requests / pixels, spent.read / pixels
+        said += f" for {pixels / 1e6:,.1f} megapixels, {1e6 * each[0]:.1f} requests and {each[1]:.2f} MB for each"
+    print(f"{said}.")
 
 
 def _about(config: DictConfig, loaded: LoadedAssessor) -> dict[str, Any]:
@@ -201,7 +255,7 @@ def _about(config: DictConfig, loaded: LoadedAssessor) -> dict[str, Any]:
     }
 
 
-def _print_worst(rows: list[dict[str, Any]], output: Path) -> None:
+def _print_worst(rows: list[dict[str, Any]], output: str) -> None:
     table = Table(title=f"Worst masks first (estimates; {len(rows)} in all)")
     for heading in ("name", "source", "est. IoU", "est. F1", "precision", "recall", "error share"):
         table.add_column(heading, justify="left" if heading in ("name", "source") else "right")

@@ -8,7 +8,9 @@ from segassess.errors import RequestError
 USAGE = """Usage: segassess predict IMAGE MASK [MASK ...] -o DIR [key=value ...]
        segassess predict PAIRS.csv -o DIR [key=value ...]
 
-IMAGE and MASK are files, folders or glob patterns in quotes; -o DIR is output_dir=DIR."""
+IMAGE and MASK are files, folders, glob patterns in quotes or URLs; -o DIR is output_dir=DIR."""
+
+_LISTS = (".csv", ".parquet", ".json", ".geojson")
 
 _KEY = re.compile(r"[+~]*[A-Za-z_][\w./@-]*=")
 # Hydra's options that take a value.
@@ -38,7 +40,7 @@ def overrides(arguments: Sequence[str]) -> list[str]:
         raise RequestError("-o takes exactly one folder; give -o DIR or output_dir=DIR once.")
     if paths and (both := sorted({"image", "mask"} & keys)):
         raise RequestError(f"{paths[0]} and {both[0]}= are both given; give the image and its masks as paths or as keys.")
-    if len(paths) == 1 and not paths[0].lower().endswith(".csv"):
+    if len(paths) == 1 and not paths[0].lower().endswith(_LISTS):
         raise RequestError(f"{paths[0]} has no mask; give an image and at least one mask: segassess predict IMAGE MASK -o DIR.")
     if paths and not outputs and "output_dir" not in keys:
         raise RequestError("The folder for the results is missing; add -o DIR.")

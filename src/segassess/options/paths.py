@@ -15,6 +15,9 @@ class PathOptions:
         "Folder beside the repository with real tiles (dataset=shared_tiles).", "${paths.root}/../shared", path=True
     )
     output_root: str = option("Folders of runs.", "outputs", path=True)
+    buckets: str = option(
+        "Where results are made and kept that go to an output_dir in a bucket.", "${paths.output_root}/buckets", path=True
+    )
     run: str = option("The folder of this run.", "${hydra:runtime.output_dir}", path=True)
     segmenters: str = option("Networks of segmenters, by data set and segmenter.", "${paths.output_root}/segmenters", path=True)
     checkpoint: str = option(

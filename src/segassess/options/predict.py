@@ -26,7 +26,10 @@ class Predict(StoredAssessor):
     program: str = option("Beginning of the command line, for --help.", "predict.py")
     task_name: str = option("First part of the folder of this run's log under paths.output_root.", "predict")
     image: str = option(
-        "An image, a folder, a glob, or a CSV with the columns image and mask (without `mask`).", REQUIRED, path=True
+        "An image, a folder, a glob or a URL, or without `mask` a list of pairs: a CSV or Parquet file with the columns image "
+        "and mask, or a collection of STAC items.",
+        REQUIRED,
+        path=True,
     )
     mask: str | tuple[str, ...] | None = option(
         "The mask, folder or glob that goes with `image`; masks and images match by stem. Rasters on any grid, or "
@@ -38,7 +41,9 @@ class Predict(StoredAssessor):
     classes: tuple[int, ...] | None = option(
         "Classes of a raster, each judged against the rest; null takes values > 0 for foreground.", None
     )
-    output_dir: str = option("Folder for the results: one folder per image, scores.csv, run.json.", REQUIRED, path=True)
+    output_dir: str = option(
+        "Folder for the results, or one in a bucket (s3://...): one folder per image, scores.csv, run.json.", REQUIRED, path=True
+    )
     checkpoint: str = option("The assessor; .onnx runs in onnxruntime (docs/export.md).", "${paths.checkpoint}", path=True)
     decoding: Literal["consistent", "free"] | None = option("Null takes the decoding that the checkpoint was trained with.", None)
     views: Literal[1, 2, 4, 8] = option("Turned and mirrored views of an image whose judgements are averaged; 1 is as it is.", 1)

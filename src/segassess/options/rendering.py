@@ -28,5 +28,7 @@ class Rendering(Settings):
         "Percentiles of data of unknown range that become black and white.", (2, 98), low=0, high=100, ascending=True
     )
     skip_unreadable: bool = option(
-        "Treat unreadable squares (a damaged block) as nodata, and name the image at the end; false refuses it.", False
+        "Treat unreadable squares (a damaged block) as nodata, and name the image at the end; false refuses it. "
+        "Not of images by URL, whose server may fail.",
+        False,
     )

@@ -10,7 +10,7 @@ import pickle
 import signal
 import threading
 import warnings
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from segassess.errors import OutputError, RequestError, SegAssessError
 from segassess.predict.request import Judged
 from segassess.raster.pairs import FailedInput
+from segassess.raster.urls import Traffic
 
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
@@ -150,6 +151,7 @@ def judge_on(client: "Client", request: Divisible, bands: int, shown: Callable[[
     waiting = deque(range(len(request)))
     owners: dict[Future, tuple[int, int]] = {}
     parts_left: dict[int, int] = {}
+    spent: defaultdict[int, Traffic] = defaultdict(Traffic)
     done, known = 0, len(request)
     finished = as_completed(loop=client.loop)
 
@@ -166,6 +168,7 @@ def judge_on(client: "Client", request: Divisible, bands: int, shown: Callable[[
             judged = _result(future, request.name(index))
             future.release()
             done += 1
+            spent[index] += judged.traffic
             if judged.bands:
                 parts = _parts(judged.bands, bands, share)
                 parts_left[index] = len(parts)
@@ -179,6 +182,7 @@ def judge_on(client: "Client", request: Divisible, bands: int, shown: Callable[[
                     del parts_left[index]
                     submit(index, _FINISH)
             else:
+                judged.traffic = spent.pop(index)
                 yield index, judged
                 if waiting:
                     submit(waiting.popleft(), _BEGIN, most_whole)

@@ -19,6 +19,7 @@ from segassess.interrupts import raise_if_interrupted
 from segassess.outputs.panel import render_panel
 from segassess.outputs.review_record import keep_review, reviewed_mask
 from segassess.predict.band_stores import BandStore
+from segassess.predict.bucket_folder import BucketFolder
 from segassess.predict.progress import SceneProgress
 from segassess.predict.scene import Source, identity, open_scene
 from segassess.predict.scene_job import ALWAYS, ONLY_SOMETIMES, SceneJob, SceneJudge
@@ -42,6 +43,7 @@ class JudgedPair:
     rows: Sequence[Mapping[str, Any]]  # scores, one row per mask
     trouble: str | None = None  # a sentence on what is wrong with the image although it was judged
     earlier: bool = False  # complete from an earlier run
+    pixels: int = 0  # of the image, if it was judged now
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,14 @@ class PairJob:
     """An image and its masks to judge into a folder.
 
     Files of a single mask lie in the folder, those of several in a subfolder per source. Judged bands stay in a subfolder until
-    all files are written, so that an interrupted job continues.
+    all files are written, so that an interrupted job continues. In a bucket, a folder with a record is complete as well.
     """
 
     pair: Pair
     judge: SceneJudge
     folder: Path
     fits: Mapping[str, JoinsFit] = field(default_factory=dict)  # of the masks' layers, by source
+    bucket: BucketFolder | None = None  # where the folder is uploaded to when it is complete
 
     @cached_property
     def sources(self) -> dict[str, Source]:
@@ -100,7 +103,7 @@ class PairJob:
         """Judge all masks and write their files.
 
         Raises InputError if image or mask cannot be used (nothing of this pair is written then), OutputError if the disk is full
-        (judged bands stay).
+        (judged bands stay). If the upload fails, InputError is raised and all files stay.
         """
         progress = progress or SceneProgress()
         # Takes the fingerprint, so that a missing input stops the job before anything changes.
@@ -131,6 +134,8 @@ class PairJob:
         finally:
             # Judged bands stay for another try, an empty folder does not.
             remove_empty(self.folder / WORK)
+        if self.bucket is not None:
+            self.bucket.upload(self.folder, RECORD)
         return judged
 
     def judge_part(self, bands: range, progress: SceneProgress) -> None:
@@ -146,16 +151,38 @@ class PairJob:
             return len(job.spans), len(self.judge.tiling.spans(job.scene.grid.width))
 
     def earlier_result(self) -> JudgedPair | None:
-        """A complete result of the same job from an earlier run, or None; raises InputError if an input is missing."""
-        fingerprint = self.fingerprint
-        try:
-            content: Mapping[str, Any] = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            return None
-        if content.get("fingerprint") != fingerprint:
+        """A complete result of the same job from an earlier run, or None; raises InputError if an input is missing.
+
+        With a bucket, a result that is complete there only is downloaded, and one that is complete here only is uploaded.
+        """
+        content = self._record()
+        if self.bucket is not None:
+            if self._if_mine(self.bucket.read(RECORD)) is not None:
+                if content is None:
+                    self.bucket.download(self.folder, RECORD)
+                    content = self._record()
+            elif content is not None:
+                self.bucket.upload(self.folder, RECORD)
+        if content is None:
             return None
         rows = [{name: math.nan if value is None else value for name, value in row.items()} for row in content["rows"]]
         return JudgedPair(rows, content.get("trouble"), earlier=True)
+
+    def _record(self) -> Mapping[str, Any] | None:
+        """The record of a complete result of this job in its folder."""
+        try:
+            return self._if_mine((self.folder / RECORD).read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return self._if_mine(None)
+
+    def _if_mine(self, record: bytes | None) -> Mapping[str, Any] | None:
+        """The content of a record, if it is one of this job."""
+        fingerprint = self.fingerprint
+        try:
+            content: Mapping[str, Any] = json.loads(record or b"{}")
+        except ValueError:
+            return None
+        return content if content.get("fingerprint") == fingerprint else None
 
     def remove_work(self) -> None:
         """Remove the bands that a process left behind when it was killed after all files were written."""
@@ -199,7 +226,7 @@ class PairJob:
                     f"{judged.unreadable:,} of {scene.grid.height * scene.grid.width:,} pixels of {self.pair.image} cannot be "
                     "read and are not assessed; the rest is judged."
                 )
-        return JudgedPair(rows, trouble)
+        return JudgedPair(rows, trouble, pixels=scene.grid.height * scene.grid.width)
 
     def _write_panel(self, job: SceneJob, source: str, judged: JudgedMask) -> None:
         """Draw the whole scene, reduced if it is large."""

@@ -13,6 +13,7 @@ from segassess.predict.pair_job import RECORD, PairJob
 from segassess.predict.progress import SceneProgress
 from segassess.raster.library_errors import reason
 from segassess.raster.pairs import FailedInput
+from segassess.raster.urls import Traffic, traffic
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ class Judged:
     failure: FailedInput | None = None
     earlier: bool = False  # complete from an earlier run
     bands: int = 0
+    pixels: int = 0  # of a scene that was put together now
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Outcome:
     rows: dict[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     failures: dict[int, FailedInput] = field(default_factory=dict)
     earlier: int = 0  # scenes that were complete
+    pixels: int = 0  # of scenes judged now
+    traffic: Traffic = field(default_factory=Traffic)
 
     @classmethod
     def of(cls, results: Iterable[tuple[int, Judged]]) -> "Outcome":
@@ -44,6 +49,8 @@ class Outcome:
         found = dict(results)
         outcome = cls(earlier=sum(each.earlier for each in found.values()))
         for index, judged in sorted(found.items()):
+            outcome.pixels += judged.pixels
+            outcome.traffic += judged.traffic
             if judged.rows is not None:
                 outcome.rows[index] = judged.rows
             if judged.failure is not None:
@@ -83,7 +90,7 @@ class JudgeRequest:
                 found = job.run(shown)
             else:
                 job.remove_work()
-            judged.rows, judged.earlier = found.rows, found.earlier
+            judged.rows, judged.earlier, judged.pixels = found.rows, found.earlier, found.pixels
             if found.trouble is not None:
                 judged.failure = FailedInput(job.pair.name, found.trouble)
         return judged
@@ -98,7 +105,7 @@ class JudgeRequest:
     @contextmanager
     def _failing(self, index: int, judged: Judged) -> Iterator[None]:
         """Turn an error in the block into a failure of this scene, unless nothing can go on."""
-        image = self.jobs[index].pair.image
+        image, before = self.jobs[index].pair.image, traffic()
         try:
             yield
         except InputError as error:
@@ -112,6 +119,8 @@ class JudgeRequest:
             words = f"{image} cannot be judged ({type(error).__name__}: {reason(error)}); debug=traceback shows where."
         else:
             return
+        finally:
+            judged.traffic = traffic() - before
         if self.traceback:
             traceback.print_exc()
         judged.failure = FailedInput(self.jobs[index].pair.name, words)

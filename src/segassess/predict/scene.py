@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segassess.errors import InputError
 from segassess.options.output import OutputSettings as OutputSettings
 from segassess.raster import Grid, ImageFile, MaskFile, Rendering, VectorMask, is_remote, open_image, open_mask
+from segassess.raster.urls import edition, is_url
 from segassess.raster.vectors import LAYER
 
 # Where arrays lie that are read as files; they are named after their content.
@@ -88,6 +89,8 @@ def identity(path: str) -> dict[str, Any] | str:
     """What tells an input from others and from its own earlier editions; raises InputError if the file is missing."""
     if path.startswith(IN_MEMORY):
         return Path(path).name
+    if is_url(path):
+        return {"path": path, **edition(path.split(LAYER)[0])}
     if is_remote(path):
         return path
     file = path.split(LAYER)[0]

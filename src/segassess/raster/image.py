@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from segassess.options.rendering import Rendering as Rendering
 from segassess.raster.grid import Georeference, Grid
 from segassess.raster.opening import RasterPath, opened, reading
 from segassess.raster.unreadable import UnreadableCells
+from segassess.raster.urls import is_url, patiently
 
 SAMPLE_PIXELS = 2_000_000  # guesses use at most about this many pixels, read at a coarser resolution
 
@@ -44,7 +46,9 @@ class ImageFile:
         self.path = str(path)
         self.grid = Grid.of(dataset)
         self._dataset = dataset
-        self._unreadable = UnreadableCells(self.grid.height, self.grid.width) if rendering.skip_unreadable else None
+        # What a server does not give today is no damage of the file.
+        skips = rendering.skip_unreadable and not is_url(path)
+        self._unreadable = UnreadableCells(self.grid.height, self.grid.width) if skips else None
         notes: list[str] = []
         self._alpha = alpha_band(dataset, notes)
         self._bands = _colour_bands(dataset, self._alpha, rendering.bands, self.path, notes)
@@ -63,7 +67,7 @@ class ImageFile:
         return 0 if self._unreadable is None else self._unreadable.pixels(rows)
 
     def _read(self, rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        data, valid = self._values(window=window_of(self.grid, rows, columns))
+        data, valid = patiently(self.path, partial(self._values, window=window_of(self.grid, rows, columns)))
         pixels = np.where(valid, _scaled(data, self._range), np.float32(0))
         if len(pixels) == 1:
             pixels = np.repeat(pixels, 3, axis=0)

@@ -10,8 +10,9 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
 from segassess.errors import InputError
-from segassess.raster.library_errors import as_input_error
+from segassess.raster.library_errors import LIBRARY_ERRORS, as_input_error
 from segassess.raster.orientation import ShownDataset
+from segassess.raster.urls import edition, for_gdal, forget, gdal_options, is_url
 
 # Suffixes that count as rasters when a folder is searched; a file given by name may have any suffix.
 RASTER_SUFFIXES = frozenset({"tif", "tiff", "png", "jpg", "jpeg", "jp2", "webp", "bmp", "vrt", "gif", "img"})
@@ -40,11 +41,11 @@ def opened(path: RasterPath, what: str = "an image") -> Iterator[Any]:
             raise InputError(f"{path} does not exist; give the path of {what} that GDAL can read.")
         if local.is_dir():
             raise InputError(f"{path} is a folder; give the path of {what} that GDAL can read.")
-    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=_CACHE, **_STRICT_READING):
+    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=_CACHE, **_STRICT_READING, **gdal_options(path)):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         mend = "check the address" if is_remote(path) else "save it as GeoTIFF or PNG"
         with as_input_error(f"{path} cannot be opened as {what} ({{reason}}); {mend}.", OSError, ValueError):
-            dataset = rasterio.open(str(path))
+            dataset = _open(path)
         with dataset:
             if dataset.count == 0:
                 raise InputError(f"{path} has no bands of its own; give one of its subdatasets, or save it as GeoTIFF or PNG.")
@@ -56,6 +57,20 @@ def opened(path: RasterPath, what: str = "an image") -> Iterator[Any]:
                 yield ShownDataset(dataset, path)
 
 
+def _open(path: RasterPath) -> Any:
+    try:
+        return rasterio.open(for_gdal(path))
+    except LIBRARY_ERRORS:
+        if not is_url(path):
+            raise
+        # Says what is wrong with the address; if it is not that, the server may have been slow.
+        edition(str(path))
+        forget(str(path))
+        return rasterio.open(for_gdal(path))
+
+
 def reading(path: RasterPath) -> AbstractContextManager[None]:
     """Report library errors in the block as damage of this file."""
+    if is_url(path):
+        return as_input_error(f"{path} cannot be read to its end ({{reason}}); try again later, or upload it again.")
     return as_input_error(f"{path} is damaged or truncated ({{reason}}); download or save it again.")

@@ -1,4 +1,4 @@
-"""Match images with their masks: files, folders, glob patterns, or a CSV of pairs."""
+"""Match images with their masks: files, folders, glob patterns, URLs and prefixes, or a list of pairs."""
 
 import glob
 import re
@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from segassess.errors import RequestError
+from segassess.errors import InputError, RequestError
 from segassess.raster import RASTER_SUFFIXES, VECTOR_SUFFIXES, RasterPath, is_remote
+from segassess.raster.pair_lists import LISTS, rows_of_list
 from segassess.raster.passed_over import passed_over
+from segassess.raster.urls import edition, fetched, is_url, listing, refuse_secrets
 from segassess.raster.vectors import LAYER
-from segassess.spreadsheets import read_rows
 
-DEFAULT_SOURCE = "mask"  # if a CSV names none
+DEFAULT_SOURCE = "mask"  # if a list of pairs names none
 
 _ALLOWED_MASK = "give a file, several, a folder or a glob pattern"
 _CSV = "image=pairs.csv with the columns image and mask"
@@ -64,8 +65,11 @@ def find_pairs(image: RasterPath | None, mask: RasterPath | Sequence[RasterPath]
     - Folders (without subfolders) and glob patterns are matched by stem; if no stems match, by what the wildcards stand for
       (`*_rgb.tif` and `*_mask.tif`). The folder name tells apart images of one stem. The source is the mask's folder, so
       `masks/*/*.tif` finds several sources; a mask folder without rasters has one source per subfolder.
-    - A CSV (`,` or `;`) has the columns image and mask, optionally name and source (default "mask"), and paths relative to
-      itself. Rows of the same image and name are one pair with several sources.
+    - A CSV (`,` or `;`) or Parquet file has the columns image and mask, optionally name and source (default "mask"), and paths
+      relative to itself. Rows of the same image and name are one pair with several sources. A collection of STAC items counts
+      as such a table; see `rows_of_list`.
+    - URLs (`raster.urls`) count as files; one that ends with `/` is a folder, one with `*` a pattern. Folders in a bucket show
+      all files with the suffixes of rasters and layers but `.json`.
 
     A search skips hidden files, sidecars (also a `.json` without polygons) and outputs of earlier runs, unless the pattern names
     them, as `out/*/refined.tif` does. Unicode normal forms are equivalent. Raises RequestError if nothing is found or matches,
@@ -73,10 +77,12 @@ def find_pairs(image: RasterPath | None, mask: RasterPath | Sequence[RasterPath]
     """
     if image is None or not str(image):
         raise RequestError(f"image= is not set; {_ALLOWED}.")
-    if _suffix(str(image)) == "csv" and not is_remote(image):
+    for each in (image, *([] if mask is None else [mask] if isinstance(mask, str | Path) else mask)):
+        refuse_secrets(str(each), RequestError)
+    if _suffix(str(image)) in LISTS and (is_url(image) or not is_remote(image)):
         if mask is not None and str(mask):
-            raise RequestError(f"image={image} is a CSV of pairs and names the masks itself; leave out mask={mask}.")
-        return _pairs_of_csv(Path(on_disk(str(image))))
+            raise RequestError(f"image={image} is a list of pairs and names the masks itself; leave out mask={mask}.")
+        return _pairs_of_list(str(image))
     if mask is None or not str(mask):
         raise RequestError(f"mask= is not set; {_ALLOWED_MASK}, or {_CSV}.")
     if not isinstance(mask, str | Path):
@@ -105,10 +111,15 @@ def _several_masks(images: _Found, masks: list[str], request: str) -> FoundPairs
 def _find(key: str, path: str) -> _Found:
     """Find rasters (and vector masks) of one side, sorted by path."""
     path = on_disk(path)
-    if _exists(path):
-        return _Found([path], single=True)
     suffixes = RASTER_SUFFIXES | VECTOR_SUFFIXES if key == "mask" else RASTER_SUFFIXES
-    if Path(path).is_dir():
+    if is_url(path) and (path.endswith("/") or "*" in path):
+        pattern = f"{path}*" if path.endswith("/") else path
+        found = _Found(_listed(pattern, suffixes), PurePosixPath(pattern).stem)
+        if key == "mask" and path.endswith("/") and not found.paths:
+            found.paths = _listed(f"{path}*/*", suffixes)
+    elif _exists(path):
+        return _Found([path], single=True)
+    elif Path(path).is_dir():
         found = _Found(_files(Path(path).iterdir(), suffixes))
         if key == "mask" and not found.paths:
             found.paths = _files(Path(path).glob("[!.]*/*"), suffixes)
@@ -127,6 +138,16 @@ def _find(key: str, path: str) -> _Found:
 def _files(paths: Iterable[Path], suffixes: frozenset[str], named: bool = False) -> list[str]:
     rasters = (path for path in paths if _suffix(str(path)) in suffixes and path.name[0] != "." and path.is_file())
     return sorted(str(path) for path in rasters if named or not passed_over(path))
+
+
+def _listed(pattern: str, suffixes: frozenset[str]) -> list[str]:
+    """As `_files` of the URLs that a pattern matches."""
+    try:
+        urls = listing(pattern)
+    except InputError as error:
+        raise RequestError(str(error)) from error
+    # What a JSON holds, only reading it would tell.
+    return [url for url in urls if _suffix(url) in suffixes - {"json"} and PurePosixPath(url).name[0] != "."]
 
 
 def _exists(path: str) -> bool:
@@ -220,14 +241,21 @@ def _wildcard_key(path: str, found: _Found) -> str:
     return stem[before : len(stem) - after]
 
 
-def _pairs_of_csv(path: Path) -> FoundPairs:
-    if not path.is_file():
+def _pairs_of_list(path: str) -> FoundPairs:
+    file = Path(on_disk(path))
+    if is_url(path):
+        try:
+            edition(path)  # a list may change while a process lives
+            file = fetched(path)
+        except InputError as error:
+            raise RequestError(str(error)) from error
+    if not file.is_file():
         raise RequestError(f"image={path} does not exist; {_ALLOWED}.")
     images: dict[tuple[str, str], dict[str, str]] = {}
     failures: list[FailedInput] = []
-    for number, cells in read_rows(path, ("image", "mask")):
+    for number, cells in rows_of_list(file, path):
         row = {column: cells.get(column, "") for column in ("image", "mask", "name", "source")}
-        image, mask = (_resolved(row[column], path.parent) for column in ("image", "mask"))
+        image, mask = (_resolved(row[column], path) for column in ("image", "mask"))
         label = row["name"] or (_stem(image) if image else f"row {number}")
         missing = [column for column, value in (("image", image), ("mask", mask)) if not value]
         absent = [value for value in (image, mask) if value and not _exists(value)]
@@ -246,7 +274,7 @@ def _pairs_of_csv(path: Path) -> FoundPairs:
             sources[source] = mask
     if not images:
         reasons = f" (such as: {failures[0].reason[:-1]})" if failures else ""
-        raise RequestError(f"{path} lists no pair of existing files{reasons}; paths are relative to the CSV's folder.")
+        raise RequestError(f"{path} lists no pair of existing files{reasons}; paths are relative to its folder.")
     given = Counter(safe_name(name).casefold() for _, name in images if name)
     for _, name in images:
         if name and given[safe_name(name).casefold()] > 1:
@@ -258,8 +286,10 @@ def _pairs_of_csv(path: Path) -> FoundPairs:
     return FoundPairs(pairs, tuple(failures))
 
 
-def _resolved(path: str, folder: Path) -> str:
-    return path if not path or is_remote(path) else on_disk(str(folder / path))
+def _resolved(path: str, listed_in: str) -> str:
+    if not path or is_remote(path):
+        return path
+    return f"{listed_in.rpartition('/')[0]}/{path}" if is_url(listed_in) else on_disk(str(Path(on_disk(listed_in)).parent / path))
 
 
 def _unique_names(paths: Sequence[str], taken: set[str] | None = None) -> dict[str, str]:

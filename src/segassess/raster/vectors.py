@@ -21,6 +21,7 @@ from segassess.raster.library_errors import as_input_error
 from segassess.raster.opening import RasterPath, is_remote
 from segassess.raster.placing import require_meeting, to_pixels
 from segassess.raster.polygon_parts import areas
+from segassess.raster.urls import fetched, is_url
 
 VECTOR_SUFFIXES = frozenset({"gpkg", "geojson", "json", "shp", "fgb"})
 LAYER = "|layername="  # QGIS syntax: file.gpkg|layername=buildings
@@ -178,9 +179,11 @@ def reading_layer(path: str) -> AbstractContextManager[None]:
 def file_and_layer(path: str) -> tuple[str, str | None]:
     """The file of `file|layername=NAME`, and the layer that is named or the only one with geometries, None if there is none.
 
-    Raises InputError if the file does not exist, or has several layers and none is named.
+    A file by URL is fetched. Raises InputError if the file does not exist, or has several layers and none is named.
     """
     file, _, layer = path.partition(LAYER)
+    if is_url(file):
+        file = str(fetched(file))
     if not is_remote(file) and not Path(file).is_file():
         raise InputError(f"{file} does not exist; give the path of a layer of polygons.")
     if layer:
