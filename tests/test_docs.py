@@ -43,6 +43,7 @@ COMPOSED_ONLY = {
     r"experiment=(ams_comparison|transfer|shared_tiles_ams|compact_lite0)": "needs masks of fitted segmenters, or long trainings",
     r"output_dir=outputs/(damage|scaling)": "judges a town; tests/cli/test_damage.py and test_scaling.py run small ones",
     r"made=\[perturbed_gaps\]": "trains for minutes; tests/evaluation/test_fitted_layers.py fits smaller layers",
+    r"s3://|https://": "needs a bucket; tests/cli/test_predict_buckets.py has one",
     r"engine=dask": "needs a cluster; tests/cli/test_predict_processes.py has one",
     r"fit=kept": "needs networks of an earlier run; tests/predict/fit/test_whole.py has some",
     r"hparams_search=|experiment=quick|debug=": "trains several times, as test_search.py and test_debug.py do",

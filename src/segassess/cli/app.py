@@ -51,6 +51,9 @@ def run_script(task: str, script: str, arguments: Sequence[str] | None = None) -
         # GDAL reports bad files too; our message follows.
         logging.getLogger("rasterio").setLevel(logging.CRITICAL)
         logging.getLogger("pyogrio").setLevel(logging.WARNING)
+        # They tell again and again where credentials are from.
+        for library in ("botocore", "aiobotocore"):
+            logging.getLogger(library).setLevel(logging.WARNING)
         # Lightning starts more processes with the original command line.
         sys.argv = typed
         try:

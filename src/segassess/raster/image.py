@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -17,7 +16,7 @@ from segassess.options.rendering import Rendering as Rendering
 from segassess.raster.grid import Georeference, Grid
 from segassess.raster.opening import RasterPath, opened, reading
 from segassess.raster.unreadable import UnreadableCells
-from segassess.raster.urls import is_url, patiently
+from segassess.raster.urls import is_url
 
 SAMPLE_PIXELS = 2_000_000  # guesses use at most about this many pixels, read at a coarser resolution
 
@@ -67,7 +66,7 @@ class ImageFile:
         return 0 if self._unreadable is None else self._unreadable.pixels(rows)
 
     def _read(self, rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        data, valid = patiently(self.path, partial(self._values, window=window_of(self.grid, rows, columns)))
+        data, valid = self._values(window=window_of(self.grid, rows, columns))
         pixels = np.where(valid, _scaled(data, self._range), np.float32(0))
         if len(pixels) == 1:
             pixels = np.repeat(pixels, 3, axis=0)

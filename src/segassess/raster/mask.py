@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from segassess.raster.image import WholeRaster, alpha_band, sample_size, valid_p
 from segassess.raster.library_errors import LIBRARY_ERRORS
 from segassess.raster.opening import RasterPath, opened, reading
 from segassess.raster.orientation import inverted
-from segassess.raster.urls import patiently
+from segassess.raster.urls import PatientDataset
 
 _WHOLE = slice(None)
 _POINTS = 9  # points along each side of an image that are tested in the CRS of its mask
@@ -57,7 +56,7 @@ class RasterMask:
     def read(self, rows: slice = _WHOLE, columns: slice = _WHOLE) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Read a window: foreground bool (h, w), False where not valid, and validity bool (h, w); InputError if bands differ."""
         with reading(self.path):
-            _, pixels, valid = patiently(self.path, partial(self._values, window=window_of(self.grid, rows, columns)))
+            _, pixels, valid = self._values(window=window_of(self.grid, rows, columns))
         return pixels, valid
 
     def _values(self, **options: Any) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
@@ -118,7 +117,7 @@ def open_raster_mask(path: RasterPath, grid: Grid | None = None, label: int | No
         with WarpedVRT(
             dataset.stored, resampling=Resampling.nearest, src_nodata=source_nodata, nodata=np.nan, **layout
         ) as warped:
-            mask = RasterMask(warped, path, label, dataset.white)
+            mask = RasterMask(PatientDataset(warped, path), path, label, dataset.white)
             resampled = f"the mask {difference}; it is resampled to the grid of the image by nearest neighbour."
             mask.notes = (*dataset.notes, resampled, *mask.notes)
             yield mask

@@ -12,7 +12,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from segassess.errors import InputError
 from segassess.raster.library_errors import LIBRARY_ERRORS, as_input_error
 from segassess.raster.orientation import ShownDataset
-from segassess.raster.urls import edition, for_gdal, forget, gdal_options, is_url
+from segassess.raster.urls import edition, for_gdal, forget, gdal_settings, is_url
 
 # Suffixes that count as rasters when a folder is searched; a file given by name may have any suffix.
 RASTER_SUFFIXES = frozenset({"tif", "tiff", "png", "jpg", "jpeg", "jp2", "webp", "bmp", "vrt", "gif", "img"})
@@ -41,7 +41,7 @@ def opened(path: RasterPath, what: str = "an image") -> Iterator[Any]:
             raise InputError(f"{path} does not exist; give the path of {what} that GDAL can read.")
         if local.is_dir():
             raise InputError(f"{path} is a folder; give the path of {what} that GDAL can read.")
-    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=_CACHE, **_STRICT_READING, **gdal_options(path)):
+    with warnings.catch_warnings(), gdal_settings(path, GDAL_CACHEMAX=_CACHE, **_STRICT_READING):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         mend = "check the address" if is_remote(path) else "save it as GeoTIFF or PNG"
         with as_input_error(f"{path} cannot be opened as {what} ({{reason}}); {mend}.", OSError, ValueError):

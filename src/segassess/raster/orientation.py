@@ -10,6 +10,8 @@ from PIL import Image
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
+from segassess.raster.urls import PatientDataset
+
 # GDAL does not apply the EXIF orientation of these formats.
 _TURNED = ("JPEG", "PNG", "WEBP")
 _ORIENTATION = 0x0112
@@ -24,6 +26,7 @@ class ShownDataset:
 
     def __init__(self, stored: Any, path: str | Path) -> None:
         self.stored = stored
+        self._source = PatientDataset(stored, path)
         self.orientation = _orientation(stored, path)
         self.white = _white(stored)
         self.notes: list[str] = []
@@ -67,12 +70,12 @@ class ShownDataset:
 
     def read(self, bands: int | list[int], **options: Any) -> NDArray[Any]:
         """See rasterio's `read`; supports the options `window` and `out_shape`."""
-        data: NDArray[Any] = self._turned(self.stored.read(bands, **self._as_stored(options)))
+        data: NDArray[Any] = self._turned(self._source.read(bands, **self._as_stored(options)))
         return data if self.white is None else inverted(data, self.white)
 
     def read_masks(self, bands: int | list[int], **options: Any) -> NDArray[np.uint8]:
         """See rasterio's `read_masks`; supports the options `window` and `out_shape`."""
-        return self._turned(self.stored.read_masks(bands, **self._as_stored(options)))
+        return self._turned(self._source.read_masks(bands, **self._as_stored(options)))
 
     def _as_stored(self, options: dict[str, Any]) -> dict[str, Any]:
         if self.orientation == 1:

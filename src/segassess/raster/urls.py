@@ -3,6 +3,7 @@
 Credentials come from the environment only (`AWS_ACCESS_KEY_ID` and the like), where GDAL and fsspec look for them themselves.
 """
 
+import ctypes
 import json
 import os
 import re
@@ -12,10 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
+
+import rasterio
+import rasterio._base
+from rasterio.session import DummySession
 
 from segassess.errors import InputError, RequestError, SegAssessError
 from segassess.raster.library_errors import LIBRARY_ERRORS
@@ -51,7 +56,7 @@ _SECRETS = frozenset({"x-amz-signature", "x-amz-credential", "x-goog-signature",
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests to servers, and bytes of files that came back."""
+    """Requests for files by URL, and bytes that came back."""
 
     requests: int = 0
     read: int = 0
@@ -102,25 +107,37 @@ def for_gdal(path: object) -> str:
     return _virtual(str(path))
 
 
-def gdal_options(path: object) -> dict[str, str]:
-    """Settings of GDAL for a file: retries, time limits and caches for a URL, none for other paths."""
-    if not is_url(path):
-        return {}
-    options = dict(_GDAL)
-    endpoint = _endpoint()
-    if _scheme(path) == "s3" and "://" in endpoint:
-        protocol, _, host = endpoint.partition("://")
+def gdal_settings(path: object, **options: object) -> rasterio.Env:
+    """A block in which GDAL has `options`, and for a URL those for retries, time limits and caches."""
+    if is_url(path):
+        options |= {name: value for name, value in _GDAL.items() if name not in os.environ}
+    protocol, found, host = _endpoint().partition("://")
+    if _scheme(path) == "s3" and found:
         secure = "NO" if protocol == "http" else "YES"
-        return {
-            **{name: value for name, value in options.items() if name not in os.environ},
-            **{"AWS_S3_ENDPOINT": host.rstrip("/"), "AWS_HTTPS": secure, "AWS_VIRTUAL_HOSTING": "FALSE"},
-        }
-    return {name: value for name, value in options.items() if name not in os.environ}
+        options |= {"AWS_S3_ENDPOINT": host.rstrip("/"), "AWS_HTTPS": secure, "AWS_VIRTUAL_HOSTING": "FALSE"}
+    # GDAL finds credentials itself; rasterio would import boto3 for them, each time.
+    return rasterio.Env(session=DummySession(), **options)
 
 
-def patiently(path: object, read: Callable[[], T]) -> T:
-    """What `read` gives; for a URL it is tried again after a pause if GDAL fails."""
-    return _tried(read, LIBRARY_ERRORS, lambda: forget(str(path))) if is_url(path) else read()
+class PatientDataset:
+    """Wraps a rasterio dataset so that what GDAL fails to read by URL is tried again after a pause; all else is delegated."""
+
+    def __init__(self, dataset: Any, path: object) -> None:
+        self._dataset, self._path = dataset, str(path)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dataset, name)
+
+    def read(self, *given: Any, **options: Any) -> Any:
+        """See rasterio's `read`."""
+        return self._patiently(partial(self._dataset.read, *given, **options))
+
+    def read_masks(self, *given: Any, **options: Any) -> Any:
+        """See rasterio's `read_masks`."""
+        return self._patiently(partial(self._dataset.read_masks, *given, **options))
+
+    def _patiently(self, read: Callable[[], Any]) -> Any:
+        return _tried(read, LIBRARY_ERRORS, partial(forget, self._path)) if is_url(self._path) else read()
 
 
 def edition(url: str) -> dict[str, Any]:
@@ -143,9 +160,7 @@ def forget(url: str) -> None:
     """Drop what this process remembers of a file, so that it is read anew; GDAL also remembers answers that were cut off."""
     if url in _copies:
         _copies.pop(url).unlink(missing_ok=True)
-    import rasterio
-
-    with rasterio.Env(**gdal_options(url)):  # which say what server it is of
+    with gdal_settings(url):  # which say what server it is of
         _from_gdal("VSICurlPartialClearCache", _virtual(url).encode())
 
 
@@ -166,7 +181,6 @@ def listing(pattern: str) -> list[str]:
     with _naming(pattern):
         files = _file_system(pattern)
         found = _tried(lambda: files.glob(pattern, detail=True))
-    _requests.append(0)
     return sorted(str(files.unstrip_protocol(path)) for path, about in found.items() if about["type"] == "file")
 
 
@@ -188,7 +202,7 @@ def retried(action: Callable[[], T]) -> T:
 
 
 def traffic() -> Traffic:
-    """Requests and bytes of this process so far, as GDAL and fsspec count them (GDAL only where its library can be asked)."""
+    """What this process has read so far, listings apart; what GDAL has read only where its library can be asked."""
     said = _from_gdal("VSINetworkStatsGetAsSerializedJSON", None)
     methods = json.loads(said).get("methods", {}) if said else {}
     requests, read = (sum(int(each.get(name, 0)) for each in methods.values()) for name in ("count", "downloaded_bytes"))
@@ -294,10 +308,6 @@ def _words(error: BaseException) -> str:
 
 def _from_gdal(function: str, argument: bytes | None) -> bytes:
     """Call a function of rasterio's GDAL that rasterio does not offer; empty where it cannot be found."""
-    import ctypes
-
-    import rasterio._base
-
     try:
         called = getattr(ctypes.CDLL(rasterio._base.__file__), function)
     except AttributeError:  # only where libraries share their names is it found
