@@ -35,6 +35,16 @@ def test_layers_lie_above_the_image_by_relative_paths(predicted):  # noqa: F811
     assert listed == [each.get("id") for each in root.find("layer-tree-group").iter("layer-tree-layer")]
 
 
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [("s3://bucket/image.tif", "/vsis3/bucket/image.tif"), ("https://host/image.tif", "/vsicurl/https://host/image.tif")],
+)
+def test_an_image_by_url_has_the_path_that_qgis_opens(url, path, predicted, tmp_path):  # noqa: F811
+    root = project(predicted, tmp_path / "project.qgs", f"image={url}")
+    (image,) = (each for each in root.find("projectlayers") if each.find("layername").text == "image image")
+    assert image.find("datasource").text == path
+
+
 # Draws what the project shows, and prints the name, validity and state of each layer.
 _DRAW = """
 import os

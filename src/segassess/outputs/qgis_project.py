@@ -18,6 +18,7 @@ from segassess.outputs.layer_styles import STYLES, qml
 from segassess.outputs.osm_xml import document
 from segassess.raster import is_remote
 from segassess.raster.opening import opened
+from segassess.raster.urls import is_url, virtual_path
 
 PROJECT = "project.qgs"
 # Of a judged mask, from top to bottom.
@@ -67,6 +68,7 @@ def _add_layer(
     folder: Path, group: ElementTree.Element, layers: ElementTree.Element, path: str, name: str, grid: "_Place"
 ) -> ElementTree.Element:
     """A layer in the tree and in the list; its element in the list."""
+    path = virtual_path(path) if is_url(path) else path
     # QGIS takes no id of ten characters or less.
     is_vector, number = path.endswith(".gpkg"), f"segassess_layer_{len(layers)}"
     source = path if is_remote(path) else Path(os.path.relpath(Path(path).resolve(), folder.resolve())).as_posix()

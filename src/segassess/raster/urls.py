@@ -3,6 +3,7 @@
 Credentials come from the environment only (`AWS_ACCESS_KEY_ID` and the like), where GDAL and fsspec look for them themselves.
 """
 
+import atexit
 import ctypes
 import json
 import os
@@ -104,7 +105,7 @@ def for_gdal(path: object) -> str:
     refuse_secrets(str(path))
     if PurePosixPath(urlsplit(str(path)).path).suffix.lower() in _WHOLE:
         return str(fetched(str(path)))
-    return _virtual(str(path))
+    return virtual_path(str(path))
 
 
 def gdal_settings(path: object, **options: object) -> rasterio.Env:
@@ -161,7 +162,7 @@ def forget(url: str) -> None:
     if url in _copies:
         _copies.pop(url).unlink(missing_ok=True)
     with gdal_settings(url):  # which say what server it is of
-        _from_gdal("VSICurlPartialClearCache", _virtual(url).encode())
+        _from_gdal("VSICurlPartialClearCache", virtual_path(url).encode())
 
 
 def fetched(url: str) -> Path:
@@ -188,12 +189,8 @@ def listing(pattern: str) -> list[str]:
 def files_at(url: str) -> Iterator[Any]:
     """The file system of fsspec for a folder to write to; whatever it raises in the block becomes an InputError."""
     files = _file_system(url)
-    try:
+    with _naming(url, "read or written", "run the same command again to go on"):
         yield files
-    except SegAssessError:
-        raise
-    except Exception as error:  # botocore, aiohttp and others have many ways to fail
-        raise InputError(f"{url} cannot be read or written ({_words(error)}); run the same command again to go on.") from error
 
 
 def retried(action: Callable[[], T]) -> T:
@@ -209,7 +206,8 @@ def traffic() -> Traffic:
     return Traffic(len(_requests) + requests, sum(_requests) + read)
 
 
-def _virtual(url: str) -> str:
+def virtual_path(url: str) -> str:
+    """The path of a URL in GDAL's virtual file systems."""
     scheme, _, place = url.partition("://")
     return _VIRTUAL[scheme.lower()] + (url if scheme.lower().startswith("http") else place)
 
@@ -284,7 +282,7 @@ def _status(error: BaseException) -> int | None:
 
 
 @contextmanager
-def _naming(url: str) -> Iterator[None]:
+def _naming(url: str, done: str = "read", later: str = "try again later") -> Iterator[None]:
     """Turn whatever fsspec raises into one sentence that names the URL."""
     try:
         yield
@@ -293,8 +291,8 @@ def _naming(url: str) -> Iterator[None]:
     except Exception as error:  # botocore, aiohttp and others have many ways to fail
         if _status(error) in (None, 404) and isinstance(error, FileNotFoundError):
             raise InputError(f"{url} does not exist; check the address.") from error
-        mend = "check address and credentials" if _refused(error) else "try again later"
-        raise InputError(f"{url} cannot be read ({_words(error)}); {mend}.") from error
+        mend = "check address and credentials" if _refused(error) else later
+        raise InputError(f"{url} cannot be {done} ({_words(error)}); {mend}.") from error
 
 
 def _words(error: BaseException) -> str:
@@ -318,8 +316,6 @@ def _from_gdal(function: str, argument: bytes | None) -> bytes:
 
 @cache
 def _temporary() -> Path:
-    import atexit
-
     folder = Path(tempfile.mkdtemp(prefix="segassess-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
