@@ -107,6 +107,8 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
         "masks=mended.gpkg": here / "geo.gpkg",
     }
     sample = sampled(stand_ins["input=DIR"], here)
+    run_forked("segassess", "calibrate", f"sample={sample}", f"output={here / 'corrected'}")
+    stand_ins["calibration=SAMPLE/calibration.json"] = here / "corrected" / "calibration.json"
     stand_ins |= {"sample=SAMPLE answers=answers.csv": sample / "sample.csv", "sample=SAMPLE": sample}
     for edition in ("old", "new"):
         (here / f"{edition}.gpkg").write_bytes((here / "c.gpkg").read_bytes())

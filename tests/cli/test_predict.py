@@ -18,12 +18,14 @@ from rasterio.transform import from_origin
 
 from segassess.cli import predict
 from segassess.errors import SomeInputsFailed
+from segassess.evaluation.sampled_accuracy.recalibration import corrected
 from segassess.files import only_one
 from segassess.findings.object_scores import OBJECT_COLUMNS
 from segassess.findings.polygon_scores import POLYGON_COLUMNS
 from segassess.models.assessor.compositions import build_assessor
 from segassess.models.assessor.trained_assessor import load_assessor
 from segassess.models.calibration import Calibration
+from segassess.models.recalibration import Recalibration
 from segassess.predict.band_stores import BandStore
 from segassess.predict.pair_job import PairJob
 from segassess.predict.scene import OutputSettings
@@ -112,6 +114,32 @@ def test_calibration_moves_probabilities_and_no_decision(scene, checkpoint, tmp_
     assert other_error[~inside].mean() > error[~inside].mean()
     assert rows[1]["error_area_px"] == pytest.approx(other_error.sum() * 0.004, rel=0.01)
     assert rows[1]["estimated_iou"] != pytest.approx(rows[0]["estimated_iou"], abs=0.01)
+
+
+def test_a_calibration_of_the_layer_corrects_probabilities_and_is_refused_of_another_assessor(scene, checkpoint, tmp_path):
+    digest = load_assessor(checkpoint).digest
+    correction, file = Calibration(fp=(0.5, 0.4), fn=(1.5, -1.0)), tmp_path / "\u202e=1+1 <b>.json"
+    arguments = f"image={scene}/image.tif", f"mask={scene}/mask.tif", f"checkpoint={checkpoint}", f"output_dir={tmp_path}/out"
+    run_script("predict", *arguments)
+    (before,) = csv.DictReader((tmp_path / "out" / "scores.csv").open())
+    maps = {name: rasterio.open(tmp_path / "out" / "image" / f"{name}.tif").read(1) for name in ("quality", "error")}
+    Recalibration(correction, "0" * 16, False).write(file, {})
+    key = f"calibration='{file}'"
+    assert f"made for the assessor {'0' * 16}, and this is {digest}" in error_of(run_script("predict", *arguments, key, code=2))
+    Recalibration(correction, digest, False).write(file, {})
+    result = run_script("predict", *arguments, key)
+    assert "judged with other inputs or settings" in result.stdout + result.stderr
+    with rasterio.open(tmp_path / "out" / "image" / "quality.tif") as quality:
+        assert np.array_equal(quality.read(1), maps["quality"])
+    with rasterio.open(tmp_path / "out" / "image" / "error.tif") as file:
+        error = file.read(1) * file.scales[0]
+    expected = corrected(correction, maps["error"] * 0.004, np.isin(maps["quality"], (0, 1)))
+    assert np.abs(error - expected).max() < 0.01 and np.abs(error - maps["error"] * 0.004).max() > 0.1
+    (after,) = csv.DictReader((tmp_path / "out" / "scores.csv").open())
+    assert float(after["error_area_px"]) == pytest.approx(error.sum(), rel=0.01)
+    assert after["estimated_iou"] != before["estimated_iou"]
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["recalibration"] == correction.as_dict()
 
 
 @pytest.mark.slow

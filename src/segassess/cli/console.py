@@ -26,6 +26,7 @@ TOOLS = {
     "verdicts": "read what reviewers said of findings",
     "sample": "draw points to look at, so that a figure can be signed",
     "estimate": "estimate accuracy with intervals from the answers to a sample",
+    "calibrate": "correct P(error) by the answers to a sample",
     "mend": "drop, move and add polygons of a layer by what was found",
     "compare": "say where a newer edition of a layer is better, and where worse",
     "join": "summarize and join the runs of a sweep again",

@@ -56,7 +56,8 @@ DAMAGED, DAMAGE, RESULT = "damaged.gpkg", "damage.gpkg", "damage.json"
 def run(config: DictConfig) -> float:
     """Damage a layer, judge it and compare; returns the mean recall over all kinds of damage."""
     device = build.device(config.trainer)
-    judge = SceneJudge.of(build.stored_assessor(config), device, **judge_settings(config))
+    loaded = build.stored_assessor(config)
+    judge = SceneJudge.of(loaded, device, **judge_settings(config, loaded))
     output, settings = Path(config.output_dir), build.plain(config.damage)
     with open_image(str(config.image), judge.rendering) as image:
         grid = image.grid

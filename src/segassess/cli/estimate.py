@@ -48,15 +48,13 @@ def main(arguments: Sequence[str]) -> None:
     from rich.table import Table
 
     from segassess.evaluation.sampled_accuracy.estimates import Looks, estimate
-    from segassess.evaluation.sampled_accuracy.sample_files import LAYER, TABLE, read_answers, read_sample
+    from segassess.evaluation.sampled_accuracy.sample_files import given_answers, read_sample
     from segassess.files import write_json
     from segassess.spreadsheets import write_rows
 
     folder = Path(keys["sample"])
     sample = read_sample(folder)
-    kept = [path for path in (folder / TABLE, folder / LAYER) if path.is_file()]
-    paths = [Path(each) for each in keys["answers"].split(",")] if keys["answers"] else kept
-    answers = read_answers(paths, sample.points)
+    answers = given_answers(folder, keys["answers"], sample.points)
     wrong: list[list[bool]] = [[] for _ in sample.strata]
     error: list[list[float]] = [[] for _ in sample.strata]
     for each, answer in answers.items():

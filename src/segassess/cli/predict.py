@@ -19,6 +19,8 @@ from segassess.cli import build
 from segassess.errors import ConfigError, InputError, OutputError, RequestError, SomeInputsFailed
 from segassess.files import atomic_path, only_one, remove_leftovers, write_json
 from segassess.models.assessor.trained_assessor import LoadedAssessor
+from segassess.models.calibration import Calibration
+from segassess.models.recalibration import Recalibration
 from segassess.options.fit import FitSettings
 from segassess.outputs.findings_page import PAGE as FINDINGS
 from segassess.outputs.findings_page import write_findings_page
@@ -72,12 +74,12 @@ def judge_masks(config: DictConfig) -> None:
 
         kept_folder(Path(config.fit.folder))
     device = _device(config)
-    loaded, settings = build.stored_assessor(config), judge_settings(config)
+    loaded = build.stored_assessor(config)
     output, bucket = _places(config)
-    judge = SceneJudge.of(loaded, device, **settings)
+    judge = SceneJudge.of(loaded, device, **judge_settings(config, loaded))
     with only_one(output, wait=True):
         remove_leftovers(output)
-        write_json(output / RUN, _about(config, loaded))
+        write_json(output / RUN, _about(config, loaded, judge.recalibration))
         if bucket is not None:
             _begin(bucket, output)
     for path in found.unmatched:
@@ -142,15 +144,18 @@ def with_fit(config: DictConfig, jobs: list[PairJob], output: Path, device: torc
     return [replace(job, fits=each) for job, each in zip(jobs, fits, strict=True)]
 
 
-def judge_settings(config: DictConfig) -> dict[str, Any]:
-    """Keywords of `SceneJudge.of` from a config."""
+def judge_settings(config: DictConfig, loaded: LoadedAssessor) -> dict[str, Any]:
+    """Keywords of `SceneJudge.of` from a config; RequestError if its `calibration` is not that of the assessor."""
     options = build.plain(config)
     if options["output"]["parquet"]:
         require_parquet()
     rendering: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options["rendering"].items()
     }
+    path = None if config.calibration is None else Path(config.calibration)
+    recalibration = Recalibration.read(path).require(path, loaded.digest, config.fit.name != "none") if path else Calibration()
     return {
+        "recalibration": recalibration,
         "tiling": Tiling(**options["tiling"]),
         "rendering": Rendering(**rendering),
         "output": OutputSettings(**options["output"]),
@@ -242,7 +247,7 @@ def _print_traffic(pixels: int, spent: Traffic) -> None:
     print(f"{said}.")
 
 
-def _about(config: DictConfig, loaded: LoadedAssessor) -> dict[str, Any]:
+def _about(config: DictConfig, loaded: LoadedAssessor, recalibration: Calibration) -> dict[str, Any]:
     return {
         "version": __version__,
         "python": platform.python_version(),
@@ -251,6 +256,7 @@ def _about(config: DictConfig, loaded: LoadedAssessor) -> dict[str, Any]:
         "checkpoint": Path(config.checkpoint).name,
         "checkpoint_digest": loaded.digest,
         "assessor": loaded.description.as_dict(),
+        "recalibration": recalibration.as_dict(),
         "config": {key: value for key, value in build.plain(config).items() if key not in ("paths", "trainer", "engine")},
     }
 

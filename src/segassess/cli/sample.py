@@ -14,7 +14,9 @@ segassess estimate. docs/how-to/sign-a-figure.md
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from segassess.cli.keys import PREDICTED, Key, read_keys, whole
 from segassess.errors import RequestError
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
 
     from segassess.evaluation.sampled_accuracy.design import allocate
     from segassess.evaluation.sampled_accuracy.points import count_strata, draw_points
-    from segassess.evaluation.sampled_accuracy.sample_files import RECORD, write_sample
+    from segassess.evaluation.sampled_accuracy.sample_files import RECORD, SampledJudge, write_sample
     from segassess.outputs.judged_folder import images_of, of_one_source, read_record, rendering_of
 
     folder = Path(keys["input"])
@@ -51,7 +53,8 @@ def main(arguments: Sequence[str]) -> None:
         raise RequestError(f"{folder} has no assessed pixel of {source}; there is nothing to draw from.")
     looks = allocate(strata, keys["looks"])
     points = draw_points(masks, strata, looks, np.random.default_rng(keys["seed"]))
-    about = {"input": str(folder), "source": source, "seed": keys["seed"], "looks": len(points)}
+    about: dict[str, Any] = {"input": str(folder), "source": source, "seed": keys["seed"], "looks": len(points)}
+    about["judge"] = asdict(SampledJudge.of(record))
     written = write_sample(output, points, strata, area, images_of(record, keys["image"]), rendering_of(record), about)
     what = f"the mask of {source}" if len(masks) == 1 else f"{len(masks)} masks of {source}"
     print(f"{len(points)} points of {what}: {', '.join(map(str, written))}")

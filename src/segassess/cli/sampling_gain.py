@@ -18,7 +18,7 @@ from rich.table import Table
 
 from segassess.cli.keys import PREDICTED, Key, read_keys, whole
 from segassess.errors import SegAssessError
-from segassess.evaluation.sampled_accuracy.gain import by_mask, simulate, wrong_pixels
+from segassess.evaluation.sampled_accuracy.gain import agreement, by_mask, simulate, wrong_pixels
 from segassess.evaluation.sampled_accuracy.points import count_strata
 from segassess.experiments.exits import stop
 from segassess.outputs.judged_folder import judged_folders
@@ -56,6 +56,11 @@ def main(arguments: Sequence[str]) -> None:
         share = (spread[-1] / spread[0]) ** 2 if spread[0] else float("nan")
         table.add_row(name, f"{width:.3f}", f"{covered:.3f}", f"{spread[-1]:.4f}", f"{share:.2f}")
     Console().print(table)
+    agreed = agreement(masks, Path(keys["truth"]))
+    print(
+        f"P(error) of all pixels beside the truth: Brier score {agreed['brier']:.4f}, ECE {agreed['ece']:.4f}, "
+        f"mean {agreed['predicted']:.4f}; {agreed['wrong']:.4f} of the pixels are wrong."
+    )
 
 
 if __name__ == "__main__":

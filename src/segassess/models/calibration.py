@@ -66,6 +66,14 @@ class Calibration:
         fp_cut, fn_cut = content.get("cuts", NO_CUTS)
         return cls((float(fp_scale), float(fp_shift)), (float(fn_scale), float(fn_shift)), (float(fp_cut), float(fn_cut)))
 
+    def then(self, later: Calibration) -> Calibration:
+        """This calibration followed by the scale and shift of a `later` one; the cuts stay, so decisions do."""
+        (fp_scale, fp_shift), (fn_scale, fn_shift) = (
+            (scale * first, scale * second + shift)
+            for (first, second), (scale, shift) in ((self.fp, later.fp), (self.fn, later.fn))
+        )
+        return Calibration((fp_scale, fp_shift), (fn_scale, fn_shift), self.cuts)
+
     def __call__(self, probabilities: Tensor) -> Tensor:
         """Calibrated probabilities of float (B, 4, H, W) in [0, 1], same shape and dtype; NaN stays NaN.
 

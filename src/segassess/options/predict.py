@@ -46,6 +46,11 @@ class Predict(StoredAssessor):
     )
     checkpoint: str = option("The assessor; .onnx runs in onnxruntime (docs/export.md).", "${paths.checkpoint}", path=True)
     decoding: Literal["consistent", "free"] | None = option("Null takes the decoding that the checkpoint was trained with.", None)
+    calibration: str | None = option(
+        "What `segassess calibrate` wrote: probabilities are corrected by it, decisions stay (docs/how-to/sign-a-figure.md).",
+        None,
+        path=True,
+    )
     views: Literal[1, 2, 4, 8] = option("Turned and mirrored views of an image whose judgements are averaged; 1 is as it is.", 1)
     overwrite: bool = option("Judge again; false skips results that are complete with the same checkpoint and decoding.", False)
     panel: bool = option("Write panel.png (image | mask | quality map | error probability) beside the rasters.", True)

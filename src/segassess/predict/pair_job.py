@@ -16,6 +16,7 @@ from segassess.files import atomic_path, only_one, remove_empty, remove_leftover
 from segassess.findings.findings import LayerShift
 from segassess.findings.judged_mask import JudgedMask
 from segassess.interrupts import raise_if_interrupted
+from segassess.models.calibration import Calibration
 from segassess.outputs.panel import render_panel
 from segassess.outputs.review_record import keep_review, reviewed_mask
 from segassess.predict.band_stores import BandStore
@@ -85,6 +86,7 @@ class PairJob:
             sorted(self.pair.masks),
         ]
         parts += [(source, fit.identity) for source, fit in sorted(self.fits.items())]
+        parts += [] if judge.recalibration == Calibration() else [judge.recalibration.as_dict()]
         parts += [identity(path) for path in (self.pair.image, *self.pair.masks.values())]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -62,6 +62,7 @@ class SceneJudge:
     decoding: Decoding
     calibration: Calibration
     digest: str = ""  # of the network's file
+    recalibration: Calibration = field(default_factory=Calibration)  # what looks at a layer say of calibrated probabilities
     tiling: Tiling = field(default_factory=Tiling)
     rendering: Rendering = field(default_factory=Rendering)  # how the image becomes RGB
     output: OutputSettings = field(default_factory=OutputSettings)
@@ -128,7 +129,9 @@ class SceneJob:
         image = self.scene.image
         masks = [RowsOnce(mask.read) for mask in self.scene.masks.values()]
         fits = [self.fits.get(source) for source in self.scene.masks]
-        calibrations = [self.judge.calibration if fit is None else fit.calibration for fit in fits]
+        calibrations = [
+            (self.judge.calibration if fit is None else fit.calibration).then(self.judge.recalibration) for fit in fits
+        ]
         predict = assess_windows(self.judge.network, image.read, masks, fits, probe_squares=self.judge.probe_squares)
         asked = [index for index in range(len(self.spans)) if wanted(index)]
         missing = {index for index in asked if not self.store.has(index)}

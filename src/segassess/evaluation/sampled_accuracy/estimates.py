@@ -17,7 +17,7 @@ from scipy import stats
 from segassess.evaluation.sampled_accuracy.design import LEAST_ERROR, Stratum
 
 # Looks that P(error) of a stratum counts as, for its spread.
-_PRIOR_LOOKS = 2
+PRIOR_LOOKS = 2
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,14 @@ def _share(wrong: NDArray[np.bool_], error: NDArray[np.float64], stratum: Stratu
 
 
 def _spread(seen: Looks, stratum: Stratum, weight: float) -> float:
-    """Variance of a stratum's units, as if `_PRIOR_LOOKS` more had found what P(error) says.
+    """Variance of a stratum's units, as if `PRIOR_LOOKS` more had found what P(error) says.
 
     Without it, a stratum in which all looks agree would seem to be known without doubt (compare the interval of Agresti and
     Coull, The American Statistician 52, 1998).
     """
     wrong, error, count = seen.wrong, seen.error, len(seen)
     expected = min(max(stratum.mean_error, LEAST_ERROR), 1 - LEAST_ERROR)
-    share = (wrong.sum() + _PRIOR_LOOKS * expected) / (count + _PRIOR_LOOKS)
+    share = (wrong.sum() + PRIOR_LOOKS * expected) / (count + PRIOR_LOOKS)
     spread = share * (1 - share) * count / max(count - 1, 1)
     if weight and count > 1:
         # What the prediction explains within the stratum, estimated from the same looks.

@@ -1,6 +1,6 @@
 """What strata by the quality map save: simulated samples beside simple random ones, with answers from the ground truth."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,8 @@ from segassess.errors import RequestError
 from segassess.evaluation.sampled_accuracy.design import Stratum, allocate
 from segassess.evaluation.sampled_accuracy.estimates import Estimate, Looks, estimate
 from segassess.evaluation.sampled_accuracy.points import bands
+from segassess.evaluation.sampled_accuracy.recalibration import SeenPixels, scores
+from segassess.findings.bands import PROBABILITY_STEPS
 from segassess.outputs.judged_folder import JudgedFolder
 from segassess.raster import Grid, open_mask
 from segassess.raster.opening import opened
@@ -18,6 +20,29 @@ from segassess.raster.opening import opened
 def wrong_pixels(masks: Sequence[JudgedFolder], truth: Path, strata: int) -> NDArray[np.int64]:
     """Wrong pixels in each stratum, (strata,). Raises RequestError if a mask has no truth, InputError if it cannot be read."""
     wrong = np.zeros(strata, np.int64)
+    for stratum, _, is_wrong in _beside_truth(masks, truth):
+        wrong += np.bincount(stratum[is_wrong], minlength=strata)
+    return wrong
+
+
+def agreement(masks: Sequence[JudgedFolder], truth: Path) -> dict[str, float]:
+    """How well P(error) of all pixels agrees with the truth, see `recalibration.scores`; raises as `wrong_pixels` does."""
+    steps = PROBABILITY_STEPS + 1
+    pixels = np.zeros((2, steps))
+    for _, error, is_wrong in _beside_truth(masks, truth):
+        at = np.rint(error * PROBABILITY_STEPS).astype(int)
+        pixels += [np.bincount(at[side], minlength=steps) for side in (~is_wrong, is_wrong)]
+    # A unit for each step and outcome, of which all pixels are seen.
+    stratum = np.arange(2 * steps)
+    error = np.tile(np.arange(steps) / PROBABILITY_STEPS, 2)
+    seen = SeenPixels(error, stratum >= steps, np.zeros(2 * steps, bool), stratum, pixels.ravel().astype(np.int64))
+    return dict(scores(seen, error))
+
+
+def _beside_truth(
+    masks: Sequence[JudgedFolder], truth: Path
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]]:
+    """Stratum, P(error) and whether the mask is wrong, of all assessed pixels, band by band, each (N,)."""
     for mask in masks:
         path = truth
         if truth.is_dir():
@@ -28,10 +53,10 @@ def wrong_pixels(masks: Sequence[JudgedFolder], truth: Path, strata: int) -> NDA
         with opened(mask.require("quality.tif")) as quality:
             grid = Grid.of(quality)
         with open_mask(path, grid) as file:
-            for stratum, _, inside, top in bands(mask):
+            for stratum, error, inside, top in bands(mask):
                 actual, _ = file.read(slice(top, top + len(stratum)))
-                wrong += np.bincount(stratum[(stratum >= 0) & (actual != inside)], minlength=strata)
-    return wrong
+                known = stratum >= 0
+                yield stratum[known], error[known], (actual != inside)[known]
 
 
 def simulate(

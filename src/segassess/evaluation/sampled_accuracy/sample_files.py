@@ -44,11 +44,32 @@ _AROUND, _STORED = 64, 240
 
 @dataclass(frozen=True)
 class Sample:
-    """A drawn sample: strata, points by id, and the ground area of a pixel (None if unknown)."""
+    """A drawn sample: strata, points by id, and the ground area of a pixel (None if unknown).
+
+    `judge` says by what the pixels were judged; None in samples of earlier versions.
+    """
 
     strata: tuple[Stratum, ...]
     points: Mapping[str, tuple[int, bool, float]]  # stratum, whether it lies in the mask, P(error)
     pixel_area_m2: float | None
+    judge: "SampledJudge | None" = None
+
+
+@dataclass(frozen=True)
+class SampledJudge:
+    """What gave P(error): digest of the assessor, decoding, whether it was fitted to the layer, and an earlier correction."""
+
+    checkpoint: str
+    decoding: str
+    fitted: bool
+    recalibration: Mapping[str, Any]  # as `Calibration.as_dict`
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "SampledJudge":
+        """By the record of `predict.py`."""
+        config, about = record.get("config", {}), record.get("assessor", {})
+        fitted = config.get("fit", {}).get("name", "none") != "none"
+        return cls(record.get("checkpoint_digest", ""), about.get("decoding", ""), fitted, record.get("recalibration", {}))
 
 
 def write_sample(
@@ -140,7 +161,14 @@ def read_sample(folder: Path) -> Sample:
         }
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise RequestError(f"{path} is not the record of a sample; give the folder that segassess sample wrote.") from error
-    return Sample(strata, points, record["pixel_area_m2"])
+    judge = record.get("judge")
+    return Sample(strata, points, record["pixel_area_m2"], None if judge is None else SampledJudge(**judge))
+
+
+def given_answers(folder: Path, answers: str | None, known: Mapping[str, Any]) -> dict[str, bool | None]:
+    """Answers by id from the files `answers`, with commas between them, else from the sample's own; see `read_answers`."""
+    own = [path for path in (folder / TABLE, folder / LAYER) if path.is_file()]
+    return read_answers([Path(each) for each in answers.split(",")] if answers else own, known)
 
 
 def read_answers(paths: Sequence[Path], known: Mapping[str, Any]) -> dict[str, bool | None]:
