@@ -156,7 +156,7 @@ def test_from_judged_masks_to_a_figure(judged, capsys, monkeypatch):
     answered(sample / "sample.csv", truths, skip=20)
     estimate_tool.main([f"sample={sample}"])
     printed = " ".join(capsys.readouterr().out.split())
-    assert "230 of 250 points answered" in printed and "user's accuracy" in printed
+    assert "230 of 250 pixels answered" in printed and "user's accuracy" in printed
     figures = {row["figure"]: row for row in json.loads((sample / "estimate.json").read_text())["figures"]}
     masks = {name: np.isin(codes, (TP, FP)) for name, codes in _codes(folder).items()}
     both = sum((masks[name] & truths[name])[:, 3:].sum() for name in truths)
@@ -192,7 +192,7 @@ def test_wrong_requests_are_one_sentence_and_a_sample_is_never_overwritten(judge
     with pytest.raises(RequestError, match="would be lost"):
         sample_tool.main([f"input={folder}", "looks=60"])
     sample = folder / "sample"
-    with pytest.raises(RequestError, match="0 of 60 points"):
+    with pytest.raises(RequestError, match="0 of 60 pixels"):
         estimate_tool.main([f"sample={sample}"])
     answered(sample / "sample.csv", truths)
     for text, words in (("p9999,object", "no point"), ("p0001,maybe", "'maybe' is not an answer")):

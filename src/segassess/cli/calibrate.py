@@ -29,18 +29,20 @@ def main(arguments: Sequence[str]) -> None:
     from rich.table import Table
 
     from segassess.evaluation.sampled_accuracy import recalibration
-    from segassess.evaluation.sampled_accuracy.sample_files import RECORD, given_answers, read_sample
+    from segassess.evaluation.sampled_accuracy.sample_files import PIXELS, RECORD, own_or, read_answers, read_sample
     from segassess.models.calibration import Calibration
     from segassess.models.recalibration import CALIBRATION, NEEDED_DECODING, Recalibration
 
     folder = Path(keys["sample"])
     sample = read_sample(folder)
     judge = sample.judge
+    if sample.units != PIXELS:
+        raise RequestError(f"{folder} is a sample of {sample.units}, and P(error) is that of pixels; draw one by units=pixels.")
     if judge is None:
         raise RequestError(f"{folder / RECORD} does not say by which assessor it was judged; draw the sample again.")
     if judge.decoding != NEEDED_DECODING:
         raise RequestError(f"{folder} was judged with decoding={judge.decoding}; judge with decoding={NEEDED_DECODING} instead.")
-    answers = given_answers(folder, keys["answers"], sample.points)
+    answers = read_answers(own_or(folder, keys["answers"]), sample.points)
     rows = [(*sample.points[each], answer) for each, answer in answers.items() if answer is not None]
     stratum, inside, error, answer = (np.array(column) for column in zip(*rows, strict=True)) if rows else [np.zeros(0)] * 4
     sizes = np.array([stratum.size for stratum in sample.strata])

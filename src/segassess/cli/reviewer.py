@@ -4,7 +4,7 @@ Usage: python -m segassess.cli.reviewer truth=PATH input=DIR [key=value ...]
 
   truth=PATH   the ground truth: of a sample any raster or layer, of a queue a layer of polygons
   input=DIR    output_dir of `segassess predict`
-  sample=DIR   a sample of one image: fills `answer` in its sample.csv
+  sample=DIR   a sample of one image: fills what its sample.csv asks; objects and blocks need a layer of polygons
   queue=DIR    of maproulette: writes answers.csv, with a yes for what the truth confirms
   masks=FILES  rasters or layers, such as a mended one: prints the IoU of each with the truth on the image
 """
@@ -13,16 +13,22 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyogrio
 import shapely
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from segassess.cli.keys import PREDICTED, Key, read_keys
 from segassess.errors import ConfigError, RequestError, SegAssessError
+from segassess.evaluation.sampled_accuracy.objects import listed_objects, middles_of
+from segassess.evaluation.sampled_accuracy.sample_files import BLOCKS, LAYER, PIXELS, TABLE, Sample, read_sample
 from segassess.experiments.exits import stop
-from segassess.outputs.judged_folder import judged_folders
+from segassess.findings.object_scores import MISSED
+from segassess.outputs.judged_folder import JudgedFolder, judged_folders
+from segassess.outputs.review_queue.findings import KINDS
 from segassess.raster import Grid, open_mask
 from segassess.raster.grid import apply_to_all, transformed
 from segassess.raster.opening import opened
@@ -52,7 +58,12 @@ def main(arguments: Sequence[str]) -> None:
     with opened(next(iter(masks.values())).require("quality.tif")) as quality:
         grid = Grid.of(quality)
     if keys["sample"]:
-        answer_sample(Path(keys["sample"]) / "sample.csv", keys["truth"], grid)
+        folder = Path(keys["sample"])
+        sample = read_sample(folder)
+        if sample.units == PIXELS:
+            answer_sample(folder / TABLE, keys["truth"], grid)
+        else:
+            answer_objects(folder, sample, list(masks.values()), keys["truth"], grid)
     if keys["queue"]:
         answer_queue(Path(keys["queue"]), keys["truth"], grid)
     for path in keys["masks"].split(",") if keys["masks"] else ():
@@ -76,6 +87,42 @@ def answer_sample(path: Path, truth: str, grid: Grid) -> None:
         row["answer"] = "object" if pixels[int(row["row"]), int(row["column"])] else "background"
     write_rows(path, list(rows[0]), rows)
     print(f"{len(rows)} points answered: {path}")
+
+
+def answer_objects(folder: Path, sample: Sample, masks: Sequence[JudgedFolder], truth: str, grid: Grid) -> None:
+    """Fill a sample of objects or blocks of one image: a right outline and an object of the truth share half of their union."""
+    polygons, _, _ = read_polygons(truth, grid)
+    rows = [row for _, row in read_rows(folder / TABLE, ("id", "row", "column"))]
+    if sample.units == BLOCKS:
+        listed = [each for each in listed_objects(masks) if each.kind != KINDS[MISSED]]
+        outlines = np.array([each.outline_px for each in listed], object)
+        of_outline, of_truth = _matches(outlines, polygons)
+        middles, true_middles = (middles_of(each, (grid.height, grid.width)) for each in (outlines, polygons))
+        found = np.isin(np.arange(len(polygons)), of_truth)
+        for row in rows:
+            left, top, right, bottom = sample.blocks[row["id"]][1]
+            box = shapely.box(left, top, np.nextafter(right, left), np.nextafter(bottom, top))
+            here = np.flatnonzero(shapely.covers(box, middles))
+            row["wrong"] = str(np.count_nonzero(~np.isin(here, of_outline)))
+            row["missed"] = str(np.count_nonzero(shapely.covers(box, true_middles) & ~found))
+    else:
+        layer = pyogrio.raw.read(folder / LAYER, columns=["id"])
+        shown = dict(zip(layer[3][0], shapely.from_wkb(layer[2]), strict=True))
+        outlines = np.array([_in_pixels(shown[row["id"]], grid) for row in rows], object)
+        of_outline, _ = _matches(outlines, polygons)
+        for index, row in enumerate(rows):
+            row["answer"] = "object" if index in of_outline else "background"
+    write_rows(folder / TABLE, list(rows[0]), rows)
+    print(f"{len(rows)} {sample.units} answered: {folder / TABLE}")
+
+
+def _matches(outlines: NDArray[Any], polygons: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of outlines and polygons that share at least half of what both cover."""
+    first, second = shapely.STRtree(polygons).query(outlines, predicate="intersects")
+    shared = shapely.area(shapely.intersection(outlines[first], polygons[second]))
+    union = shapely.area(outlines[first]) + shapely.area(polygons[second]) - shared
+    alike = shared >= _COVERED * union
+    return first[alike], second[alike]
 
 
 def answer_queue(queue: Path, truth: str, grid: Grid) -> None:

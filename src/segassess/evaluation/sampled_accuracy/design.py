@@ -14,7 +14,10 @@ LEAST_ERROR = 0.02
 
 @dataclass(frozen=True)
 class Stratum:
-    """Units that are judged alike: a name, whether they lie in the mask, their number, and the sum of their P(error)."""
+    """Units that are judged alike: a name, whether they lie in the mask, their number, and the sum of their P(error).
+
+    Of blocks `error` is the sum of their expected numbers of wrong and missed objects, and `inside` means nothing.
+    """
 
     name: str
     inside: bool
@@ -23,7 +26,7 @@ class Stratum:
 
     @property
     def mean_error(self) -> float:
-        """Mean P(error) in [0, 1]; 0 without units."""
+        """Mean P(error) in [0, 1], of blocks mean number of errors; 0 without units."""
         return self.error / self.size if self.size else 0.0
 
 
@@ -42,6 +45,11 @@ def allocate(strata: Sequence[Stratum], looks: int) -> NDArray[np.int64]:
     right = (size - wrong)[inside].sum()
     iou = right / max(size[inside].sum() + wrong[~inside].sum(), 1.0)
     weight = size * np.sqrt(error * (1 - error)) * np.where(inside, 1.0, iou)
+    return in_proportion(size, weight, looks)
+
+
+def in_proportion(size: NDArray[np.float64], weight: NDArray[np.float64], looks: int) -> NDArray[np.int64]:
+    """Looks in each of N strata of so many units, (N,), in proportion to weights; limits and sum are those of `allocate`."""
     least = np.minimum(size, LEAST_LOOKS)
     wanted = min(max(looks, least.sum()), size.sum())
     low, high = 0.0, size.sum() / weight[weight > 0].min() if weight.any() else 1.0
@@ -54,3 +62,10 @@ def allocate(strata: Sequence[Stratum], looks: int) -> NDArray[np.int64]:
     short = int(wanted - whole.sum())
     whole[np.argsort(whole - given, kind="stable")[:short]] += 1
     return whole
+
+
+def allocate_counts(strata: Sequence[Stratum], looks: int) -> NDArray[np.int64]:
+    """Looks in each of N strata of blocks, whose `error` is an expected number of errors: the variance of a count is its mean."""
+    size = np.array([stratum.size for stratum in strata], np.float64)
+    mean = np.array([stratum.mean_error for stratum in strata])
+    return in_proportion(size, size * np.sqrt(np.maximum(mean, LEAST_ERROR)), looks)

@@ -100,7 +100,7 @@ def estimate(
         spread = _spread(seen, stratum, weight)
         parts.append((stratum, len(seen), (stratum.size * step / denominator) ** 2 * spread))
     variance = sum(part * (1 / count - 1 / stratum.size) for stratum, count, part in parts)
-    return _interval(ratio, math.sqrt(variance), _freedom(parts), confidence, _looks_to_halve(parts, variance))
+    return interval(ratio, math.sqrt(variance), freedom(parts), confidence, looks_to_halve(parts, variance))
 
 
 def _share(wrong: NDArray[np.bool_], error: NDArray[np.float64], stratum: Stratum, weight: float) -> float:
@@ -135,7 +135,7 @@ def _prediction_weight(kept: Sequence[tuple[Stratum, Looks]], values: Sequence[N
     return min(max(covariance / variance, 0.0), 1.0) if variance > 0 else 0.0
 
 
-def _freedom(parts: Sequence[tuple[Stratum, int, float]]) -> float:
+def freedom(parts: Sequence[tuple[Stratum, int, float]]) -> float:
     """Degrees of freedom of the variance (Satterthwaite; Cochran, equation 5.16)."""
     each = np.array([part * (1 / count - 1 / stratum.size) for stratum, count, part in parts])
     counts = np.array([count for _, count, _ in parts])
@@ -143,8 +143,9 @@ def _freedom(parts: Sequence[tuple[Stratum, int, float]]) -> float:
     return float(each.sum() ** 2 / below) if below > 0 else math.inf
 
 
-def _interval(value: float, error: float, freedom: float, confidence: float, more: int) -> Estimate:
-    far = float(stats.t.ppf((1 + confidence) / 2, max(freedom, 1.0)))
+def interval(value: float, error: float, degrees: float, confidence: float, more: int) -> Estimate:
+    """The interval of a share with this standard error, on the log-odds, by so many degrees of freedom."""
+    far = float(stats.t.ppf((1 + confidence) / 2, max(degrees, 1.0)))
     if error == 0:
         return Estimate(value, error, value, value, more)
     if not error / 2 < value < 1 - error / 2:
@@ -156,7 +157,7 @@ def _interval(value: float, error: float, freedom: float, confidence: float, mor
     return Estimate(value, error, low, high, more)
 
 
-def _looks_to_halve(parts: Sequence[tuple[Stratum, int, float]], variance: float) -> int:
+def looks_to_halve(parts: Sequence[tuple[Stratum, int, float]], variance: float) -> int:
     """Looks to add, in the proportions of today's, until the standard error is half of today's."""
     looks = sum(count for _, count, _ in parts)
     if variance <= 0:

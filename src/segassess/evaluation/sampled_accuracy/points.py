@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from segassess.evaluation.sampled_accuracy.design import Stratum
@@ -25,7 +26,11 @@ _FIRST = dict(zip(LIMITS, np.cumsum([0, *(len(limits) + 1 for limits in LIMITS.v
 
 @dataclass(frozen=True)
 class Point:
-    """A pixel to look at: mask, stratum, P(error), column and row in the image, its centre in the CRS (pixels without one)."""
+    """A pixel to look at: mask, stratum, P(error), column and row in the image, its centre in the CRS (pixels without one).
+
+    Of another unit a point in the middle of it, its outline on the `ground` in WGS 84, and in pixels of the image the `outlines`
+    that are shown, of a block its `box` (left, top, right, bottom), and the `side` of its picture.
+    """
 
     name: str
     source: str
@@ -37,6 +42,10 @@ class Point:
     y: float
     lon: float  # NaN without a CRS, as is lat
     lat: float
+    outlines: tuple[shapely.Geometry, ...] = ()
+    ground: shapely.Geometry | None = None
+    box: tuple[int, int, int, int] | None = None
+    side: int = 129
 
 
 def count_strata(masks: Sequence[JudgedFolder]) -> tuple[list[Stratum], float | None]:

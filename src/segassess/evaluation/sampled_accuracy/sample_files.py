@@ -1,15 +1,17 @@
 """The files of a sample: what reviewers get, what they give back, and what they must not see.
 
-`sample.csv` and `sample.gpkg` list the points and an empty column `answer`; `sample.html` shows each in its image and takes
-answers by a key. None of them says how a point was judged, so that nobody follows the mask. That stands in `sample.json`.
+`sample.csv` and `sample.gpkg` list pixels, objects or blocks and an empty column `answer`, of blocks `wrong` and `missed`;
+`sample.html` shows each in its image and takes answers by keys. None of them says how a unit was judged, so that nobody follows
+the mask. That stands in `sample.json`.
 """
 
 import base64
 import html
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from typing import Any
 import numpy as np
 import shapely
 from affine import Affine
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from rasterio.crs import CRS
 
 from segassess.errors import RequestError
@@ -31,15 +34,37 @@ from segassess.raster import Georeference, Rendering, open_image
 from segassess.spreadsheets import harmless, write_rows
 
 RECORD, TABLE, LAYER, PAGE = "sample.json", "sample.csv", "sample.gpkg", "sample.html"
-COLUMNS = ("id", "name", "column", "row", "x", "y", "lon", "lat", "answer")
+PIXELS, OBJECTS, BLOCKS = UNITS = ("pixels", "objects", "blocks")
+_PLACES = ("id", "name", "column", "row", "x", "y", "lon", "lat")
+# Columns to be filled; of a block, how many of its `objects` are wrong, and how many it lacks.
+ASKED: Mapping[str, tuple[str, ...]] = {PIXELS: ("answer",), OBJECTS: ("answer",), BLOCKS: ("wrong", "missed")}
 # What reviewers may write; whether it says that the point lies on an object, None without an answer.
 ANSWERS: Mapping[str, bool | None] = {
     **dict.fromkeys(("object", "1", "yes", "true"), True),
     **dict.fromkeys(("background", "0", "no", "false"), False),
     **dict.fromkeys(("", "unsure", "?"), None),
 }
-# Pixels around a point on the page, and the side in pixels at which they are stored.
-_AROUND, _STORED = 64, 240
+# Side in pixels at which surroundings are stored on the page, also where outlines are drawn in them.
+_STORED, _STORED_DRAWN = 240, 480
+# Of outlines, and of a block.
+_LINE, _FRAME = (214, 0, 108), (0, 114, 178)
+# On the page.
+_HEADINGS = {
+    PIXELS: (
+        "Is the cross on the object?",
+        "Judge the middle pixel by the image alone. What was said of it is not shown, on purpose.",
+    ),
+    OBJECTS: (
+        "Is there one object, as outlined?",
+        "Answer object if the outline and a single object share at least half of what both cover, else background. "
+        "Whether the layer has it is not shown, on purpose.",
+    ),
+    BLOCKS: (
+        "How many outlines are wrong, and how many objects have none?",
+        "Count what has its middle in the blue frame. An outline is right if it and a single object share at least half of what "
+        "both cover; an object without a right outline is missing.",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +78,9 @@ class Sample:
     points: Mapping[str, tuple[int, bool, float]]  # stratum, whether it lies in the mask, P(error)
     pixel_area_m2: float | None
     judge: "SampledJudge | None" = None
+    units: str = PIXELS
+    objects: int = 0  # of the layers, in samples of objects and blocks
+    blocks: Mapping[str, tuple[int, tuple[int, int, int, int]]] = field(default_factory=dict)  # number of objects, and box, by id
 
 
 @dataclass(frozen=True)
@@ -80,42 +108,62 @@ def write_sample(
     images: Mapping[str, str],
     rendering: Rendering,
     about: Mapping[str, Any],
+    units: str = PIXELS,
 ) -> list[Path]:
-    """Write all files into a folder and return their paths; `images` is by name.
+    """Write all files into a folder and return their paths; `images` is by name, `units` one of `UNITS`.
 
     Raises RequestError if an image is missing or the folder cannot be written, InputError if an image cannot be read.
     """
     ids = [f"p{index:04d}" for index in range(1, len(points) + 1)]
-    rows = [{**{name: vars(point)[name] for name in COLUMNS[1:-1]}, "id": each} for each, point in zip(ids, points, strict=True)]
+    rows = [{**{name: vars(point)[name] for name in _PLACES[1:]}, "id": each} for each, point in zip(ids, points, strict=True)]
     for row in rows:
         row.update({name: "" for name in ("lon", "lat") if np.isnan(row[name])}, name=harmless(row["name"]))
-    write_rows(folder / TABLE, COLUMNS, rows)
+    counted: tuple[str, ...] = ()
+    if units == BLOCKS:
+        counted = ("objects",)
+        for row, point in zip(rows, points, strict=True):
+            row["objects"] = len(point.outlines)
+    write_rows(folder / TABLE, (*_PLACES, *counted, *ASKED[units]), rows)
     written = [folder / TABLE]
     if all(not np.isnan(point.lon) for point in points):
-        _write_layer(folder / LAYER, ids, points)
+        _write_layer(folder / LAYER, ids, points, units)
         written.append(folder / LAYER)
-    _write_page(folder / PAGE, ids, points, images, rendering)
+    _write_page(folder / PAGE, ids, points, images, rendering, units)
     hidden = {
         each: {"stratum": point.stratum, "source": point.source, "error": point.error}
+        | ({} if point.box is None else {"box": point.box, "objects": len(point.outlines)})
         for each, point in zip(ids, points, strict=True)
     }
-    record = {**about, "pixel_area_m2": pixel_area_m2, "strata": [asdict(stratum) for stratum in strata], "points": hidden}
+    record = {
+        **about,
+        "units": units,
+        "pixel_area_m2": pixel_area_m2,
+        "strata": [asdict(stratum) for stratum in strata],
+        "points": hidden,
+    }
     write_json(folder / RECORD, record)
     return [*written, folder / PAGE, folder / RECORD]
 
 
-def _write_layer(path: Path, ids: Sequence[str], points: Sequence[Point]) -> None:
-    columns = {
-        "id": np.array(ids, object),
-        "name": np.array([point.name for point in points], object),
-        "answer": np.ma.array(np.full(len(points), ""), object, mask=True),
-    }
-    places = np.array(shapely.points([(point.lon, point.lat) for point in points]), object)
+def _write_layer(path: Path, ids: Sequence[str], points: Sequence[Point], units: str) -> None:
+    columns = {"id": np.array(ids, object), "name": np.array([point.name for point in points], object)}
+    if units == BLOCKS:
+        columns["objects"] = np.array([len(point.outlines) for point in points])
+    for name in ASKED[units]:
+        empty = np.full(len(points), "" if units != BLOCKS else 0, object if units != BLOCKS else np.int32)
+        columns[name] = np.ma.array(empty, mask=True)
+    if units == PIXELS:
+        places = list(shapely.points([(point.lon, point.lat) for point in points]))
+    else:
+        places = [point.ground for point in points]
     degrees = Georeference(CRS.from_epsg(4326), Affine.identity())
-    write_layer(path, FindingsTable(columns, places), degrees, geometry_type="Point")
+    kind = "Point" if units == PIXELS else "MultiPolygon"
+    write_layer(path, FindingsTable(columns, np.array(places, object)), degrees, geometry_type=kind)
 
 
-def _write_page(path: Path, ids: Sequence[str], points: Sequence[Point], images: Mapping[str, str], rendering: Rendering) -> None:
+def _write_page(
+    path: Path, ids: Sequence[str], points: Sequence[Point], images: Mapping[str, str], rendering: Rendering, units: str
+) -> None:
     pictures: dict[str, str] = {}
     by_image: dict[str, list[tuple[str, Point]]] = {}
     for each, point in zip(ids, points, strict=True):
@@ -126,26 +174,47 @@ def _write_page(path: Path, ids: Sequence[str], points: Sequence[Point], images:
         with open_image(images[name], rendering) as file:
             for each, point in here:
                 pictures[each] = _picture(file, point)
-    rows = [{"id": each, "name": point.name, "picture": pictures[each]} for each, point in zip(ids, points, strict=True)]
+    rows = [
+        {"id": each, "name": point.name, "picture": pictures[each], "objects": len(point.outlines)}
+        for each, point in zip(ids, points, strict=True)
+    ]
     template = (files("segassess.evaluation.sampled_accuracy") / "answers.html").read_text(encoding="utf-8")
+    heading, task = _HEADINGS[units]
     # "</" would end the script.
     data = json.dumps(rows).replace("</", "<\\/")
-    write_text(path, template.replace("@@TITLE@@", html.escape(path.parent.name)).replace("@@ROWS@@", data))
+    texts = {"TITLE": html.escape(path.parent.name), "HEADING": heading, "TASK": task, "UNITS": units, "ROWS": data}
+    # Once, so that nothing in the data is taken for a place.
+    write_text(path, re.sub("@@([A-Z]+)@@", lambda place: texts[place[1]], template))
 
 
 def _picture(file: Any, point: Point) -> str:
-    """The surroundings of a point as a data URL; its pixel lies in the middle, and what lies beyond the image is grey."""
-    top, left = point.row - _AROUND, point.column - _AROUND
-    side = 2 * _AROUND + 1
+    """The surroundings of a unit as a data URL, with its outlines; what lies beyond the image is grey."""
+    side = point.side
+    left, top, right, bottom = point.box or (point.column, point.row, point.column + 1, point.row + 1)
+    if point.box is None and point.outlines:
+        left, top, right, bottom = np.floor(shapely.bounds(point.outlines[0])).astype(int).tolist()
+    top, left = (top + bottom - side) // 2, (left + right - side) // 2
     rows = slice(max(top, 0), min(top + side, file.grid.height))
     columns = slice(max(left, 0), min(left + side, file.grid.width))
     pixels, _ = file.read(rows, columns)
     canvas = np.full((side, side, 3), 128, np.uint8)
     shown = np.rint(pixels * 255).astype(np.uint8)
     canvas[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = shown
+    stored = _STORED_DRAWN if point.outlines or point.box else _STORED
+    picture = Image.fromarray(canvas).resize((stored, stored), Image.Resampling.BICUBIC)
+    drawing = ImageDraw.Draw(picture)
+    lines = [(ring, _LINE) for outline in point.outlines for ring in _rings(outline)]
+    if point.box:
+        lines += [(ring, _FRAME) for ring in _rings(shapely.box(*point.box))]
+    for ring, colour in lines:
+        drawing.line([tuple(place) for place in (ring - (left, top)) * (stored / side)], colour, 2)
     buffer = io.BytesIO()
-    Image.fromarray(canvas).resize((_STORED, _STORED), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=75)
+    picture.save(buffer, "JPEG", quality=75)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _rings(outline: shapely.Geometry) -> list[NDArray[np.float64]]:
+    return [shapely.get_coordinates(ring) for part in shapely.get_parts(outline) for ring in shapely.get_rings(part)]
 
 
 def read_sample(folder: Path) -> Sample:
@@ -162,13 +231,21 @@ def read_sample(folder: Path) -> Sample:
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise RequestError(f"{path} is not the record of a sample; give the folder that segassess sample wrote.") from error
     judge = record.get("judge")
-    return Sample(strata, points, record["pixel_area_m2"], None if judge is None else SampledJudge(**judge))
+    return Sample(
+        strata,
+        points,
+        record["pixel_area_m2"],
+        None if judge is None else SampledJudge(**judge),
+        record.get("units", PIXELS),
+        record.get("objects", 0),
+        {each: (point["objects"], tuple(point["box"])) for each, point in record["points"].items() if "box" in point},
+    )
 
 
-def given_answers(folder: Path, answers: str | None, known: Mapping[str, Any]) -> dict[str, bool | None]:
-    """Answers by id from the files `answers`, with commas between them, else from the sample's own; see `read_answers`."""
+def own_or(folder: Path, answers: str | None) -> list[Path]:
+    """The files `answers`, with commas between them, else those of the sample itself."""
     own = [path for path in (folder / TABLE, folder / LAYER) if path.is_file()]
-    return read_answers([Path(each) for each in answers.split(",")] if answers else own, known)
+    return [Path(each) for each in answers.split(",")] if answers else own
 
 
 def read_answers(paths: Sequence[Path], known: Mapping[str, Any]) -> dict[str, bool | None]:
@@ -191,3 +268,30 @@ def read_answers(paths: Sequence[Path], known: Mapping[str, Any]) -> dict[str, b
                 raise RequestError(f"{path}, {where}: {each} was answered otherwise before; keep one of the answers.")
             answers[each] = answers.get(each) if answer is None else answer
     return answers
+
+
+def read_counts(paths: Sequence[Path], known: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """Of each answered block by id, how many objects are wrong and how many it lacks; `known` says how many it has.
+
+    Raises RequestError as `read_answers` does, and if more are wrong than there are.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for path in paths:
+        for where, row in answer_rows(path):
+            if not {"id", "wrong", "missed"} <= set(row):
+                raise RequestError(f"{path} has the columns {', '.join(row)}; it needs id, wrong, missed.")
+            each, said = row["id"], (row["wrong"], row["missed"])
+            if each not in known:
+                raise RequestError(f"{path}, {where}: the sample has no block {each!r}; give the answers to this sample.")
+            if not any(said):
+                continue
+            if not all(count.isdecimal() for count in said) or int(said[0]) > known[each]:
+                raise RequestError(
+                    f"{path}, {where}: {each} has {known[each]} objects; write how many are wrong, and how many are missing, "
+                    f"not {said[0]!r} and {said[1]!r}."
+                )
+            counts = int(said[0]), int(said[1])
+            if found.get(each, counts) != counts:
+                raise RequestError(f"{path}, {where}: {each} was answered otherwise before; keep one of the answers.")
+            found[each] = counts
+    return found

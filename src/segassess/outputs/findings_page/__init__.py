@@ -91,8 +91,8 @@ def write_findings_page(
     """
     record = read_record(predicted)
     masks = judged_folders(predicted) if source is None else of_one_source(predicted, source)
-    about = {"min_area_m2": min_area_m2, "simplify_px": simplify_px}
-    findings = make_findings(masks, **about, areas=True, need_place=False, most=most or MOST)
+    limits: dict[str, Any] = {"min_area_m2": min_area_m2, "simplify_px": simplify_px}
+    findings = make_findings(masks, **limits, areas=True, need_place=False, most=most or MOST)
     crops = _crops(findings[:pictures], images_of(record, image), rendering_of(record))
     html = render_findings_page(findings, crops, _overviews(findings, masks))
     table = write_table(folder, findings)

@@ -14,7 +14,7 @@ import shapely
 
 from segassess.errors import RequestError
 from segassess.findings.by_reference import SHIFTED
-from segassess.findings.object_scores import MISSED, PARTLY_WRONG, WRONG
+from segassess.findings.object_scores import MISSED, PARTLY_WRONG, RIGHT, WRONG
 from segassess.outputs.judged_folder import JudgedFolder
 from segassess.outputs.review_queue.layer_rows import LayerRows, read_outlines, read_rows
 from segassess.quality import CLASS_NAMES, FN, FP
@@ -72,16 +72,18 @@ def make_findings(
     simplify_px: float = 0.0,
     areas: bool = False,
     need_place: bool = True,
+    right: bool = False,
     most: int | None = None,
 ) -> list[Finding]:
     """The findings of at least so many square metres in judged masks, most expected wrong pixels first, `most` of them at most.
 
-    `areas` adds areas of errors that are part of no other finding. Outlines may leave the edges of pixels by `simplify_px`.
-    Raises RequestError if results are missing, or if an image has no CRS and findings `need_place`.
+    `areas` adds areas of errors that are part of no other finding, `right` objects that are called right. Outlines may leave the
+    edges of pixels by `simplify_px`. Raises RequestError if results are missing, or if an image has no CRS and findings
+    `need_place`.
     """
     worst = _Worst(most)
     for judged in masks:
-        _OfMask(judged, simplify_px, need_place).add_to(worst, min_area_m2, areas)
+        _OfMask(judged, simplify_px, need_place).add_to(worst, min_area_m2, areas, right)
     return worst.findings
 
 
@@ -129,15 +131,16 @@ class _OfMask:
                 f"The image of {judged.title} has no CRS with a place on the earth, so its findings have none; see them in QGIS."
             )
 
-    def add_to(self, worst: _Worst, min_area_m2: float, areas: bool) -> None:
+    def add_to(self, worst: _Worst, min_area_m2: float, areas: bool, right: bool) -> None:
         """Add the findings that are large and bad enough."""
-        objects = read_rows(self._judged, "objects", "object", "expected_errors_px", _one_of("verdict", KINDS))
+        of_kinds = _one_of("verdict", [*KINDS, *([RIGHT] if right else [])])
+        objects = read_rows(self._judged, "objects", "object", "expected_errors_px", of_kinds)
         of_missed = objects.verdict == MISSED
         missed, others = objects[of_missed], objects[~of_missed]
         if (self._judged.folder / "missed.gpkg").is_file():
             missed = replace(missed, other_outlines=read_outlines(self._judged, "missed", "object"))
         if (self._judged.folder / "polygons.gpkg").is_file():
-            others = read_rows(self._judged, "polygons", "feature", "expected_fp_px", _one_of("verdict", KINDS))
+            others = read_rows(self._judged, "polygons", "feature", "expected_fp_px", of_kinds)
         self._add(worst, missed, min_area_m2)
         self._add(worst, others, min_area_m2)
         if areas:
@@ -174,7 +177,7 @@ class _OfMask:
                 id=_id(self._judged, rows.of, number, verdict, outline),
                 name=self._judged.name,
                 source=self._judged.source,
-                kind=AREAS[verdict] if rows.of == "error" else KINDS[verdict],
+                kind=AREAS[verdict] if rows.of == "error" else KINDS.get(verdict, verdict),
                 feature=number if rows.of == "feature" else None,
                 object=number if rows.of == "object" else None,
                 p_error=p_error,
