@@ -11,7 +11,7 @@ import shapely
 from segassess.cli import console
 from segassess.cli import queue as review_queue
 from segassess.outputs.review_queue.fiftyone import fiftyone_sample
-from segassess.outputs.review_queue.tasks import ReviewTask, _Regions
+from segassess.outputs.review_queue.tasks import Regions, ReviewTask
 from tests.cli.scripts import run_script
 from tests.outputs.review_queue.conftest import DIGEST
 
@@ -94,7 +94,7 @@ def test_outlines_of_fiftyone_are_valid():
         holes = shapely.union_all([shapely.box(x, y, x + 3, y + 3) for x, y in rng.integers(0, 90, (40, 2))])
         outlines = shapely.get_parts(shapely.difference(spots, holes))
         columns = {"error": np.arange(len(outlines)), "quality": ["FP"] * len(outlines), "form": ["area"] * len(outlines)}
-        regions = _Regions(outlines, {**columns, "mean_error": np.full(len(outlines), 0.7)})
+        regions = Regions(outlines, {**columns, "mean_error": np.full(len(outlines), 0.7)})
         errors = tuple(regions.within(*frame, 1.0))
         task = ReviewTask("a", "b", "r0c0", "images/a.png", 96, 80, 0, 0, 0.0, 0.0, {}, errors)
         lines = fiftyone_sample(task, 1)["errors"]["polylines"]

@@ -90,7 +90,7 @@ def make_tasks(
     record = read_record(predicted)
     images, rendering = images_of(record, image), rendering_of(record)
     tiles = sorted(_tiles(predicted), key=lambda tile: -float(tile["error_area_px"]))[:most]
-    regions: dict[Path, _Regions] = {}
+    regions: dict[Path, Regions] = {}
     tasks: list[ReviewTask] = []
     for tile in tiles:
         if tile["name"] not in images:
@@ -101,7 +101,7 @@ def make_tasks(
         if not any(task.picture == picture for task in tasks):
             _write_picture(queue / picture, images[tile["name"]], rendering, slice(top, bottom), slice(left, right))
         folder = tile["folder"]
-        regions[folder] = regions.get(folder) or _Regions.read(folder)
+        regions[folder] = regions.get(folder) or Regions.read(folder)
         tasks.append(
             ReviewTask(
                 name=tile["name"],
@@ -140,14 +140,14 @@ def _polygons(geometry: shapely.Geometry) -> list[shapely.Polygon]:
 
 
 @dataclass(frozen=True)
-class _Regions:
+class Regions:
     """Error regions of a mask in pixel coordinates of its image, worst first."""
 
     outlines: NDArray[Any]
     columns: Mapping[str, Sequence[Any]]  # `_COLUMNS`
 
     @classmethod
-    def read(cls, folder: Path) -> "_Regions":
+    def read(cls, folder: Path) -> "Regions":
         """Read `errors.gpkg`; raises RequestError if files are missing."""
         try:
             with opened(folder / "quality.tif") as quality:
