@@ -187,6 +187,12 @@ def typo(tmp_path):
     return write
 
 
+@pytest.mark.parametrize("text", ["output: {geojson: true}\n", "output: {parquet: true}\n"])
+def test_a_key_that_was_renamed_is_answered_with_the_new_one(typo, text):
+    with pytest.raises(ConfigError, match=r"^output\.\w+ is output\.formats=\[gpkg,\w+\] now\.$"):
+        composed("predict", *REQUIRED["predict"], *typo(text))
+
+
 @pytest.mark.parametrize(
     ("text", "name", "hint"),
     [

@@ -187,7 +187,7 @@ def test_a_raster_and_polygons_at_once(scene, checkpoint, tmp_path):
         f"mask={scene}/mask.tif,{tmp_path}/roofs.gpkg",
         f"checkpoint={checkpoint}",
         f"output_dir={tmp_path}/out",
-        "output.geojson=true",
+        "output.formats=[gpkg,geojson]",
         "tiling={window: 64, overlap: 32}",
     )
     assert "polygons lie on the image" in result.stdout + result.stderr
@@ -215,7 +215,7 @@ def test_touching_polygons_find_back_to_their_layer(scene, checkpoint, tmp_path)
     pyogrio.raw.write(path, wkb, list(columns.values()), list(columns), geometry_type="Polygon", crs="EPSG:4326")
     loaded = load_assessor(checkpoint)
     pair = Pair("image", str(scene / "image.tif"), {"raster": str(scene / "mask.tif"), "roofs": str(path)})
-    settings = {"tiling": Tiling(64, 32), "output": OutputSettings(geojson=True)}
+    settings = {"tiling": Tiling(64, 32), "output": OutputSettings(formats=("gpkg", "geojson"))}
     judge = SceneJudge.of(loaded, torch.device("cpu"), **settings)
     files = []
     for name in ("one", "two"):

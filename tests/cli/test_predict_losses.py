@@ -81,7 +81,7 @@ def test_a_damaged_image_is_refused_or_read_around(scenes, checkpoint, tmp_path)
     )
     assert "damaged.tif is damaged or truncated" in error_of(run_script("predict", *inputs, code=1))
     assert (tmp_path / "out" / "sound" / "scores.json").is_file() and not (tmp_path / "out" / "damaged" / "quality.tif").exists()
-    skipping = *inputs, "rendering.skip_unreadable=true", "output.parquet=true"
+    skipping = *inputs, "rendering.skip_unreadable=true", "output.formats=[gpkg,parquet]"
     for _ in range(2):  # complete from the first time, it is named the second time as well
         assert "4,096 of 30,000 pixels" in error_of(run_script("predict", *skipping, code=1))
     with rasterio.open(tmp_path / "out" / "damaged" / "quality.tif") as file:

@@ -1,8 +1,11 @@
+import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 
+import geopandas
 import numpy as np
+import pyarrow.parquet
 import pyogrio
 import pytest
 import shapely
@@ -13,7 +16,8 @@ from segassess.findings.bands import JudgedRows
 from segassess.findings.error_regions import ERROR_COLUMNS
 from segassess.findings.findings import gather_findings
 from segassess.findings.object_scores import OBJECT_COLUMNS
-from segassess.outputs.layers import write_layer
+from segassess.findings.table import FindingsTable
+from segassess.outputs.layers import FORMATS, write_layer, write_layers
 from segassess.quality import FN, FP, TN, TP
 from segassess.raster import Georeference
 
@@ -58,12 +62,13 @@ def test_geojson_is_in_longitude_and_latitude(findings, tmp_path):
     assert crs == "EPSG:4326" and shapes[0].centroid.x == pytest.approx(33.0001, abs=1e-4)
 
 
-@pytest.mark.parametrize("suffix", ["gpkg", "geojson"])
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson", "fgb"])
 @pytest.mark.filterwarnings("error")
 def test_pixels_of_an_image_without_georeference(findings, tmp_path, suffix):
     write_layer(tmp_path / f"errors.{suffix}", findings.errors, None)
-    _, shapes, _ = read(tmp_path / f"errors.{suffix}")
-    assert shapes[0].bounds == (10, 5, 15, 13)
+    _, shapes, values = read(tmp_path / f"errors.{suffix}")
+    # FlatGeobuf sorts by place.
+    assert shapes[values["error"] == 1][0].bounds == (10, 5, 15, 13)
 
 
 def test_the_same_findings_are_the_same_file(findings, tmp_path):
@@ -108,3 +113,78 @@ def date_of(path):
     with closing(sqlite3.connect(path)) as database:
         ((date,),) = database.execute("select distinct last_change from gpkg_contents")
     return date[:10]
+
+
+# Texts that a spreadsheet or a page must not act on, and of which a file must lose nothing.
+HOSTILE = np.array(["=1+1", "<script>alert('1')</script>", "\u202eשלום مرحبا", "\U0001f3e0, \"a\";\n'b'", ""], object)
+
+
+@pytest.fixture
+def hostile():
+    """A layer with such attributes, and with absent ones of every kind."""
+    absent = np.arange(5) == 3
+    columns = {
+        "Naïve <b>": HOSTILE,
+        "levels": np.ma.array([1, 2, 3, 4, 5], mask=absent),
+        "height": np.ma.array([1.5, np.nan, 3, 4, 5], mask=absent),
+        "use": np.ma.array(HOSTILE, mask=absent),
+        "built": np.ma.array(["2001-02-03"] * 5, "datetime64[D]", mask=absent),
+        "kept": np.arange(5) % 2 == 0,
+    }
+    outlines = [shapely.box(10 * at, 5, 10 * at + 8, 13) for at in range(4)]
+    both = shapely.MultiPolygon([shapely.box(0, 50, 5, 55), shapely.box(10, 50, 15, 55)])
+    return FindingsTable(columns, np.array([*outlines, both], object))
+
+
+@pytest.mark.parametrize("suffix", [each for each in FORMATS if each != "pmtiles"])
+def test_no_format_loses_attributes(hostile, tmp_path, suffix):
+    write_layers(tmp_path, "polygons", hostile, PLACE, ["gpkg", suffix])
+    expected = pyogrio.read_dataframe(tmp_path / "polygons.gpkg")
+    path = tmp_path / f"polygons.{suffix}"
+    found = geopandas.read_parquet(path) if suffix == "parquet" else pyogrio.read_dataframe(path)
+    # FlatGeobuf sorts by place.
+    found = found.sort_values("levels", na_position="last", ignore_index=True).to_crs(expected.crs)
+    expected = expected.sort_values("levels", na_position="last", ignore_index=True)
+    assert list(found.columns) == list(expected.columns) and len(found) == 5
+    for name in hostile.columns:
+        assert found[name].isna().tolist() == expected[name].isna().tolist()
+        values = [frame[name].dropna().tolist() for frame in (found, expected)]
+        assert values[0] == values[1] if name != "built" else list(map(str, values[0])) == list(map(str, values[1]))
+    # GeoJSON has seven digits of a degree.
+    assert (found.geometry.hausdorff_distance(expected.geometry) < 0.02).all()
+
+
+def test_geoparquet_says_what_the_standard_asks_for(findings, tmp_path):
+    # https://geoparquet.org/releases/v1.1.0
+    write_layer(tmp_path / "errors.parquet", findings.errors, PLACE)
+    stored = pyarrow.parquet.read_schema(tmp_path / "errors.parquet")
+    geo = json.loads(stored.metadata[b"geo"])
+    assert (geo["version"], geo["primary_column"]) == ("1.1.0", "geometry")
+    column = geo["columns"]["geometry"]
+    assert column["encoding"] == "WKB" and set(column["geometry_types"]) <= {"Polygon", "MultiPolygon"}
+    assert column["crs"]["id"] == {"authority": "EPSG", "code": 32736} and len(column["bbox"]) == 4
+    assert column["covering"]["bbox"]["xmin"] == ["bbox", "xmin"] and "bbox" in stored.names
+    assert stored.names[: len(ERROR_COLUMNS)] == list(ERROR_COLUMNS)
+    write_layer(tmp_path / "pixels.parquet", findings.errors, None)
+    about = json.loads(pyarrow.parquet.read_schema(tmp_path / "pixels.parquet").metadata[b"geo"])
+    assert about["columns"]["geometry"]["crs"] is None
+
+
+def test_vector_tiles_lie_on_the_earth_or_are_left_out(hostile, tmp_path):
+    write_layers(tmp_path, "polygons", hostile, PLACE, FORMATS)
+    info = pyogrio.read_info(tmp_path / "polygons.pmtiles", layer="polygons")
+    assert info["driver"] == "PMTiles" and info["crs"] == "EPSG:3857"
+    tiles = pyogrio.read_dataframe(tmp_path / "polygons.pmtiles")
+    assert set(tiles["Naïve <b>"]) == set(HOSTILE)
+    expected = pyogrio.read_dataframe(tmp_path / "polygons.gpkg").to_crs("EPSG:3857")
+    # A unit of a tile of the highest level is 7 cm wide.
+    assert np.abs(tiles.total_bounds - expected.total_bounds).max() < 0.2
+    write_layers(tmp_path / "pixels", "polygons", hostile, None, FORMATS)
+    assert {path.suffix[1:] for path in (tmp_path / "pixels").iterdir()} == set(FORMATS) - {"pmtiles"}
+
+
+def test_nothing_found_is_a_layer_without_features_and_no_vector_tiles(tmp_path):
+    write_layers(tmp_path, "errors", gather_findings([]).errors, PLACE, FORMATS)
+    assert {path.suffix[1:] for path in tmp_path.iterdir()} == set(FORMATS) - {"pmtiles"}
+    for path in tmp_path.iterdir():
+        assert len(geopandas.read_parquet(path) if path.suffix == ".parquet" else pyogrio.read_dataframe(path)) == 0

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segassess.errors import ConfigError
-from segassess.options.checking import choices_of, faults, paths
+from segassess.options.checking import choices_of, faults, paths, renamed
 from segassess.options.option import defaults, options_of
 from segassess.options.scripts import GROUPS, SCRIPTS
 
@@ -80,6 +80,8 @@ def clash(name: str, overrides: Sequence[str], loader: ConfigLoader) -> str | No
 
 def unknown_key(name: str, key: str) -> str | None:
     """What to say of a key that a config lacks: which choice has it, or which key is meant; None if that is unknown."""
+    if words := renamed(key):
+        return words
     known = list(dict.fromkeys(paths(SCRIPTS[name])))
     group, _, rest = key.partition(".")
     if key in known:

@@ -147,7 +147,7 @@ def with_fit(config: DictConfig, jobs: list[PairJob], output: Path, device: torc
 def judge_settings(config: DictConfig, loaded: LoadedAssessor) -> dict[str, Any]:
     """Keywords of `SceneJudge.of` from a config; RequestError if its `calibration` is not that of the assessor."""
     options = build.plain(config)
-    if options["output"]["parquet"]:
+    if "parquet" in options["output"]["formats"]:
         require_parquet()
     rendering: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options["rendering"].items()

@@ -142,8 +142,19 @@ def _taken_by_target(key: str, node: Mapping[str, Any], schema: type) -> bool:
     return key in parameters or (any_key and not typo)
 
 
+# Keys of earlier versions, and what to give instead.
+_RENAMED = {"output.geojson": "output.formats=[gpkg,geojson]", "output.parquet": "output.formats=[gpkg,parquet]"}
+
+
+def renamed(key: str) -> str | None:
+    """What to say of a key of earlier versions; None of any other."""
+    return f"{key} is {_RENAMED[key]} now." if key in _RENAMED else None
+
+
 def _unknown(key: str, known: Sequence[str], prefix: str, schema: type | None = None) -> str:
-    """The sentence that refuses a key, with a near match or the known keys."""
+    """The sentence that refuses a key, with its new name, a near match or the known keys."""
+    if words := renamed(f"{prefix}{key}"):
+        return words
     near = [f"{prefix}{match}" for match in get_close_matches(key, known, n=1)]
     near += [path for path in (paths(schema, prefix) if schema else ()) if path.endswith(f".{key}")]
     if near:

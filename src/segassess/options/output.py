@@ -1,10 +1,12 @@
 """Which results of a judged mask are written, and how finely."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 from segassess.options.checking import Settings
 from segassess.options.option import option
+
+Format: TypeAlias = Literal["gpkg", "geojson", "parquet", "fgb", "pmtiles"]
 
 
 @dataclass(frozen=True)
@@ -28,5 +30,17 @@ class OutputSettings(Settings):
         0.0,
         low=0,
     )
-    geojson: bool = option("Also write the layers as GeoJSON in WGS 84.", False)
-    parquet: bool = option("Also write the tables as Parquet (pip install 'segassess[parquet]').", False)
+    formats: tuple[Format, ...] = option(
+        "Formats of the layers: gpkg, which is always needed, GeoJSON (WGS 84), GeoParquet (with it the tables as Parquet; "
+        "pip install 'segassess[parquet]'), FlatGeobuf, PMTiles (vector tiles, of images with a CRS).",
+        ("gpkg",),
+    )
+
+    @property
+    def parquet(self) -> bool:
+        """Whether tables are also written as Parquet."""
+        return "parquet" in self.formats
+
+    def fault(self) -> str | None:
+        """See the base class."""
+        return None if "gpkg" in self.formats else "output.formats needs gpkg, which other commands read; add it to the list."

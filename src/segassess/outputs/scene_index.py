@@ -14,6 +14,7 @@ from segassess.errors import RequestError
 from segassess.files import atomic_path, fault_of_disk
 from segassess.findings.scores import SCORES
 from segassess.outputs.judged_folder import JudgedFolder, judged_folders, table_rows
+from segassess.outputs.layers import GEOPARQUET
 from segassess.raster import Georeference, Grid
 from segassess.raster.grid import apply_to_all
 from segassess.raster.opening import opened
@@ -82,7 +83,7 @@ def _write(folder: Path, rows: Sequence[dict[str, Any]], footprints: Sequence[sh
 
 
 def _write_parquet(frame: "GeoDataFrame", path: Path) -> None:
-    frame.to_parquet(path, index=False, schema_version="1.1.0", write_covering_bbox=True)
+    frame.to_parquet(path, **GEOPARQUET)
 
 
 def _write_tiles(frame: "GeoDataFrame", path: Path) -> None:

@@ -72,7 +72,7 @@ class _ArrowRows:
         self._rows.clear()
 
 
-def require_parquet(wanted_by: str = "output.parquet=true") -> None:
+def require_parquet(wanted_by: str = "output.formats=[gpkg,parquet]") -> None:
     """Raise ConfigError if pyarrow is missing, which `wanted_by` needs."""
     try:
         import pyarrow  # noqa: F401

@@ -21,7 +21,7 @@ from segassess.findings.judged_mask import TILE_COLUMNS, JudgedMask, gather
 from segassess.findings.review_grid import ReviewGrid
 from segassess.interrupts import raise_if_interrupted
 from segassess.models.calibration import Calibration
-from segassess.outputs.layers import with_attributes, write_layer
+from segassess.outputs.layers import with_attributes, write_layer, write_layers
 from segassess.outputs.rasters import open_maps
 from segassess.outputs.review_page import TilePicture, tile_picture
 from segassess.outputs.tables import write_table
@@ -48,7 +48,11 @@ ALWAYS = (
     *("errors.gpkg", "objects.gpkg", "objects.csv", "tiles.csv"),
 )
 ONLY_SOMETIMES = (
-    *(f"{name}.{suffix}" for name in ("errors", "objects", "polygons", "missed") for suffix in ("geojson", "parquet")),
+    *(
+        f"{name}.{suffix}"
+        for name in ("errors", "objects", "polygons", "missed")
+        for suffix in ("geojson", "parquet", "fgb", "pmtiles")
+    ),
     *("tiles.parquet", "polygons.gpkg", "polygons.csv", "missed.gpkg", "aligned.gpkg", "reference.tif", "reference.qml"),
     *("panel.png", "review.json"),
 )
@@ -206,23 +210,20 @@ class SceneJob:
     def _write_findings(self, source: str, folder: Path, judged: JudgedMask) -> None:
         output, place, layer = self.judge.output, self.scene.grid.georeference, self.scene.layer(source)
         found = judged.findings
-        for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
-            write_layer(folder / f"errors.{suffix}", found.errors, place, output.simplify_px)
-            write_layer(folder / f"objects.{suffix}", found.objects, place, output.simplify_px)
+        for name, findings in (("errors", found.errors), ("objects", found.objects)):
+            write_layers(folder, name, findings, place, output.formats, output.simplify_px)
         tables = {"objects": found.objects}
         if layer is not None:
             # The new layer repeats the columns of the input, the table does not.
             polygons = with_attributes(found.polygons, layer.attributes(found.polygons.column("feature")))
-            for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
-                write_layer(folder / f"polygons.{suffix}", polygons, place)
+            write_layers(folder, "polygons", polygons, place, output.formats)
             tables["polygons"] = found.polygons
             if found.shift is not None and found.shift.is_clear:
                 write_layer(folder / "aligned.gpkg", aligned(polygons, found.shift), place)
         if found.missed is not None:
-            for suffix in ("gpkg", "geojson")[: 1 + output.geojson]:
-                write_layer(folder / f"missed.{suffix}", found.missed, place)
+            write_layers(folder, "missed", found.missed, place, output.formats)
         for name, table in tables.items():
-            write_table(folder / f"{name}.csv", tuple(table.columns), table.rows(), parquet=output.parquet)
+            write_table(folder / f"{name}.csv", tuple(table.columns), table.rows())
         write_table(folder / "tiles.csv", TILE_COLUMNS, judged.tiles, parquet=output.parquet)
 
     def reduced(self, source: str, size: tuple[int, int]) -> tuple[NDArray[np.bool_], NDArray[np.uint8], NDArray[np.float32]]:

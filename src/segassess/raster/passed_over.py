@@ -11,7 +11,7 @@ from segassess.raster.library_errors import LIBRARY_ERRORS
 
 # Outputs of a run; the tag tells them from a user's files of the same names.
 _MAPS = ("quality.tif", "error.tif", "refined.tif")
-_BESIDE_MAPS = re.compile(r"(panel\.png|(errors|objects|polygons)\.(gpkg|geojson))")
+_BESIDE_MAPS = re.compile(r"(panel\.png|(errors|objects|polygons|missed)\.(gpkg|geojson|fgb))")
 _TAG = "SEGASSESS_VERSION"
 _HEAD = 2**20  # bytes that reveal the kind of a JSON
 _GEOMETRY = re.compile(rb'"(FeatureCollection|GeometryCollection|Topology|(Multi)?Polygon|esriGeometryPolygon)"')
