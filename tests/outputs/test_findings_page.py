@@ -16,11 +16,13 @@ from segassess.cli import mend as mend_tool
 from segassess.cli import queue as queue_tool
 from segassess.cli import verdicts as verdicts_tool
 from segassess.errors import RequestError
-from segassess.outputs.findings_page import render_findings_page, write_findings_page
+from segassess.files import write_json
+from segassess.outputs.findings_page import PAGE, render_findings_page, write_findings_page
 from segassess.outputs.judged_folder import judged_folders
-from segassess.outputs.review_page import encoded
+from segassess.outputs.review_page import encoded, render_review_page
 from segassess.outputs.review_queue import layer_rows
 from segassess.outputs.review_queue.findings import AREAS, Finding, make_findings
+from segassess.outputs.review_record import write_page
 from tests.outputs.review_queue.conftest import predicted  # noqa: F401  # a fixture
 from tests.outputs.test_mending import (
     box,
@@ -261,3 +263,36 @@ def test_an_image_that_cannot_be_read_costs_the_pictures_only(judged, tmp_path):
     (tmp_path / "scene.tif").write_bytes(b"no image")
     rows = rows_of(write_findings_page(tmp_path, judged)[0].read_text(encoding="utf-8"))
     assert [(row["kind"], row["picture"]) for row in rows] == [("missed", None)]
+
+
+def test_pages_beside_each_other_are_linked_and_others_are_not(predicted, tmp_path):  # noqa: F811
+    rows = [{"estimated_iou": 0.5, "error_share": 0.1, "error_area_px": 5.0}]
+    write_json(tmp_path / "mask" / "review.json", {"name": "<b>", "source": "=1+1", "crs": None, "tiles": [], "pictures": {}})
+    link = r'<a href="([^"]+)">'
+    for others in (False, True):
+        write_page(tmp_path, [tmp_path / "mask"], rows, "", 0, PAGE if others else None)
+        found = re.findall(link, (tmp_path / "report.html").read_text())
+        assert found == (["findings.html"] if others else [])
+    write_findings_page(tmp_path, predicted)
+    assert re.findall(link, (tmp_path / "findings.html").read_text()) == ["report.html"]
+    write_findings_page(tmp_path / "alone", predicted)
+    assert re.findall(link, (tmp_path / "alone" / "findings.html").read_text()) == []
+
+
+def test_verdicts_stay_when_a_link_appears():
+    findings = [finding(number) for number in range(3)]
+    alone = render_findings_page(findings, {}, {})
+    linked = render_findings_page(findings, {}, {}, "report \u202e&<b>.html")
+    assert content(alone)["id"] == content(linked)["id"]
+    assert '<a href="report%20%E2%80%AE%26%3Cb%3E.html">' in linked
+
+
+def test_the_link_leads_to_the_other_page(opened, tmp_path):
+    (tmp_path / "report.html").write_text(render_review_page([], "", [], 0, "findings.html"), encoding="utf-8")
+    path = tmp_path / "findings.html"
+    path.write_text(render_findings_page([finding(0)], {}, {}, "report.html"), encoding="utf-8")
+    view = opened(path)
+    view.click("header a")
+    assert view.url == (tmp_path / "report.html").as_uri()
+    view.click("header a")
+    assert view.url == path.as_uri()

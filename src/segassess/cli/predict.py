@@ -209,7 +209,7 @@ def _conclude(
             about += f" Not judged, or only in part: {'; '.join(f'{each.name}: {each.reason}' for each in failures[:5])}"
         masks = Counter(row["name"] for row in rows)
         places = [mask_folder(output / row["name"], row["source"], masks[row["name"]]) for row in rows]
-        write_page(output, places, rows, about, judge.report_pictures)
+        write_page(output, places, rows, about, judge.report_pictures, FINDINGS)
         if has_answers(output):
             log.warning("%s has answers, so it and findings.html stay as they were.", output / TABLE)
         else:

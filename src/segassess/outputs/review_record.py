@@ -36,10 +36,18 @@ def keep_review(folder: Path, mask: ReviewedMask) -> None:
     write_text(folder / REVIEW, json.dumps(mask, allow_nan=False))
 
 
-def write_page(output: Path, places: Sequence[Path], rows: Sequence[Mapping[str, Any]], about: str, pictures: int) -> None:
+def write_page(
+    output: Path,
+    places: Sequence[Path],
+    rows: Sequence[Mapping[str, Any]],
+    about: str,
+    pictures: int,
+    findings: str | None = None,
+) -> None:
     """Write `report.html`, with pictures of at most so many tiles.
 
-    `places` are the folders of all masks, `rows` their scores; `about` is a sentence on how they were judged.
+    `places` are the folders of all masks, `rows` their scores; `about` is a sentence on how they were judged. `findings` is
+    the name of a page of findings beside it.
     """
     masks = [json.loads((place / REVIEW).read_text(encoding="utf-8")) for place in places]
     errors = sum(row["error_area_px"] for row in rows if not math.isnan(row["error_area_px"]))
@@ -51,7 +59,7 @@ def write_page(output: Path, places: Sequence[Path], rows: Sequence[Mapping[str,
         ("estimated IoU, median of masks", f"{statistics.median(ious):.3f}" if ious else "–"),
         ("expected share of wrong pixels", f"{100 * errors / pixels:.2f} %" if pixels else "–"),
     ]
-    write_text(output / PAGE, render_review_page(masks, about, summary, pictures))
+    write_text(output / PAGE, render_review_page(masks, about, summary, pictures, findings))
 
 
 def _add_degrees(rows: list[dict[str, Any]], grid: Grid) -> None:

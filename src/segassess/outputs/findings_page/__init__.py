@@ -30,9 +30,10 @@ from segassess.outputs.judged_folder import (
     read_record,
     rendering_of,
 )
-from segassess.outputs.review_page import embedded, encoded, finite, reduced
+from segassess.outputs.review_page import embedded, encoded, finite, link_beside, reduced
 from segassess.outputs.review_queue.findings import Finding, make_findings
 from segassess.outputs.review_queue.mapping_tools import write_table
+from segassess.outputs.review_record import PAGE as REPORT
 from segassess.outputs.review_record import REVIEW
 from segassess.raster import ImageFile, Rendering, open_image
 
@@ -94,16 +95,23 @@ def write_findings_page(
     limits: dict[str, Any] = {"min_area_m2": min_area_m2, "simplify_px": simplify_px}
     findings = make_findings(masks, **limits, areas=True, need_place=False, most=most or MOST)
     crops = _crops(findings[:pictures], images_of(record, image), rendering_of(record))
-    html = render_findings_page(findings, crops, _overviews(findings, masks))
+    report = REPORT if (folder / REPORT).is_file() else None
+    html = render_findings_page(findings, crops, _overviews(findings, masks), report)
     table = write_table(folder, findings)
     write_text(folder / PAGE, html)
     return [folder / PAGE, table]
 
 
 def render_findings_page(
-    findings: Sequence[Finding], crops: Mapping[str, Crop], overviews: Mapping[tuple[str, str], Overview]
+    findings: Sequence[Finding],
+    crops: Mapping[str, Crop],
+    overviews: Mapping[tuple[str, str], Overview],
+    report: str | None = None,
 ) -> str:
-    """The page as HTML; crops are by id of the finding, overviews by name and source of the mask."""
+    """The page as HTML; crops are by id of the finding, overviews by name and source of the mask.
+
+    `report` is the name of a page of tiles beside this one.
+    """
     masks = list(dict.fromkeys((finding.name, finding.source) for finding in findings))
     kept = [finding.id for finding in findings if finding.id in crops]
     number = {each: index for index, each in enumerate(kept)}
@@ -119,7 +127,8 @@ def render_findings_page(
     content["pictures"] = [crops[each] for each in kept]
     content["overviews"] = [overviews.get(mask) for mask in masks]
     parts = {name: files(__package__).joinpath(f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
-    return Template(parts["html"]).substitute(style=parts["css"], script=parts["js"], data=embedded(content))
+    link = "" if report is None else link_beside(report, "Where to look first, tile by tile")
+    return Template(parts["html"]).substitute(style=parts["css"], script=parts["js"], data=embedded(content), report=link)
 
 
 def _row(finding: Finding, mask: int, picture: int | None) -> list[Any]:

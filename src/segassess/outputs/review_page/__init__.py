@@ -5,6 +5,7 @@ It joins `page.html`, `page.css`, `page.js` and the data, which the script inser
 
 import base64
 import hashlib
+import html
 import io
 import json
 import math
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from string import Template
 from typing import Any, TypedDict
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,10 +71,13 @@ def tile_picture(image: NDArray[np.float32], quality: NDArray[np.uint8], error: 
     )
 
 
-def render_review_page(masks: Sequence[ReviewedMask], about: str, summary: Sequence[tuple[str, str]], pictures: int) -> str:
+def render_review_page(
+    masks: Sequence[ReviewedMask], about: str, summary: Sequence[tuple[str, str]], pictures: int, findings: str | None = None
+) -> str:
     """The page as HTML; its head has the sentence `about` and `summary`, names and values.
 
-    At most `pictures` tiles have a picture, those with the largest expected error area.
+    At most `pictures` tiles have a picture, those with the largest expected error area. `findings` is the name of a page of
+    findings beside this one.
     """
     tiles = [(index, row) for index, mask in enumerate(masks) for row in mask["tiles"]]
     tiles.sort(key=lambda each: -each[1]["error_area_px"])
@@ -100,7 +105,13 @@ def render_review_page(masks: Sequence[ReviewedMask], about: str, summary: Seque
     content["id"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     content["pictures"] = kept
     parts = {name: files(__package__).joinpath(f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
-    return Template(parts["html"]).substitute(style=parts["css"], script=parts["js"], data=embedded(content))
+    link = "" if findings is None else link_beside(findings, "What is wrong, finding by finding")
+    return Template(parts["html"]).substitute(style=parts["css"], script=parts["js"], data=embedded(content), findings=link)
+
+
+def link_beside(file: str, text: str) -> str:
+    """A line of HTML that leads to a page in the same folder."""
+    return f'  <p class="quiet"><a href="{html.escape(quote(file))}">{html.escape(text)}</a>, in the file beside this one.</p>'
 
 
 def embedded(content: Mapping[str, Any]) -> str:
