@@ -18,6 +18,7 @@ from segassess.evaluation.sampled_accuracy.clusters import FIGURES, SeenBlocks, 
 from segassess.evaluation.sampled_accuracy.design import Stratum, allocate, allocate_counts
 from segassess.evaluation.sampled_accuracy.estimates import Looks, estimate
 from segassess.evaluation.sampled_accuracy.objects import block_population, levels, listed_objects, object_population
+from segassess.evaluation.sampled_accuracy.sample_files import read_answers, read_counts
 from segassess.findings.object_scores import MISSED
 from segassess.outputs.judged_folder import of_one_source
 from tests.cli.conftest import checkpoint  # noqa: F401  # a fixture
@@ -191,3 +192,38 @@ def test_wrong_counts_are_one_sentence(predicted, tmp_path):  # noqa: F811
             estimate_tool.main([f"sample={sample}", f"answers={answers}"])
     with pytest.raises(ConfigError, match="pixels or objects or blocks"):
         sample_tool.main([f"input={predicted}", "units=towns"])
+
+
+@pytest.mark.parametrize("units", ["pixels", "objects", "blocks"])
+def test_answers_from_the_page(predicted, units, browser, tmp_path):  # noqa: F811
+    sample = tmp_path / "sample"
+    sample_tool.main([f"input={predicted}", f"source={SOURCE}", f"units={units}", "block=64", "looks=20", f"output={sample}"])
+    rows = list(csv.DictReader((sample / "sample.csv").open()))
+    context = browser.new_context(accept_downloads=True)
+    view, problems = context.new_page(), []
+    view.on("pageerror", lambda error: problems.append(str(error)))
+    view.goto((sample / "sample.html").as_uri())
+    assert view.is_visible("figure svg") == (units == "pixels") and view.is_visible("#counts") == (units == "blocks")
+    for row in rows[:3]:
+        if units == "blocks":
+            # More than there are is not taken.
+            view.fill("#wrong", str(int(row["objects"]) + 1))
+            view.fill("#missed", "2")
+            view.press("#missed", "Enter")
+            view.fill("#wrong", row["objects"])
+            view.press("#wrong", "Enter")
+        else:
+            view.keyboard.press("1")
+    assert view.text_content("#count") == f"3 of {len(rows)} answered"
+    with view.expect_download() as download:
+        view.click("#save")
+    download.value.save_as(tmp_path / "answers.csv")
+    context.close()
+    assert problems == []
+    paths, known = [tmp_path / "answers.csv"], {row["id"]: int(row.get("objects") or 0) for row in rows}
+    if units == "blocks":
+        assert read_counts(paths, known) == {row["id"]: (int(row["objects"]), 2) for row in rows[:3]}
+    else:
+        answers = read_answers(paths, known)
+        assert [each for each, answer in answers.items() if answer] == [row["id"] for row in rows[:3]]
+        assert set(answers.values()) == {True, None}
