@@ -16,7 +16,7 @@ from segassess.cli.keys import Key, read_keys
 from segassess.errors import RequestError
 
 KEYS = {"sample": Key(needed="give the folder that segassess sample wrote as sample=DIR"), "answers": Key(), "output": Key()}
-# Of each kind there must be so many looks inside and outside the mask; a curve through fewer is luck.
+# So many looks are needed inside the mask, and outside; a curve through fewer is luck.
 _LEAST = 20
 
 

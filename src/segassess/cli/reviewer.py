@@ -106,6 +106,8 @@ def answer_objects(folder: Path, sample: Sample, masks: Sequence[JudgedFolder], 
             row["wrong"] = str(np.count_nonzero(~np.isin(here, of_outline)))
             row["missed"] = str(np.count_nonzero(shapely.covers(box, true_middles) & ~found))
     else:
+        if not (folder / LAYER).is_file():
+            raise RequestError(f"{folder} has no {LAYER}, as its image has no CRS; draw units=pixels or units=blocks.")
         layer = pyogrio.raw.read(folder / LAYER, columns=["id"])
         shown = dict(zip(layer[3][0], shapely.from_wkb(layer[2]), strict=True))
         outlines = np.array([_in_pixels(shown[row["id"]], grid) for row in rows], object)
