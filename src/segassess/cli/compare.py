@@ -76,7 +76,7 @@ def main(arguments: Sequence[str]) -> None:
     result |= {"won_px": found.won, "lost_px": found.lost, "gain": None if math.isnan(gain) else gain}
     result["estimated_iou"] = {mask.source: None if math.isnan(iou) else iou for mask, iou in zip((old, new), ious, strict=True)}
     write_json(output / "comparison.json", result)
-    verdicts, pixels = (found.areas.columns[name] for name in ("verdict", "area_px"))
+    verdicts, pixels = (found.areas.column(name) for name in ("verdict", "area_px"))
     kinds = ", ".join(f"{(verdicts == kind).sum()} {kind} ({pixels[verdicts == kind].sum()} px)" for kind in ("better", "worse"))
     print(f"{len(found.areas)} changed areas: {kinds}, worst first: {output / 'differences.gpkg'}, {output / 'tiles.csv'}")
     faults = []

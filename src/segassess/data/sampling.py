@@ -120,7 +120,7 @@ def region_weights(tiles: Sequence[Tile], balance: float) -> NDArray[np.float64]
     """Weight of each tile, float64 (N,) of mean 1: n to the power of -`balance` in a region of n tiles."""
     count = Counter(tile.region for tile in tiles)
     weights = np.array([count[tile.region] ** -balance for tile in tiles])
-    return weights / weights.mean()
+    return np.asarray(weights / weights.mean())
 
 
 class AmsDataset(_TileDataset):

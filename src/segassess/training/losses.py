@@ -96,7 +96,8 @@ def iou_loss(probabilities: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     )
     union = right + wrong[0] + wrong[1]  # estimated and true, (2, B)
     estimated, true = right / union.clamp(min=1)
-    return ((estimated - true).abs() * (union[1] > 0)).mean()
+    error = torch.where(union[1] > 0, (estimated - true).abs(), 0.0)
+    return error.mean()
 
 
 @dataclass(frozen=True)
