@@ -1,4 +1,4 @@
-"""Quality by the number of crops seen: `python -m segassess.evaluation.training_curves OUTPUT.png NAME=RUN...`.
+"""Quality by the number of crops seen: `python -m segassess.experiments.training_curves OUTPUT.png NAME=RUN...`.
 
 Reads the configuration and `tables/history.csv` of trainings (folders that `train.py` left), prints the FP/FN mIoU on their
 selection tiles, and draws it over the crops on a log axis. Runs of the same name are its seeds: their mean, and their range as a
@@ -75,7 +75,7 @@ def _named_run(text: str) -> tuple[str, Path]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Print and draw the curves of the runs that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m segassess.evaluation.training_curves", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m segassess.experiments.training_curves", description=__doc__)
     parser.add_argument("output", type=Path, metavar="OUTPUT.png", help="picture to write")
     parser.add_argument("runs", type=_named_run, nargs="+", metavar="NAME=RUN", help="a name and the folder of a training")
     options = parser.parse_args(arguments)

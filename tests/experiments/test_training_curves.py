@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from segassess.errors import InputError
-from segassess.evaluation.training_curves import main, over_seeds, read_curve
+from segassess.experiments.training_curves import main, over_seeds, read_curve
 
 
 def run_folder(folder, rows, views=2):
