@@ -44,6 +44,9 @@ class Pace(L.Callback):
     training, without validation. With `sampling=ams_online` each of these views becomes several in the step.
     """
 
+    # A run that is resumed at the end of its last epoch does not start one.
+    _views = 0
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""
         self._views, self._pixels, self._seconds = 0, 0, 0.0
