@@ -336,7 +336,7 @@ def test_where_nothing_could_be_judged_the_scores_stay(before, tmp_path):
         (tmp_path / "scores.csv").write_text(before)
     failed = predict.Outcome(failures={0: FailedInput("a", "It is broken.")})
     with pytest.raises(SomeInputsFailed, match=r"1 of 1 inputs failed: a: It is broken\."):
-        predict._conclude(failed, [], None, tmp_path)
+        predict._conclude(failed, [], None, tmp_path, None)
     assert [path.read_text() for path in tmp_path.iterdir()] == ([before] if before else [])
 
 

@@ -125,6 +125,12 @@ def test_a_resumed_run_continues_exactly(own, tiny_folder, tmp_path):
     for column in ("epoch", "step", "train/loss", "valid/fp_fn_miou"):
         before, after = ([row[column] for row in history] for history in histories)
         assert len(after) == 3 and after == before, column
+    # As after a calibration that was interrupted.
+    again = tmp_path / "whole" / "assessor.safetensors"
+    stored = again.read_bytes()
+    again.unlink()
+    run_script("train", *common, f"resume={tmp_path}/whole", f"hydra.run.dir={tmp_path}/whole")
+    assert again.read_bytes() == stored
 
 
 @pytest.mark.slow

@@ -137,6 +137,10 @@ class AssessorModule(L.LightningModule):
         if self.online is not None:
             self.online.to(self.device)
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note that a resumed run goes on after a validation."""
+        self.validated_at = checkpoint["global_step"]
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of a batch; logs every term."""
         if self.online is not None:
