@@ -17,6 +17,7 @@ PACKAGE = ROOT / "src" / "segassess"
 # File in the repository: page of the site.
 ELSEWHERE = {
     "checkpoints/README.md": "model-card.md",
+    "checkpoints/twin_more/README.md": "model-card-more.md",
     "checkpoints/twin_start/README.md": "model-card-start.md",
     "checkpoints/compact/README.md": "model-card-compact.md",
     "CHANGELOG.md": "changelog.md",

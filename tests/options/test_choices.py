@@ -17,7 +17,7 @@ ONLY = {
     "paper": ("callbacks=default",),
     "paper_segmenters": ("callbacks=default",),
     "twin_lite0": ("assessor=twin", "encoder=efficientnet_lite0", "sampling=ams_folders", "callbacks=averaged"),
-    "twin_lite0_balanced": ("assessor=twin", "encoder=efficientnet_lite0", "sampling=ams_folders", "callbacks=averaged"),
+    "twin_lite0_more": ("assessor=twin", "encoder=efficientnet_lite0", "sampling=ams_folders", "callbacks=averaged"),
     "twin_lite0_start": ("encoder=efficientnet_lite0", "callbacks=averaged"),
 }
 
