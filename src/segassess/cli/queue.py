@@ -12,6 +12,7 @@ Usage: segassess queue input=DIR [key=value ...]
   min_area=5       float >= 0: of findings: smallest area in square metres
   image=PATH       of tiles and page: image, folder or pattern, if the images have moved since they were judged
   errors=100       int >= 1: of tiles: maximum number of errors per tile
+  rims=false       of tiles: true also takes errors that are nowhere wider than a few pixels
   image_url=URL    where Label Studio finds the folder of the queue (default: local files)
 
 `segassess verdicts` reads what the tools for findings give back. docs/how-to/hand-out-tasks.md
@@ -39,6 +40,7 @@ KEYS = {
     "min_area": real(5.0, 0),
     "image": Key(),
     "errors": whole(100, 1),
+    "rims": choice(("true", "false"), "false"),
     "image_url": Key(),
 }
 
@@ -67,6 +69,7 @@ def _queue_tiles(folder: Path, queue: Path, keys: Mapping[str, Any]) -> None:
         most=keys["most"] or MOST,
         errors=keys["errors"],
         simplify_px=1.0 if keys["simplify"] is None else keys["simplify"],
+        rims=keys["rims"] == "true",
     )
     model = f"segassess {json.loads((folder / 'run.json').read_text(encoding='utf-8'))['checkpoint_digest']}"
     if keys["to"] == "fiftyone":

@@ -28,6 +28,7 @@ def test_label_studio(predicted, tmp_path, capsys):
     tasks = json.loads((tmp_path / "my queue" / "tasks.json").read_text())
     view = ElementTree.fromstring((tmp_path / "my queue" / "labeling_config.xml").read_text())
     image, polygons, header = view.find("Image"), view.find("PolygonLabels"), view.find("Header")
+    mask = view.find("Image[@name='mask']")
     labels = {label.get("value") for label in polygons}
     assert labels == {"FP", "FN"}
     assert [task["data"]["rank"] for task in tasks] == [1, 2, 3, 4]
@@ -36,10 +37,11 @@ def test_label_studio(predicted, tmp_path, capsys):
     seen = set()
     for task in tasks:
         # The interface reads these keys of the data.
-        assert {image.get("value"), header.get("value")} <= {f"${key}" for key in task["data"]}
+        assert {image.get("value"), header.get("value"), mask.get("value")} <= {f"${key}" for key in task["data"]}
         assert NUMBERS <= set(task["data"])
-        where = task["data"]["image"].removeprefix("/data/local-files/?d=my%20queue/")
-        assert (tmp_path / "my queue" / where).is_file()
+        for each in ("image", "mask"):
+            where = task["data"][each].removeprefix("/data/local-files/?d=my%20queue/")
+            assert (tmp_path / "my queue" / where).is_file()
         (prediction,) = task["predictions"]
         assert prediction["model_version"] == f"segassess {DIGEST}"
         assert prediction["score"] == pytest.approx(1 - task["data"]["error_share"])
@@ -95,8 +97,8 @@ def test_outlines_of_fiftyone_are_valid():
         outlines = shapely.get_parts(shapely.difference(spots, holes))
         columns = {"error": np.arange(len(outlines)), "quality": ["FP"] * len(outlines), "form": ["area"] * len(outlines)}
         regions = Regions(outlines, {**columns, "mean_error": np.full(len(outlines), 0.7)})
-        errors = tuple(regions.within(*frame, 1.0))
-        task = ReviewTask("a", "b", "r0c0", "images/a.png", 96, 80, 0, 0, 0.0, 0.0, {}, errors)
+        errors = tuple(regions.within(*frame, 1.0, rims=False))
+        task = ReviewTask("a", "b", "r0c0", "images/a.png", 96, 80, 0, 0, "masks/a.png", 0.0, 0.0, None, None, {}, errors)
         lines = fiftyone_sample(task, 1)["errors"]["polylines"]
         for line in lines:
             shape = shapely.MultiPolygon([shapely.Polygon(ring) for ring in line["points"]])

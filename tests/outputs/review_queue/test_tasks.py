@@ -31,6 +31,9 @@ def test_tasks_are_the_tiles_worst_first(predicted, tmp_path):
     assert (task.left, task.top, task.width, task.height) == (200, 100, 30, 50)
     assert (task.x, task.y) == pytest.approx((500_000.25 + 215 * 0.15, 9_300_000.75 - 125 * 0.15))
     assert task.title == "image, mask of perturbed, tile r1c2"
+    a, b, c, d, e, f = task.transform
+    assert (a * 15 + b * 25 + c, d * 15 + e * 25 + f) == pytest.approx((task.x, task.y))
+    assert task.crs == "EPSG:32736"
     assert make_tasks(predicted, tmp_path, most=3) == tasks[:3]
 
 
@@ -44,9 +47,26 @@ def test_pictures_show_the_tiles(predicted, tmp_path):
         assert np.array_equal(shown, pixels[task.top : task.top + task.height, task.left : task.left + task.width])
 
 
+def test_pictures_show_the_outline_of_the_mask(predicted, tmp_path):
+    tasks = make_tasks(predicted, tmp_path)
+    assert len(list((tmp_path / "masks").iterdir())) == len(tasks)
+    for task in tasks:
+        with rasterio.open(predicted.parent / f"{task.source}.tif") as file:
+            mask = file.read(1)[task.top : task.top + task.height, task.left : task.left + task.width] > 0
+        plain, outlined = (np.asarray(Image.open(tmp_path / each)) for each in (task.picture, task.mask_picture))
+        drawn = (plain != outlined).any(axis=2)
+        assert drawn.any() == (0 < mask.mean() < 1) and mask[drawn].all() and (outlined[drawn] == (255, 255, 0)).all()
+
+
+def test_rims_are_left_out(predicted, tmp_path):
+    areas, every = (make_tasks(predicted, tmp_path, errors=10_000, rims=rims) for rims in (False, True))
+    forms = [{error.form for task in tasks for error in task.errors} for tasks in (areas, every)]
+    assert forms == [{"area"}, {"area", "rim"}]
+
+
 def test_errors_lie_where_the_quality_map_has_them(predicted, tmp_path):
     found = 0
-    for task in make_tasks(predicted, tmp_path, simplify_px=0, errors=10_000):
+    for task in make_tasks(predicted, tmp_path, simplify_px=0, errors=10_000, rims=True):
         with rasterio.open(predicted / "image" / task.source / "quality.tif") as file:
             codes = file.read(1)[task.top : task.top + task.height, task.left : task.left + task.width]
         for code, quality in ((1, "FP"), (3, "FN")):
@@ -63,7 +83,7 @@ def test_errors_lie_where_the_quality_map_has_them(predicted, tmp_path):
 
 
 def test_simplified_outlines_have_fewer_corners(predicted, tmp_path):
-    exact, coarse = (make_tasks(predicted, tmp_path, simplify_px=pixels)[0] for pixels in (0, 1.5))
+    exact, coarse = (make_tasks(predicted, tmp_path, simplify_px=pixels, rims=True)[0] for pixels in (0, 1.5))
     corners = [sum(len(ring) for error in task.errors for ring in error.rings) for task in (exact, coarse)]
     assert corners[1] < 0.7 * corners[0]
     assert rasterised(coarse, "FP").sum() == pytest.approx(rasterised(exact, "FP").sum(), rel=0.15)

@@ -16,7 +16,7 @@ from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, FN, FP
 
 TASKS, CONFIG = "tasks.json", "labeling_config.xml"
 # Names in the labelling interface.
-_IMAGE, _ERRORS, _VERDICT = "image", "errors", "verdict"
+_IMAGE, _MASK, _ERRORS, _VERDICT = "image", "mask", "errors", "verdict"
 VERDICTS = ("mask is right", "mask was mended", "cannot be told")
 
 
@@ -36,7 +36,8 @@ def write_label_studio(queue: Path, tasks: Sequence[ReviewTask], model: str, ima
 
 def label_studio_task(task: ReviewTask, rank: int, model: str, before: str) -> dict[str, Any]:
     """A task as Label Studio imports it; `rank` counts from 1, `before` precedes the path of the picture."""
-    data = {"image": before + quote(task.picture), "title": task.title, **task.facts(rank)}
+    pictures = {"image": before + quote(task.picture), "mask": before + quote(task.mask_picture)}
+    data = {**pictures, "title": task.title, **task.facts(rank)}
     result = [region for error in task.errors for region in _regions(task, error)]
     prediction: dict[str, Any] = {"model_version": model, "result": result}
     if (score := share_right(task)) is not None:
@@ -67,7 +68,7 @@ def _regions(task: ReviewTask, error: TaskError) -> list[dict[str, Any]]:
 
 
 def labeling_config() -> str:
-    """The labelling interface: the picture, errors as polygons in the colours of quality maps, a verdict."""
+    """The labelling interface: the picture, it with the mask's outline, errors in the colours of quality maps, a verdict."""
     view = ElementTree.Element("View")
     ElementTree.SubElement(view, "Header", value="$title")
     ElementTree.SubElement(view, "Image", name=_IMAGE, value="$image", zoom="true", zoomControl="true")
@@ -76,6 +77,8 @@ def labeling_config() -> str:
         red, green, blue, _ = CLASS_COLOURS[code]
         colour = f"#{red:02x}{green:02x}{blue:02x}"
         ElementTree.SubElement(labels, "Label", value=CLASS_NAMES[code], background=colour, hint=CLASS_LABELS[code])
+    ElementTree.SubElement(view, "Header", value="The mask under review", size="5")
+    ElementTree.SubElement(view, "Image", name=_MASK, value="$mask", zoom="true", zoomControl="true")
     choices = ElementTree.SubElement(view, "Choices", name=_VERDICT, toName=_IMAGE, choice="single", showInline="true")
     for verdict in VERDICTS:
         ElementTree.SubElement(choices, "Choice", value=verdict)

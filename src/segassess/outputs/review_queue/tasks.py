@@ -9,19 +9,26 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyogrio
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image
+from rasterio.windows import Window
+from scipy import ndimage
 
 from segassess.errors import InputError, RequestError
 from segassess.files import atomic_path
+from segassess.findings.error_regions import AREA
 from segassess.outputs.judged_folder import images_of, judged_folders, read_record, rendering_of, table_rows
-from segassess.raster import Grid, Rendering, open_image
+from segassess.quality import FP, TP
+from segassess.raster import Georeference, Grid, Rendering, open_image
 from segassess.raster.grid import apply_to_all
 from segassess.raster.opening import opened
 from segassess.raster.pairs import safe_name
 
-# Folder of the pictures in the queue's.
-PICTURES = "images"
+# Folders of the pictures in the queue's: of the tiles, and of these with the outline of a mask.
+PICTURES, MASKS = "images", "masks"
+# Of the outline, in RGB: on roofs, grass and asphalt alike it is seen.
+_OUTLINE = (255, 255, 0)
 _SCORES = ("estimated_iou", "estimated_f1", "estimated_precision", "estimated_recall", "error_share", "error_area_px")
 # Of the layer of errors, as `TaskError` names them.
 _COLUMNS = ("error", "quality", "form", "mean_error")
@@ -55,8 +62,11 @@ class ReviewTask:
     height: int
     left: int  # first column in the image
     top: int  # first row in the image
+    mask_picture: str  # as `picture`, with the mask's outline
     x: float  # of the centre, as is y, in the CRS of the image, or in pixels without one
     y: float
+    crs: str | None  # of the image, as EPSG:CODE or WKT
+    transform: tuple[float, ...] | None  # of the tile: x = a * column + b * row + c, y = d * column + e * row + f
     scores: Mapping[str, float | None]  # as in `tiles.csv`; None where unknown
     errors: tuple[TaskError, ...]  # worst first
 
@@ -68,7 +78,8 @@ class ReviewTask:
     def facts(self, rank: int) -> dict[str, Any]:
         """What a tool may sort and filter by; `rank` is the place in the queue, from 1."""
         place = {"rank": rank, "name": self.name, "source": self.source, "tile": self.tile, "x": self.x, "y": self.y}
-        return {**place, **self.scores}
+        frame = {"left": self.left, "top": self.top, "crs": self.crs, "transform": self.transform and list(self.transform)}
+        return {**place, **frame, **self.scores}
 
 
 def make_tasks(
@@ -79,10 +90,12 @@ def make_tasks(
     most: int = 500,
     errors: int = 100,
     simplify_px: float = 1.0,
+    rims: bool = False,
 ) -> list[ReviewTask]:
-    """Read the output of `predict.py`, and draw a picture of each tile into the subfolder `images` of `queue`.
+    """Read the output of `predict.py`, and draw pictures of each tile into the subfolders `images` and `masks` of `queue`.
 
-    Returns the `most` tiles with the most expected wrong pixels, worst first, each with its `errors` worst errors. `image` is
+    Returns the `most` tiles with the most expected wrong pixels, worst first, each with its `errors` worst errors: areas, and
+    with `rims` also outlines that are a few pixels off. `image` is
     given as to `predict.py`; None takes the one in its record. Outlines may leave the edges of pixels by `simplify_px`. Raises
     RequestError if the folder is no output of predict.py, an image is missing or the queue cannot be written, InputError if an
     image cannot be read.
@@ -102,20 +115,26 @@ def make_tasks(
             _write_picture(queue / picture, images[tile["name"]], rendering, slice(top, bottom), slice(left, right))
         folder = tile["folder"]
         regions[folder] = regions.get(folder) or Regions.read(folder)
+        place = regions[folder].georeference
+        outlined = f"{MASKS}/{safe_name(tile['name'])}_{safe_name(tile['source'])}_{tile['tile']}.png"
+        _write_outlined(queue / outlined, queue / picture, folder, Window(left, top, right - left, bottom - top))
         tasks.append(
             ReviewTask(
                 name=tile["name"],
                 source=tile["source"],
                 tile=tile["tile"],
                 picture=picture,
+                mask_picture=outlined,
                 width=right - left,
                 height=bottom - top,
                 left=left,
                 top=top,
                 x=float(tile["x"]),
                 y=float(tile["y"]),
+                crs=None if place is None or place.crs is None else place.crs.to_string(),
+                transform=None if place is None else tuple(place.transform @ Affine.translation(left, top))[:6],
                 scores={name: float(tile[name]) if tile[name] else None for name in _SCORES},
-                errors=tuple(regions[folder].within(left, top, right, bottom, simplify_px))[:errors],
+                errors=tuple(regions[folder].within(left, top, right, bottom, simplify_px, rims))[:errors],
             )
         )
     return tasks
@@ -145,6 +164,7 @@ class Regions:
 
     outlines: NDArray[Any]
     columns: Mapping[str, Sequence[Any]]  # `_COLUMNS`
+    georeference: Georeference | None = None  # of the image
 
     @classmethod
     def read(cls, folder: Path) -> "Regions":
@@ -161,12 +181,15 @@ class Regions:
             outlines = shapely.transform(outlines, lambda points: apply_to_all(to_pixels, points))
             # Outlines lie on the edges of pixels again.
             outlines = shapely.set_precision(outlines, 2**-10)
-        return cls(outlines, {name: column.tolist() for name, column in zip(about["fields"], values, strict=True)})
+        return cls(
+            outlines, {name: column.tolist() for name, column in zip(about["fields"], values, strict=True)}, grid.georeference
+        )
 
-    def within(self, left: int, top: int, right: int, bottom: int, simplify_px: float) -> Iterator[TaskError]:
-        """The errors in a tile, in pixel coordinates of the tile."""
+    def within(self, left: int, top: int, right: int, bottom: int, simplify_px: float, rims: bool) -> Iterator[TaskError]:
+        """The errors in a tile, in pixel coordinates of the tile; areas only, or `rims` as well."""
         frame = shapely.box(left, top, right, bottom)
-        for index in np.flatnonzero(shapely.intersects(self.outlines, frame)):
+        wanted = rims | (np.array(self.columns["form"], object) == AREA)
+        for index in np.flatnonzero(wanted & shapely.intersects(self.outlines, frame)):
             here = shapely.intersection(self.outlines[index], frame)
             if simplify_px:
                 here = shapely.simplify(here, simplify_px, preserve_topology=True)
@@ -189,6 +212,17 @@ def _write_picture(path: Path, image: str, rendering: Rendering, rows: slice, co
         pixels, _ = file.read(rows, columns)
     with atomic_path(path) as beside:
         Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(beside)
+
+
+def _write_outlined(path: Path, picture: Path, folder: Path, window: Window) -> None:
+    """The picture of a tile with the outline of the mask that the quality map of `folder` is of."""
+    with opened(folder / "quality.tif") as quality:
+        inside = np.isin(quality.read(1, window=window), (TP, FP))
+    with Image.open(picture) as stored:
+        pixels = np.asarray(stored).copy()
+    pixels[inside & ~ndimage.binary_erosion(inside, border_value=1)] = _OUTLINE
+    with atomic_path(path) as beside:
+        Image.fromarray(pixels).save(beside)
 
 
 def share_right(task: ReviewTask) -> float | None:
