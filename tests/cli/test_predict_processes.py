@@ -5,6 +5,7 @@ import csv
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,12 +108,16 @@ def test_an_interrupted_run_goes_on_on_a_cluster_that_runs_already(many, tmp_pat
     with local_cluster(2) as client:
         arguments = *many[0], f"output_dir={tmp_path}/out", "engine=dask", f"engine.scheduler={client.scheduler.address}"
         command = [sys.executable, str(ROOT / "predict.py"), *arguments]
-        run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        limit = time.monotonic() + 120
-        while not list((tmp_path / "out").rglob("scores.json")) and time.monotonic() < limit:
-            time.sleep(0.02)
-        os.kill(run.pid, signal.SIGINT)
-        _, errors = run.communicate(timeout=120)
+        for _ in range(5):
+            run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            limit = time.monotonic() + 120
+            while not list((tmp_path / "out").rglob("scores.json")) and time.monotonic() < limit:
+                time.sleep(0.02)
+            os.kill(run.pid, signal.SIGINT)
+            _, errors = run.communicate(timeout=120)
+            if run.returncode:
+                break
+            shutil.rmtree(tmp_path / "out")  # on a busy machine all scenes may be done before this process looks
         assert run.returncode == 130 and "Interrupted." in errors and "Traceback" not in errors
         result = run_script("predict", *arguments)
     assert "were complete from an earlier run" in result.stdout
