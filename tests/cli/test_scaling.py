@@ -48,5 +48,7 @@ def test_sizes_and_windows_are_compared(scene, checkpoint, tmp_path):
     assert (row["window"], row["overlap"]) == (64, 32) and 0 < row["mean_error"] < 0.5 and 0 <= row["other_class"] < 0.5
     assert "150 x 130" in result.stdout and "Windows, beside 128 px" in result.stdout
     assert not (tmp_path / "out" / "64x64" / "out" / "image" / "panel.png").exists(), "overrides go on to predict.py"
+    elsewhere = run_script("evaluate", "task=scaling", *inputs, "output_dir=s3://bucket/out", code=2)
+    assert "only predict.py writes into buckets" in elsewhere.stdout + elsewhere.stderr
     wrong = run_script("evaluate", "task=scaling", *inputs, "scaling.sizes=[5000]", code=2)
     assert "scaling.sizes" in error_of(wrong)

@@ -19,6 +19,7 @@ from segassess.models.assessor.compositions import build_assessor
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.models.assessor.turned import TurnedAssessor
 from segassess.models.loading import load_any
+from segassess.raster.urls import is_url
 
 if TYPE_CHECKING:
     from segassess.data.tiles import TileSet
@@ -35,6 +36,13 @@ def as_list(value: Any) -> list[str]:
     """A name, a list of names or None as a list."""
     items = plain(value)
     return [] if items is None else [items] if isinstance(items, str) else [str(item) for item in items]
+
+
+def local_folder(path: Any) -> Path:
+    """`output_dir` of a script that writes into folders on disk only; RequestError for a URL."""
+    if is_url(str(path)):
+        raise RequestError(f"output_dir={path} is a URL, and only predict.py writes into buckets; give a folder.")
+    return Path(path)
 
 
 def make(node: Any, key: str, **options: Any) -> Any:

@@ -55,10 +55,11 @@ DAMAGED, DAMAGE, RESULT = "damaged.gpkg", "damage.gpkg", "damage.json"
 
 def run(config: DictConfig) -> float:
     """Damage a layer, judge it and compare; returns the mean recall over all kinds of damage."""
+    output = build.local_folder(config.output_dir)
     device = build.device(config.trainer)
     loaded = build.stored_assessor(config)
     judge = SceneJudge.of(loaded, device, **judge_settings(config, loaded))
-    output, settings = Path(config.output_dir), build.plain(config.damage)
+    settings = build.plain(config.damage)
     with open_image(str(config.image), judge.rendering) as image:
         grid = image.grid
     polygons, _, notes = read_polygons(str(config.mask), grid)

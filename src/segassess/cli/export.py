@@ -35,7 +35,7 @@ def run(config: DictConfig) -> None:
 
     Raises RequestError if a file exists already, or the graph differs from torch by more than the tolerance.
     """
-    output, formats = Path(config.output_dir), build.as_list(config.formats)
+    output, formats = build.local_folder(config.output_dir), build.as_list(config.formats)
     if not formats:
         raise ConfigError(f"formats must be a list of some of {', '.join(FILES)}, not {formats}.")
     if formats == ["stac"]:

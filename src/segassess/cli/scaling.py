@@ -1,7 +1,6 @@
 """`evaluate.py task=scaling`: the cost of scene size and window choice in `predict.py`."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -20,7 +19,7 @@ _OWN_KEYS = ("task", "image", "mask", "output_dir", "scaling", "overwrite", "hyd
 
 def run(config: DictConfig) -> float:
     """Measure, and print both tables; returns the megapixels per second of the largest mosaic."""
-    settings, output = build.plain(config.scaling), Path(config.output_dir)
+    settings, output = build.plain(config.scaling), build.local_folder(config.output_dir)
     given = [each for each in HydraConfig.get().overrides.task if each.lstrip("+~").split("=")[0].split(".")[0] not in _OWN_KEYS]
     image, mask = str(config.image), str(config.mask)
     costs = measure_sizes(image, mask, settings["sizes"], given, output)
