@@ -18,6 +18,8 @@ from segassess.errors import RequestError
 KEYS = {"sample": Key(needed="give the folder that segassess sample wrote as sample=DIR"), "answers": Key(), "output": Key()}
 # So many looks are needed inside the mask, and outside; a curve through fewer is luck.
 _LEAST = 20
+# Standard errors beyond which a gain is more than chance, with 95 %.
+_CLEAR = 1.96
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -68,6 +70,6 @@ def main(arguments: Sequence[str]) -> None:
     whole = Calibration.from_dict(judge.recalibration).then(correction)
     about = {"looks": len(rows), **compared, "brier_gain": gain.value, "brier_gain_error": gain.standard_error}
     Recalibration(whole, judge.checkpoint, judge.fitted).write(path, about)
-    print(f"The Brier score gains {gain.value:.4f} +- {gain.standard_error:.4f}. Written: {path}")
-    if gain.value <= gain.standard_error:
+    print(f"The Brier score gains {gain.value:.4f}, with a standard error of {gain.standard_error:.4f}. Written: {path}")
+    if gain.value <= _CLEAR * gain.standard_error:
         print("That is within what chance may do: draw more looks, or leave P(error) as it is.")

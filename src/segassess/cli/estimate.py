@@ -73,7 +73,10 @@ def main(arguments: Sequence[str]) -> None:
     console = Console()
     console.print(table)
     main_figure = {PIXELS: "iou", OBJECTS: "precision"}.get(units, "f1")
-    print(f"About {found[main_figure].more} more looks, drawn likewise, would halve the interval of the {NAMES[main_figure]}.")
+    if found[main_figure].more:
+        print(
+            f"About {found[main_figure].more} more looks, drawn likewise, would halve the interval of the {NAMES[main_figure]}."
+        )
     if units == OBJECTS:
         print("Listed are those of the layer and those called missed; units=blocks also counts what neither has.")
     console.print(strata)

@@ -31,9 +31,10 @@ def choice(values: Collection[str], default: str) -> Key:
     return Key(default, " or ".join(values), str, lambda value: value in values)
 
 
-def whole(default: int | None, low: int) -> Key:
-    """A whole number from `low` on."""
-    return Key(default, f"a whole number of {low} or more", int, lambda value: value >= low)
+def whole(default: int | None, low: int, high: float = math.inf) -> Key:
+    """A whole number from `low` to `high`."""
+    allowed = f"a whole number of {low} or more" if high == math.inf else f"a whole number from {low} to {high:,}"
+    return Key(default, allowed, int, lambda value: low <= value <= high)
 
 
 def real(default: float | None, low: float, high: float = math.inf) -> Key:

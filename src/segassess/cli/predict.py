@@ -199,6 +199,8 @@ def _conclude(
     rows = [dict(row) for rows in outcome.rows.values() for row in rows]
     failures, inputs = [*not_found, *outcome.failures.values()], len(outcome.rows.keys() | outcome.failures.keys())
     if rows:
+        if not judge.output.parquet:
+            (output / "scores.parquet").unlink(missing_ok=True)  # it would tell of an earlier run
         write_scores(output / "scores.csv", rows, parquet=judge.output.parquet)
     if rows and judge.report:
         about = (

@@ -15,7 +15,7 @@ Usage: segassess queue input=DIR [key=value ...]
   rims=false       of tiles: true also takes errors that are nowhere wider than a few pixels
   image_url=URL    where Label Studio finds the folder of the queue (default: local files)
 
-`segassess verdicts` reads what the tools for findings give back. docs/how-to/hand-out-tasks.md
+`segassess verdicts` reads what the tools give back. docs/how-to/hand-out-tasks.md
 """
 
 import json

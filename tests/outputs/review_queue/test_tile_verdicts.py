@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+import shutil
 from xml.etree import ElementTree
 
 import pytest
@@ -165,3 +166,22 @@ def test_a_tag_in_josm_is_a_verdict(predicted, tmp_path):
     (tmp_path / "edited.osm").write_text("<osm>")
     with pytest.raises(InputError, match="cannot be read as OSM XML"):
         verdicts(queue, tmp_path / "edited.osm", predicted=predicted)
+
+
+@pytest.mark.parametrize("tool", ["label_studio", "fiftyone"])
+def test_a_queue_of_other_results_is_refused(predicted, tmp_path, tool):
+    again = shutil.copytree(predicted, tmp_path / "again")
+    queue = tmp_path / "tiles"
+    queue_tool.main([f"input={predicted}", f"output={queue}", f"to={tool}"])
+    empty = export(tmp_path / "export.json", [] if tool == "label_studio" else {"samples": []})
+    assert verdicts(queue, empty, predicted=again) == []
+    (tiles,) = again.glob("image/perturbed/tiles.csv")
+    rows = list(csv.DictReader(tiles.open(newline="")))
+    rows[0]["error_area_px"] = str(float(rows[0]["error_area_px"]) + 1)
+    with tiles.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    for other in (again, tmp_path):
+        with pytest.raises(RequestError, match=r"was made from other results|no run\.json"):
+            verdicts(queue, empty, predicted=other)

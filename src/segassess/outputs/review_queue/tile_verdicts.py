@@ -16,7 +16,7 @@ import shapely
 
 from segassess.errors import InputError, RequestError
 from segassess.findings.object_scores import MISSED
-from segassess.outputs.judged_folder import JudgedFolder
+from segassess.outputs.judged_folder import JudgedFolder, table_rows
 from segassess.outputs.review_queue.fiftyone import SAMPLES
 from segassess.outputs.review_queue.findings import INVENTED, Finding, make_findings
 from segassess.outputs.review_queue.label_studio import TASKS, VERDICTS
@@ -49,9 +49,11 @@ def read_tile_verdicts(queue: Path, paths: Sequence[Path], masks: Sequence[Judge
     """Rows as `verdicts.read_verdicts` gives them: of findings that the verdicts decide on, and of all errors with a verdict.
 
     An error that reaches into several tiles is right if it is in one of them. Raises RequestError for a file that is no export of
-    this queue, or verdicts on a tile that contradict each other; InputError if a file cannot be read.
+    this queue, a queue of other results, whose errors have other numbers, or verdicts on a tile that contradict each other;
+    InputError if a file cannot be read.
     """
     label_studio = (queue / TASKS).is_file()
+    _require_same_results(queue, label_studio, masks)
     shown = dict(_shown_in_label_studio(queue) if label_studio else _shown_in_fiftyone(queue))
     said: dict[tuple[Tile, int], Said] = {}
     for path in paths:
@@ -72,6 +74,22 @@ def read_tile_verdicts(queue: Path, paths: Sequence[Path], masks: Sequence[Judge
         if of_mask := by_mask.get((mask.name, mask.source), {}):
             rows += _on_findings(mask, of_mask)
     return rows
+
+
+def _require_same_results(queue: Path, label_studio: bool, masks: Sequence[JudgedFolder]) -> None:
+    judged = {
+        (mask.name, mask.source, row["tile"]): row["error_area_px"]
+        for mask in masks
+        for row in table_rows(mask.require("tiles.csv"))
+    }
+    file = queue / (TASKS if label_studio else SAMPLES)
+    for each in [task["data"] for task in _loaded(file)] if label_studio else _loaded(file)["samples"]:
+        now, queued = judged.get(_tile(each, file)), each["error_area_px"]
+        if now is None or queued != (float(now) if now else None):
+            raise RequestError(
+                f"{queue} was made from other results than those in input=, so its errors have other numbers; give the folder "
+                "that it was made from, or make the queue again and review that."
+            )
 
 
 def _shown_in_label_studio(queue: Path) -> Iterator[tuple[Tile, set[int]]]:
