@@ -190,24 +190,19 @@ class JoinedWithFit(Baseline):
         return output
 
     def assess_batch(self, features: ImageFeatures, batch: Batch) -> AssessorOutput:
-        """Logarithms of the joined probabilities, which are calibrated."""
-        output = self.assess(features, batch.mask)
-        assessed = quality.probabilities(output.quality_logits.float(), batch.mask, self.decoding)
-        joined = []
-        for one, key in zip(assessed, _keys(batch), strict=True):
-            found, probabilities = self.learned.get(key), one.cpu().numpy()
-            if found is None:
-                joined.append(self.calibration.of_array(probabilities))
-            else:
-                joined.append(found.fit.join(probabilities, found.reference.astype(np.float32)))
-        return AssessorOutput(torch.from_numpy(np.log(np.maximum(np.stack(joined), 1e-12))).to(assessed))
+        """Logarithms of the joined probabilities; the assessor's own logits where the layer taught nothing."""
+        logits = self.assess(features, batch.mask).quality_logits.float()
+        assessed = quality.probabilities(logits, batch.mask, self.decoding)
+        joined = logits.clone()
+        for place, key in enumerate(_keys(batch)):
+            if found := self.learned.get(key):
+                probabilities = found.fit.join(assessed[place].cpu().numpy(), found.reference.astype(np.float32))
+                joined[place] = torch.from_numpy(np.log(np.maximum(probabilities, 1e-12)))
+        return AssessorOutput(joined)
 
     def calibrations(self, batch: Batch) -> list[Calibration]:
-        """Cuts of the layer of each mask, or those of the assessor after its calibration."""
-        (fp_scale, fp_shift), (fn_scale, fn_shift) = self.calibration.fp, self.calibration.fn
-        fp_cut, fn_cut = self.calibration.cuts
-        own = Calibration(cuts=(fp_scale * fp_cut + fp_shift, fn_scale * fn_cut + fn_shift))
-        return [self.learned[key].fit.calibration if key in self.learned else own for key in _keys(batch)]
+        """That of the layer of each mask, or the assessor's own."""
+        return [self.learned[key].fit.calibration if key in self.learned else self.calibration for key in _keys(batch)]
 
 
 class FitAlone(Baseline):
