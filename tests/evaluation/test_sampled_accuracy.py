@@ -184,7 +184,7 @@ def test_wrong_requests_are_one_sentence_and_a_sample_is_never_overwritten(judge
     folder, truths = judged
     with pytest.raises(RequestError, match="no run"):
         sample_tool.main([f"input={tmp_path}"])
-    with pytest.raises(ConfigError, match="from 10 to 20,000"):
+    with pytest.raises(ConfigError, match="from 20 to 20,000"):
         sample_tool.main([f"input={folder}", "looks=3"])
     with pytest.raises(RequestError, match="source=NAME"):
         sample_tool.main([f"input={folder}", "source=other"])

@@ -3,7 +3,7 @@
 Usage: segassess sample input=DIR [key=value ...]
 
   input=DIR        output_dir of `segassess predict`
-  looks=200        int from 10 to 20,000: number of pixels, objects or blocks to look at; more are drawn where a stratum needs it
+  looks=200        int from 20 to 20,000: number of pixels, objects or blocks to look at; more are drawn where a stratum needs it
   units=pixels     pixels; objects of the layer and missed ones; or blocks, squares in which all objects are counted
   block=256        int >= 16: side of a block in pixels
   seed=1           int >= 0: the same seed draws the same sample
@@ -25,7 +25,7 @@ from segassess.errors import RequestError
 
 KEYS = {
     "input": PREDICTED,
-    "looks": whole(200, 10, 20_000),
+    "looks": whole(200, 20, 20_000),
     "units": choice(("pixels", "objects", "blocks"), "pixels"),
     "block": whole(256, 16),
     "seed": whole(1, 0),
