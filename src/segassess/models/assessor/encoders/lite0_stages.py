@@ -33,7 +33,13 @@ class _Convolution(nn.Conv2d):
         if self.stride == (1, 1):
             return super().forward(input)
         kernel, stride = self.kernel_size[0], self.stride[0]
-        height, width = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in input.shape[-2:])
+        padding = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in input.shape[-2:]]
+        if padding == [kernel - stride] * 2 and padding[0] % 2:
+            # Where one more is padded below than above, as on sides that are multiples of the stride, a kernel with an upper row
+            # and a left column of zeros gives the same numbers, without a padded copy of the planes.
+            weight = F.pad(self.weight, (1, 0, 1, 0))
+            return F.conv2d(input, weight, self.bias, stride, padding[0] // 2 + 1, groups=self.groups)
+        height, width = padding
         padded = F.pad(input, (width // 2, width - width // 2, height // 2, height - height // 2))
         return super().forward(padded)
 
