@@ -53,6 +53,32 @@ def test_predict_with_the_graph_and_with_the_folder(exported, tiny_folder, check
     assert about["checkpoint"] == "assessor.onnx" and about["assessor"]["encoder"]["name"] == "efficientnet_lite0"
 
 
+def test_predict_by_another_backend(exported, tiny_folder, checkpoint, tmp_path):
+    image = f"image={tiny_folder}/test/image/test_0.png", f"mask={tiny_folder}/test/seg_preds/alpha/test_0.png"
+    common = *image, "panel=false", "report=false", f"paths.output_root={tmp_path}", f"checkpoint={checkpoint}"
+    for backend in ("torch", "openvino_int8", "onnx"):
+        run_script("predict", *common, f"output_dir={tmp_path}/{backend}", f"backend={backend}")
+    codes, same, rounded = (
+        rasterio.open(tmp_path / backend / "test_0" / "quality.tif").read(1) for backend in ("torch", "onnx", "openvino_int8")
+    )
+    assert np.array_equal(codes, same) and (codes != rounded).mean() < 0.02
+    assert {path.suffix for path in (tmp_path / "graphs").iterdir()} == {".onnx"}
+    assert json.loads((tmp_path / "onnx" / "run.json").read_text())["config"]["backend"] == "onnx"
+    graph = f"checkpoint={exported[0]}/assessor.onnx"
+    error = error_of(run_script("predict", *common[:-1], graph, f"output_dir={tmp_path}/no", "backend=torch", code=2))
+    assert "which torch cannot compute" in error and not (tmp_path / "no").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("share", "kept"), [(0.005, True), (0, False)])
+def test_the_graph_of_8_bits_is_checked(share, kept, tmp_path):
+    """Of the bundled assessor; with weights by chance no pixel may change."""
+    wanted = f"output_dir={tmp_path}", "formats=[onnx_int8]", f"check.other_share={share}", "check.speed_repeats=1"
+    result = run_script("export", f"paths.output_root={tmp_path}", *wanted, code=0 if kept else 2)
+    assert (tmp_path / "assessor_int8.onnx").exists() == kept
+    assert "The graph of 8 bits in onnxruntime beside torch" in result.stdout
+
+
 @pytest.mark.slow
 def test_evaluate_with_the_graph(exported, tiny_folder, tmp_path):
     data = "dataset=folder", f"dataset.root={tiny_folder}", "source=alpha", "baselines=[]", f"paths.output_root={tmp_path}"
@@ -75,6 +101,7 @@ def test_an_export_in_the_way_stays(exported):
     [
         (["formats=[onnx,tflite]"], "formats must be"),
         (["formats=[stac]"], "would describe no file"),
+        (["formats=[stac,onnx_int8]"], "would describe no file"),
         (["onnx.opset=3"], "18 to 20"),
         (["onnx.size=100"], "onnx.size"),
         (["check.tolerance=0"], "check.tolerance"),

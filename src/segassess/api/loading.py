@@ -8,7 +8,8 @@ import torch
 
 from segassess.api.judge import Judge
 from segassess.errors import CheckpointError, ConfigError
-from segassess.models.loading import load_any
+from segassess.models.export.backends import load_for
+from segassess.options.assessor import Backend
 from segassess.predict.scene import OutputSettings
 from segassess.predict.scene_job import SceneJudge
 from segassess.predict.tiling import Tiling
@@ -24,6 +25,8 @@ def load(
     *,
     device: str | torch.device = "cpu",
     decoding: Decoding | None = None,
+    backend: Backend | None = None,
+    graphs: str | Path = "graphs",
     assessor: Mapping[str, Any] | None = None,
     encoder: Mapping[str, Any] | None = None,
     tiling: Tiling | None = None,
@@ -34,10 +37,13 @@ def load(
     """Load an assessor.
 
     Args:
-        checkpoint: a file of `train.py`, one of the authors of SegAssess, or an exported graph (`.onnx`), which runs in
-            onnxruntime on the CPU; None is the bundled assessor.
+        checkpoint: a file of `train.py`, one of the authors of SegAssess, or an exported graph (`.onnx`); None is the bundled
+            assessor.
         device: where to compute, such as "cpu" or "cuda".
         decoding: "consistent" rules out classes that a mask makes impossible, "free" does not; None is the checkpoint's own.
+        backend: what computes the network: "torch", or on the CPU "onnx", "onnx_int8", "openvino" or "openvino_int8" with a graph
+            that is made of the checkpoint once; None is torch, and onnxruntime for a graph.
+        graphs: folder that keeps such graphs.
         assessor: architecture, such as {"name": "segassess"}, for checkpoints that do not store it.
         encoder: encoder, such as {"name": "sam_vit_b"}, for checkpoints that do not store it.
         tiling: windows of large images.
@@ -46,10 +52,10 @@ def load(
         probe_squares: look for missing objects where a mask is almost empty, see `predict.probe_squares`.
 
     Raises CheckpointError if the file is missing, unreadable or of an unknown or another architecture; ConfigError if the device
-    or decoding does not exist, or a graph is asked to be another network; RequestError if a graph needs onnxruntime and it is not
-    installed.
+    or decoding does not exist, or a graph is asked to be another network; RequestError if the backend is not installed.
     """
-    loaded = load_any(_bundled() if checkpoint is None else checkpoint, assessor=assessor, encoder=encoder, decoding=decoding)
+    path = _bundled() if checkpoint is None else checkpoint
+    loaded = load_for(path, backend, Path(graphs), assessor=assessor, encoder=encoder, decoding=decoding)
     settings = {"tiling": tiling, "rendering": rendering, "output": output}
     given = {name: each for name, each in settings.items() if each is not None}
     place = _device(device)

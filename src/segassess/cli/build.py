@@ -18,7 +18,7 @@ from segassess.models.assessor.checkpoint import load_checkpoint
 from segassess.models.assessor.compositions import build_assessor
 from segassess.models.assessor.trained_assessor import LoadedAssessor
 from segassess.models.assessor.turned import TurnedAssessor
-from segassess.models.loading import load_any
+from segassess.models.export.backends import load_for
 from segassess.raster.urls import is_url
 
 if TYPE_CHECKING:
@@ -96,9 +96,10 @@ def new_assessor(assessor: Mapping[str, Any], encoder: Mapping[str, Any], weight
 
 
 def stored_assessor(config: DictConfig) -> LoadedAssessor:
-    """The assessor of `checkpoint`; an exported graph runs in onnxruntime."""
+    """The assessor of `checkpoint`, computed by `backend`."""
     assessor, encoder, _ = architecture(config)
-    loaded = load_any(config.checkpoint, assessor=assessor, encoder=encoder, decoding=config.decoding)
+    backend, graphs = config.get("backend"), Path(config.paths.graphs)
+    loaded = load_for(config.checkpoint, backend, graphs, assessor=assessor, encoder=encoder, decoding=config.decoding)
     log.info(
         "Assessor %s (%s on %s, %s decoding).",
         config.checkpoint,

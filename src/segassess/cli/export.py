@@ -1,7 +1,8 @@
-"""`export.py`: an assessor as an ONNX graph, a Hugging Face folder and a STAC item."""
+"""`export.py`: an assessor as ONNX graphs, a Hugging Face folder and a STAC item."""
 
 import logging
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from omegaconf import DictConfig
@@ -14,6 +15,7 @@ from segassess.files import write_json
 from segassess.models.assessor.trained_assessor import MODEL_FILE, LoadedAssessor
 from segassess.models.export.agreement import Agreement, Speed, agreement, check_shapes, speed
 from segassess.models.export.huggingface import CARD_FILE, CONFIG_FILE, save_pretrained
+from segassess.models.export.int8 import write_int8
 from segassess.models.export.model_card import ModelCard, card_of
 from segassess.models.export.onnx_file import DEFAULT_SIZE, write_onnx
 from segassess.models.export.stac import stac_item
@@ -22,9 +24,10 @@ from segassess.models.onnx_graph import OnnxGraph
 
 log = logging.getLogger(__name__)
 
-GRAPH_FILE, HUGGINGFACE_FOLDER, ITEM_FILE = "assessor.onnx", "huggingface", "stac_item.json"
+GRAPH_FILE, INT8_FILE, HUGGINGFACE_FOLDER, ITEM_FILE = "assessor.onnx", "assessor_int8.onnx", "huggingface", "stac_item.json"
 FILES = {
     "onnx": (GRAPH_FILE,),
+    "onnx_int8": (INT8_FILE,),
     "huggingface": tuple(f"{HUGGINGFACE_FOLDER}/{name}" for name in (MODEL_FILE, CONFIG_FILE, CARD_FILE)),
     "stac": (ITEM_FILE,),
 }
@@ -38,8 +41,8 @@ def run(config: DictConfig) -> None:
     output, formats = build.local_folder(config.output_dir), build.as_list(config.formats)
     if not formats:
         raise ConfigError(f"formats must be a list of some of {', '.join(FILES)}, not {formats}.")
-    if formats == ["stac"]:
-        raise ConfigError("formats=[stac] would describe no file; add onnx or huggingface.")
+    if "stac" in formats and not {"onnx", "huggingface"} & set(formats):
+        raise ConfigError("formats=[stac] alone would describe no file; add onnx or huggingface.")
     there = [output / name for each in formats for name in FILES[each] if (output / name).exists()]
     if there and not config.overwrite:
         raise RequestError(f"{there[0]} exists already; set overwrite=true to replace it, or give another output_dir.")
@@ -50,6 +53,8 @@ def run(config: DictConfig) -> None:
     name = config.name or checkpoint.resolve().stem
     card = card_of(checkpoint, loaded, name, config.licence)
     size = _write_onnx(config, loaded, output) if "onnx" in formats else None
+    if "onnx_int8" in formats:
+        _write_int8(config, loaded, output)
     if "huggingface" in formats:
         save_pretrained(output / HUGGINGFACE_FOLDER, loaded, card)
     if "stac" in formats:
@@ -65,7 +70,7 @@ def _write_onnx(config: DictConfig, loaded: LoadedAssessor, output: Path) -> int
     found = [agreement(loaded, graph, shape) for shape in check_shapes(graph)]
     repeats = config.check.speed_repeats
     timed = speed(loaded, graph, metadata.size or DEFAULT_SIZE, repeats) if repeats else None
-    _print_agreement(found, timed)
+    _print_agreement("The graph", found, timed)
     for each in found:
         if not (each.max_error <= config.check.tolerance and each.widest_gap <= config.check.tolerance):
             # Leave no wrong export behind.
@@ -79,6 +84,27 @@ def _write_onnx(config: DictConfig, loaded: LoadedAssessor, output: Path) -> int
     return metadata.size
 
 
+def _write_int8(config: DictConfig, loaded: LoadedAssessor, output: Path) -> None:
+    """Write and check the graph of 8 bits, through one of 32 bits that is only kept if it was asked for."""
+    path = output / INT8_FILE
+    with TemporaryDirectory() as folder:
+        exact = Path(folder) / GRAPH_FILE
+        write_onnx(exact, loaded, size=config.onnx.size, opset=config.onnx.opset)
+        metadata = write_int8(path, exact)
+    graph = OnnxGraph(path, threads=torch.get_num_threads())
+    found = [agreement(loaded, graph, shape) for shape in check_shapes(graph)]
+    repeats = config.check.speed_repeats
+    timed = speed(loaded, graph, metadata.size or DEFAULT_SIZE, repeats) if repeats else None
+    _print_agreement("The graph of 8 bits", found, timed)
+    for each in found:
+        if not each.other_share <= config.check.other_share:
+            path.unlink()
+            raise RequestError(
+                f"The graph of 8 bits gives {each.other_share:.2%} of the pixels at {each.shape} another class, more than "
+                f"check.other_share={config.check.other_share:g}, and was removed; leave onnx_int8 out of formats."
+            )
+
+
 def _write_item(loaded: LoadedAssessor, card: ModelCard, formats: list[str], output: Path, size: int | None) -> None:
     files = {}
     if "onnx" in formats:
@@ -88,12 +114,12 @@ def _write_item(loaded: LoadedAssessor, card: ModelCard, formats: list[str], out
     write_json(output / ITEM_FILE, stac_item(loaded, card.name, files, output, card.licence, size))
 
 
-def _print_agreement(found: list[Agreement], timed: Speed | None) -> None:
-    table = Table(title="The graph in onnxruntime beside torch")
+def _print_agreement(name: str, found: list[Agreement], timed: Speed | None) -> None:
+    table = Table(title=f"{name} in onnxruntime beside torch")
     for heading in ("batch x height x width", "largest difference", "pixels of another class"):
         table.add_column(heading, justify="right")
     for each in found:
-        table.add_row(" x ".join(map(str, each.shape)), f"{each.max_error:.1e}", str(each.other_class))
+        table.add_row(" x ".join(map(str, each.shape)), f"{each.max_error:.1e}", f"{each.other_class} ({each.other_share:.2%})")
     Console(width=120).print(table)
     if timed is not None:
         print(

@@ -18,12 +18,16 @@ from typing import Any
 # the beginning and the end count. An earlier version may lack some.
 PARTS: dict[str, tuple[str, ...]] = {
     "read": ("raster.image:ImageFile.read", "raster.mask:RasterMask.read", "raster.vectors:VectorMask.read"),
-    "network": ("predict.torch_network:TorchNetwork.encode", "predict.torch_network:TorchNetwork.probabilities"),
+    "network": tuple(
+        f"predict.{module}:{name}.{step}"
+        for module, name in (("torch_network", "TorchNetwork"), ("onnx_network", "OnnxNetwork"))
+        for step in ("encode", "probabilities")
+    ),
     "decisions": ("predict.scene_job:judge_band",),
     "kept bands": tuple(f"predict.band_stores:BandStore.{name}" for name in ("save", "load", "planes")),
     "findings": ("predict.scene_job:SceneJob.gather",),
     "rasters": ("predict.scene_job:open_maps", "outputs.rasters:RowWriter.write"),
-    "layers": ("predict.scene_job:write_layer",),
+    "layers": ("predict.scene_job:write_layer", "predict.scene_job:write_layers"),
     "tables": ("predict.scene_job:write_table", "cli.predict:write_scores"),
     "panel": ("predict.pair_job:PairJob._write_panel",),
     "report": ("predict.scene_job:SceneJob.pictures", "predict.pair_job:keep_review", "cli.predict:write_page"),

@@ -1,4 +1,4 @@
-"""An ONNX file behind the assessor's interface, so that code written for torch also runs onnxruntime."""
+"""An ONNX file behind the assessor's interface, so that code written for torch also runs graphs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +10,9 @@ from torch import Tensor
 from segassess.errors import ConfigError
 from segassess.models.assessor.base import Assessor, AssessorOutput, ImageFeatures
 from segassess.models.assessor.checkpoint import LoadReport
-from segassess.models.assessor.trained_assessor import Description, LoadedAssessor, load_assessor
-from segassess.models.onnx_graph import ONNX_SUFFIX, OnnxGraph
+from segassess.models.assessor.trained_assessor import Description, LoadedAssessor
+from segassess.models.graph_runtimes import Runtime
+from segassess.models.onnx_graph import OnnxGraph
 from segassess.quality import Decoding
 
 
@@ -42,23 +43,19 @@ def load_onnx(
     assessor: Mapping[str, Any] | None = None,
     encoder: Mapping[str, Any] | None = None,
     decoding: Decoding | None = None,
+    runtime: Runtime = "onnxruntime",
 ) -> LoadedAssessor:
-    """Load an assessor from an ONNX file; takes the arguments of `load_assessor`.
+    """Load an assessor from an ONNX file; takes the arguments of `load_assessor`, and the program that computes it.
 
     Raises ConfigError if the arguments differ from the file's architecture or decoding, CheckpointError if the file is missing,
-    damaged or of another project, RequestError if onnxruntime is not installed.
+    damaged or of another project, RequestError if the runtime is not installed.
     """
     if assessor is not None or encoder is not None:
         raise ConfigError(f"{path} is a graph with a fixed architecture; leave assessor= and encoder= out.")
-    graph = OnnxGraph(path, threads=torch.get_num_threads())
+    graph = OnnxGraph(path, threads=torch.get_num_threads(), runtime=runtime)
     description = Description.from_dict(graph.metadata.description, Path(path))
     if decoding not in (None, description.decoding):
         raise ConfigError(
             f"{path} was exported with decoding={description.decoding}, not {decoding!r}; export it again with that decoding."
         )
     return LoadedAssessor(OnnxAssessor(graph).eval(), description, graph.digest, LoadReport("own", ()))
-
-
-def load_any(path: str | Path, **options: Any) -> LoadedAssessor:
-    """Load an assessor from an ONNX file or any checkpoint; takes the arguments of `load_assessor`."""
-    return (load_onnx if Path(path).suffix == ONNX_SUFFIX else load_assessor)(path, **options)

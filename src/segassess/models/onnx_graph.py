@@ -1,7 +1,8 @@
-"""An exported assessor as an ONNX file: its metadata, and running it with numpy and onnxruntime, without torch."""
+"""An exported assessor as an ONNX file: its metadata, and running it with numpy, without torch."""
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segassess.errors import CheckpointError, InputError
+from segassess.errors import CheckpointError, InputError, RequestError
 from segassess.files import file_digest
-from segassess.models.export.optional import optional
+from segassess.models.graph_runtimes import RUNTIMES, Runtime
 from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES
 
 ONNX_SUFFIX = ".onnx"
@@ -26,7 +27,7 @@ class GraphMetadata:
 
     `description` is `trained_assessor.Description.as_dict`; `checkpoint` is the start of the origin's SHA-256 (16 hexadecimal
     digits). The graph takes `size` x `size` px only or, if None, sides that are multiples of `pad_multiple` px. `classes` hold
-    code, name, label and RGBA colour of the four channels.
+    code, name, label and RGBA colour of the four channels. `int8` says that its convolutions compute with 8 bits.
     """
 
     description: Mapping[str, Any]
@@ -34,6 +35,7 @@ class GraphMetadata:
     version: str
     pad_multiple: int
     size: int | None = None
+    int8: bool = False
     classes: tuple[Mapping[str, Any], ...] = tuple(
         {"code": code, "name": name, "label": label, "colour": list(colour)}
         for code, (name, label, colour) in enumerate(zip(CLASS_NAMES, CLASS_LABELS, CLASS_COLOURS, strict=True))
@@ -62,29 +64,28 @@ class GraphMetadata:
 class OnnxGraph:
     """An exported assessor on the CPU; `digest` is the start of the file's SHA-256 (16 hexadecimal digits)."""
 
-    def __init__(self, path: str | Path, threads: int = 0) -> None:
-        """Open an `.onnx` file for `threads` per operation; 0 leaves the number to onnxruntime.
+    def __init__(self, path: str | Path, threads: int = 0, runtime: Runtime = "onnxruntime") -> None:
+        """Open an `.onnx` file for `threads` per operation; 0 leaves the number to the runtime.
 
-        Raises CheckpointError if the file is missing, damaged or of another project, RequestError if onnxruntime is not
+        Raises CheckpointError if the file is missing, damaged or of another project, RequestError if the runtime is not
         installed.
         """
         path = Path(path)
-        self._opened = path, threads
-        runtime = optional("onnxruntime")
+        self._opened = path.absolute(), threads, runtime
         if not path.is_file():
             raise CheckpointError(f"The graph {path} does not exist; check the path, or write one with export.py.")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads
         try:
-            self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions share no class of their own
+            self._running = RUNTIMES[runtime](path, threads)
+        except RequestError:
+            raise
+        except Exception as error:  # the runtimes' exceptions share no class of their own
             raise CheckpointError(f"{path} cannot be read as an ONNX file: it is damaged or of another kind.") from error
-        self.metadata = GraphMetadata.from_properties(self._session.get_modelmeta().custom_metadata_map, path)
+        self.metadata = GraphMetadata.from_properties(self._running.properties, path)
         self.digest = file_digest(path)
 
-    def __reduce__(self) -> tuple[type["OnnxGraph"], tuple[Path, int]]:
-        """Another process opens the file again, because onnxruntime's session cannot travel."""
-        return type(self), self._opened
+    def __reduce__(self) -> tuple[Callable[..., "OnnxGraph"], tuple[Path, int, Runtime]]:
+        """Another process opens the file again, because a runtime's session cannot travel."""
+        return _opened_again, self._opened
 
     def __call__(self, image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         """Uncalibrated quality probabilities, float32 (B, 4, H, W), in order TP, FP, TN, FN, with the file's decoding.
@@ -102,6 +103,9 @@ class OnnxGraph:
         if height % multiple or width % multiple:
             raise InputError(f"This graph takes multiples of {multiple} px, not {height} x {width} px; pad the image.")
         inputs = {IMAGE: np.ascontiguousarray(image), MASK: np.ascontiguousarray(mask)}
-        (probabilities,) = self._session.run([PROBABILITIES], inputs)
-        result: NDArray[np.float32] = probabilities
-        return result
+        return self._running.run(inputs, PROBABILITIES)
+
+
+def _opened_again(path: Path, threads: int, runtime: Runtime) -> OnnxGraph:
+    """A graph in another process, with the threads that its environment allows, as torch has there."""
+    return OnnxGraph(path, int(os.environ.get("OMP_NUM_THREADS") or threads), runtime)

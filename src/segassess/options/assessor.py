@@ -5,6 +5,12 @@ from typing import Literal, TypeAlias
 
 from segassess.options.option import option
 
+Backend: TypeAlias = Literal["torch", "onnx", "onnx_int8", "openvino", "openvino_int8"]
+BACKEND_HELP = (
+    "What computes the network: torch, or onnxruntime or OpenVINO with a graph that is made once of the checkpoint, in 32 or in "
+    "part 8 bits (docs/export.md); null is torch, and onnxruntime for a graph."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Compact:

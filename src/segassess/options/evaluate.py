@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from segassess.options.assessor import StoredAssessor
+from segassess.options.assessor import BACKEND_HELP, Backend, StoredAssessor
 from segassess.options.dataset import DatasetOptions
 from segassess.options.fit import EvaluatedFitOptions
 from segassess.options.option import REQUIRED, group, option
@@ -62,6 +62,7 @@ class Evaluate(StoredAssessor):
         path=True,
     )
     decoding: Literal["consistent", "free"] | None = option("Null takes the decoding that the checkpoint was trained with.", None)
+    backend: Backend | None = option(BACKEND_HELP, None)
     views: Literal[1, 2, 4, 8] = option("Turned and mirrored views of an image whose judgements are averaged; 1 is as it is.", 1)
     baselines: str | tuple[str, ...] = option(
         "Baselines in the table: always_right, boundary_prior, disagreement_best, disagreement_ensemble, "

@@ -30,6 +30,12 @@ class CheckOptions:
         0.0001,
         above=0,
     )
+    other_share: float = option(
+        "Largest share of the pixels of a batch whose most probable class may differ in the graph of 8 bits.",
+        0.005,
+        low=0,
+        high=1,
+    )
     speed_repeats: int = option("Runs for the median seconds per megapixel of torch and onnxruntime; 0 skips them.", 3, low=0)
 
 
@@ -49,8 +55,9 @@ class Export(StoredAssessor):
         "Null takes the decoding that the checkpoint was trained with, which becomes part of the ONNX graph.", None
     )
     output_dir: str = option("Folder for the files.", REQUIRED, path=True)
-    formats: tuple[Literal["onnx", "huggingface", "stac"], ...] = option(
-        "Files to write: assessor.onnx, huggingface/, and stac_item.json, which describes the other two.",
+    formats: tuple[Literal["onnx", "onnx_int8", "huggingface", "stac"], ...] = option(
+        "Files to write: assessor.onnx, assessor_int8.onnx, which computes some convolutions with 8 bits, huggingface/, and "
+        "stac_item.json, which describes assessor.onnx and huggingface/.",
         ("onnx", "huggingface", "stac"),
     )
     name: str | None = option("Name of the model; null is the checkpoint's file name without its suffix.", None)

@@ -18,6 +18,7 @@ class PathOptions:
     buckets: str = option(
         "Where results are made and kept that go to an output_dir in a bucket.", "${paths.output_root}/buckets", path=True
     )
+    graphs: str = option("Graphs that backend= made of checkpoints.", "${paths.output_root}/graphs", path=True)
     run: str = option("The folder of this run.", "${hydra:runtime.output_dir}", path=True)
     segmenters: str = option("Networks of segmenters, by data set and segmenter.", "${paths.output_root}/segmenters", path=True)
     checkpoint: str = option(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from segassess.options.assessor import StoredAssessor
+from segassess.options.assessor import BACKEND_HELP, Backend, StoredAssessor
 from segassess.options.dataset import DatasetOptions
 from segassess.options.engine import EngineOptions
 from segassess.options.fit import FitOptions
@@ -44,8 +44,9 @@ class Predict(StoredAssessor):
     output_dir: str = option(
         "Folder for the results, or one in a bucket (s3://...): one folder per image, scores.csv, run.json.", REQUIRED, path=True
     )
-    checkpoint: str = option("The assessor; .onnx runs in onnxruntime (docs/export.md).", "${paths.checkpoint}", path=True)
+    checkpoint: str = option("The assessor; .onnx is an exported graph (docs/export.md).", "${paths.checkpoint}", path=True)
     decoding: Literal["consistent", "free"] | None = option("Null takes the decoding that the checkpoint was trained with.", None)
+    backend: Backend | None = option(BACKEND_HELP, None)
     calibration: str | None = option(
         "What `segassess calibrate` wrote: probabilities are corrected by it, decisions stay (docs/how-to/sign-a-figure.md).",
         None,

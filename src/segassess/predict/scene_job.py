@@ -78,9 +78,15 @@ class SceneJudge:
 
     @classmethod
     def of(cls, loaded: "LoadedAssessor", device: "torch.device", **settings: Any) -> Self:
-        """Judge with a stored assessor as its checkpoint says, moved to `device`; `settings` are further attributes."""
+        """Judge with a stored assessor as its checkpoint says, moved to `device`; `settings` are further attributes.
+
+        A graph is computed by its runtime, on the CPU.
+        """
+        from segassess.models.loading import OnnxAssessor
         from segassess.predict.torch_network import TorchNetwork
 
+        if isinstance(loaded.assessor, OnnxAssessor):
+            return cls.of_graph(loaded.assessor.graph, **settings)
         about = loaded.description
         network = TorchNetwork(loaded.assessor.to(device), about.decoding, device)
         return cls(network, about.decoding, about.calibration, loaded.digest, **settings)

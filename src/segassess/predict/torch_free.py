@@ -1,6 +1,7 @@
 """`python -m segassess.predict.torch_free FILE.onnx IMAGE MASK DIR`: judge a mask in a process without torch.
 
-Writes the files that `predict.py` writes of a mask. Needs onnxruntime, but neither torch nor packages that are built on it.
+Writes the files that `predict.py` writes of a mask. Needs onnxruntime or OpenVINO,
+but neither torch nor packages that are built on it.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 from segassess.errors import SegAssessError
+from segassess.models.graph_runtimes import RUNTIMES
 from segassess.models.onnx_graph import OnnxGraph
 from segassess.predict.pair_job import PairJob
 from segassess.predict.scene_job import SceneJudge
@@ -25,10 +27,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, help="where maps, layers and tables go")
     parser.add_argument("--window", type=int, default=Tiling.window, help="side of the windows in pixels (%(default)s)")
     parser.add_argument("--overlap", type=int, default=Tiling.overlap, help="overlap of the windows in pixels (%(default)s)")
+    parser.add_argument("--runtime", choices=RUNTIMES, default="onnxruntime", help="what computes the graph (%(default)s)")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        judge = SceneJudge.of_graph(OnnxGraph(given.graph), tiling=Tiling(given.window, given.overlap))
+        judge = SceneJudge.of_graph(OnnxGraph(given.graph, runtime=given.runtime), tiling=Tiling(given.window, given.overlap))
         PairJob(Pair(Path(given.image).stem, given.image, {DEFAULT_SOURCE: given.mask}), judge, given.folder).run()
     except SegAssessError as error:
         print(f"Error: {error}", file=sys.stderr)

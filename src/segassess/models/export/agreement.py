@@ -32,6 +32,12 @@ class Agreement:
     other_class: int
     widest_gap: float
 
+    @property
+    def other_share(self) -> float:
+        """Share of the pixels whose most probable class differs."""
+        number, height, width = self.shape
+        return self.other_class / (number * height * width)
+
 
 @dataclass(frozen=True)
 class Speed:

@@ -7,9 +7,9 @@ from segassess.errors import RequestError
 
 
 def optional(package: str) -> Any:
-    """Import a package of the extra `export` (`huggingface_hub`: `hub`); raises RequestError if it is not installed."""
+    """Import a package of an extra, mostly `export`; raises RequestError if it is not installed."""
     try:
         return import_module(package)
     except ModuleNotFoundError as error:
-        extra = "hub" if package == "huggingface_hub" else "export"
+        extra = {"huggingface_hub": "hub", "openvino": "openvino"}.get(package, "export")
         raise RequestError(f"The package {error.name} is not installed; pip install 'segassess[{extra}]'.") from error

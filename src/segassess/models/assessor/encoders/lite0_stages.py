@@ -7,6 +7,7 @@ numbers. timm itself imports all its networks and torchvision, which every predi
 import math
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -34,9 +35,10 @@ class _Convolution(nn.Conv2d):
             return super().forward(input)
         kernel, stride = self.kernel_size[0], self.stride[0]
         padding = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in input.shape[-2:]]
-        if padding == [kernel - stride] * 2 and padding[0] % 2:
+        tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if padding == [kernel - stride] * 2 and padding[0] % 2 and not tracing:
             # Where one more is padded below than above, as on sides that are multiples of the stride, a kernel with an upper row
-            # and a left column of zeros gives the same numbers, without a padded copy of the planes.
+            # and a left column of zeros gives the same numbers, without a padded copy of the planes. An exported graph pads those.
             weight = F.pad(self.weight, (1, 0, 1, 0))
             return F.conv2d(input, weight, self.bias, stride, padding[0] // 2 + 1, groups=self.groups)
         height, width = padding
