@@ -90,6 +90,9 @@ class SamVit:
     name: Literal["sam_vit_b", "sam_vit_l", "sam_vit_h", "sam_vit_tiny"] = option(
         "Fixed by this file; choose another encoder with encoder=NAME."
     )
+    recompute: bool = option(
+        "Keep only what goes from block to block in training, and compute the rest again in the backward pass, for less memory."
+    )
     weights: str | None = option("Checkpoint of SAM or HQ-SAM to start a training from; null starts at random.", path=True)
 
 

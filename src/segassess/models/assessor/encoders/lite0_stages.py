@@ -38,7 +38,7 @@ class _Convolution(nn.Conv2d):
         tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if padding == [kernel - stride] * 2 and padding[0] % 2 and not tracing:
             # Where one more is padded below than above, as on sides that are multiples of the stride, a kernel with an upper row
-            # and a left column of zeros gives the same numbers, without a padded copy of the planes. An exported graph pads those.
+            # and a left column of zeros gives the same numbers, without a padded copy of the planes. A traced graph pads those.
             weight = F.pad(self.weight, (1, 0, 1, 0))
             return F.conv2d(input, weight, self.bias, stride, padding[0] // 2 + 1, groups=self.groups)
         height, width = padding
