@@ -53,6 +53,7 @@ def test_predict_with_the_graph_and_with_the_folder(exported, tiny_folder, check
     assert about["checkpoint"] == "assessor.onnx" and about["assessor"]["encoder"]["name"] == "efficientnet_lite0"
 
 
+@pytest.mark.slow
 def test_predict_by_another_backend(exported, tiny_folder, checkpoint, tmp_path):
     image = f"image={tiny_folder}/test/image/test_0.png", f"mask={tiny_folder}/test/seg_preds/alpha/test_0.png"
     common = *image, "panel=false", "report=false", f"paths.output_root={tmp_path}", f"checkpoint={checkpoint}"

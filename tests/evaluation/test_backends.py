@@ -11,6 +11,7 @@ from segassess.options.assessor import Backend
 from segassess.synthetic import make_scene
 
 
+@pytest.mark.slow
 def test_a_row_for_each_backend(tmp_path, capsys):
     scene = make_scene(3, (128, 128))
     Image.fromarray(scene.image).save(tmp_path / "a.png")

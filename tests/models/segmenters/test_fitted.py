@@ -70,3 +70,24 @@ def test_what_is_no_segmenter(tmp_path):
     (tmp_path / "a.pth").write_text("nothing")
     with pytest.raises(CheckpointError, match=r"a\.pth"):
         load_segmenter(tmp_path / "a.pth")
+
+
+def test_a_map_is_computed_once_and_kept_within_memory(monkeypatch):
+    networks = fitted(stored(0.3), stored(0.7))
+    images = torch.rand(3, 1, 3, 8, 8)
+    asked = []
+    for index, network in enumerate(networks.networks):
+        network.segmenter.register_forward_hook(lambda *_, index=index: asked.append(index))
+    first = networks.probability(0, images[0])
+    assert torch.equal(networks.probability(0, images[0].clone()), first) and asked == [0]
+    # Another network, other pixels and another shape of the same pixels are other maps.
+    assert not torch.equal(networks.probability(1, images[0]), first)
+    assert networks.probability(0, images[0].reshape(1, 3, 4, 16)).shape == (1, 1, 4, 16) and asked == [0, 1, 0]
+    # The one that was asked for longest ago goes first.
+    monkeypatch.setattr("segassess.models.segmenters.fitted.KEPT_BYTES", 3 * first.nbytes)
+    networks.probability(0, images[0])
+    networks.probability(0, images[1])
+    networks.probability(0, images[0])
+    assert asked == [0, 1, 0, 0]
+    networks.probability(1, images[0])
+    assert asked == [0, 1, 0, 0, 1]

@@ -50,9 +50,9 @@ class Disagreement(Baseline):
 
         No network for new images may have learned from them.
         """
-        levels = [self.segmenters[name].networks[0].segmenter.to(image.device).probability(image) for name in self._asked()]
+        levels = tuple(self.segmenters[name].probability(0, image) for name in self._asked())
         size = (image.shape[-2], image.shape[-1])
-        return ImageFeatures(image, tuple(level.float() for level in levels), size, size)
+        return ImageFeatures(image, levels, size, size)
 
     def assess(self, features: ImageFeatures, mask: Tensor, sources: Sequence[str] = ()) -> AssessorOutput:
         """See `Baseline.assess`; raises RequestError if the only segmenter drew a mask itself."""
@@ -85,7 +85,7 @@ class Disagreement(Baseline):
         for name, segmenter in self.segmenters.items():
             index, seen = segmenter.choose(self.keys[tile])
             if seen != "trained":
-                found[name] = segmenter.networks[index].segmenter.to(image.device).probability(image)[0].float()
+                found[name] = segmenter.probability(index, image)[0]
         return found
 
     def _shifted(self, name: str, probability: Tensor) -> Tensor:

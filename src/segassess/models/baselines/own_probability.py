@@ -88,7 +88,7 @@ class OwnProbability(Baseline):
     def _bins(self, source: str, index: int, image: Tensor) -> Tensor:
         """Bins int64 (1, H, W) of an image (1, 3, H, W); the first holds the least certain pixels."""
         segmenter = self.segmenters[source]
-        probability = segmenter.networks[index].segmenter.to(image.device).probability(image)[:, 0].float()
+        probability = segmenter.probability(index, image)[:, 0]
         return (self.certainty(probability, segmenter.threshold) * BINS).long().clamp(0, BINS - 1)
 
 

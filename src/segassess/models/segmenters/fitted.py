@@ -1,13 +1,19 @@
 """A segmenter fitted to a data set, and the choice of which of its networks may segment which image."""
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from torch import Tensor
 
 from segassess.data.mask_records import Seen
 from segassess.errors import CheckpointError, RequestError
 from segassess.models.segmenters.trained_segmenter import StoredSegmenter, load_segmenter
 
 FULL = "full.safetensors"
+# Memory for the maps that `FittedSegmenter.probability` keeps; 1,024 tiles of 256 px.
+KEPT_BYTES = 256 * 2**20
 
 
 def fold_file(fold: int) -> str:
@@ -32,6 +38,7 @@ class FittedSegmenter:
         self.threshold = networks[0].description.threshold
         self._trained_on = [frozenset(network.description.trained_on) for network in networks]
         self._selected_on = [frozenset(network.description.selected_on) for network in networks]
+        self._maps: OrderedDict[tuple[int, tuple[int, ...], bytes], Tensor] = OrderedDict()
 
     @classmethod
     def load(cls, path: Path, name: str) -> "FittedSegmenter":
@@ -54,6 +61,21 @@ class FittedSegmenter:
         if tile in self._trained_on[index]:
             return index, "trained"
         return index, "selected" if tile in self._selected_on[index] else "no"
+
+    def probability(self, index: int, image: Tensor) -> Tensor:
+        """Probability of the object, float32 (B, 1, H, W), that a network gives for images, float32 (B, 3, H, W) in [0, 1].
+
+        It is computed where the images are. The maps of the last images are kept, because several baselines ask for the same.
+        """
+        key = index, tuple(image.shape), hashlib.sha256(image.cpu().numpy().tobytes()).digest()
+        if key in self._maps:
+            self._maps.move_to_end(key)
+            return self._maps[key].to(image.device)
+        found: Tensor = self.networks[index].segmenter.to(image.device).probability(image).float()
+        self._maps[key] = found
+        while sum(each.nbytes for each in self._maps.values()) > KEPT_BYTES:
+            self._maps.popitem(last=False)
+        return found
 
     def refuse_seen(self, tiles: Iterable[str]) -> None:
         """Raise RequestError for the first tile, given by key, that every network has learned from."""
