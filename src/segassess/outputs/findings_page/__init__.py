@@ -1,7 +1,7 @@
 """A page to review findings one by one, worst first: errors, and wrong, shifted and missed objects. One file, no network.
 
-Its verdicts go by the stable ids of `findings.csv` beside it, so that `segassess verdicts` reads what it exports. It joins
-`page.html`, `page.css`, `page.js` and the data, which the script inserts as text, never as markup.
+Its verdicts go by the stable ids of `findings.csv` beside it, so that `segassess verdicts` reads what it exports.
+`segassess.outputs.pages` joins it.
 """
 
 import base64
@@ -11,9 +11,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any, TypedDict
 
 import numpy as np
@@ -30,7 +28,8 @@ from segassess.outputs.judged_folder import (
     read_record,
     rendering_of,
 )
-from segassess.outputs.review_page import embedded, encoded, finite, link_beside, reduced
+from segassess.outputs.pages import finite, joined, link_beside
+from segassess.outputs.review_page import encoded, reduced
 from segassess.outputs.review_queue.findings import Finding, make_findings
 from segassess.outputs.review_queue.mapping_tools import write_table
 from segassess.outputs.review_record import PAGE as REPORT
@@ -126,9 +125,8 @@ def render_findings_page(
     content["id"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     content["pictures"] = [crops[each] for each in kept]
     content["overviews"] = [overviews.get(mask) for mask in masks]
-    parts = {name: files(__package__).joinpath(f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
     link = "" if report is None else link_beside(report, "Where to look first, tile by tile")
-    return Template(parts["html"]).substitute(style=parts["css"], script=parts["js"], data=embedded(content), report=link)
+    return joined(__package__, content, report=link)
 
 
 def _row(finding: Finding, mask: int, picture: int | None) -> list[Any]:

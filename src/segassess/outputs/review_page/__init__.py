@@ -1,24 +1,20 @@
 """A page to review judged masks tile by tile, worst first: one file, no network, nothing to install.
 
-It joins `page.html`, `page.css`, `page.js` and the data, which the script inserts as text, never as markup.
+`segassess.outputs.pages` joins it.
 """
 
 import base64
 import hashlib
-import html
 import io
 import json
-import math
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from string import Template
+from collections.abc import Sequence
 from typing import Any, TypedDict
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segassess.outputs.pages import finite, joined, link_beside
 from segassess.outputs.panel import ERROR_SCALE
 from segassess.quality import CLASS_COLOURS, CLASS_LABELS, CLASS_NAMES, NOT_ASSESSED, NUM_CLASSES
 
@@ -104,25 +100,8 @@ def render_review_page(
     # Keeps the verdicts on different pages apart.
     content["id"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     content["pictures"] = kept
-    parts = {name: files(__package__).joinpath(f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
     link = "" if findings is None else link_beside(findings, "What is wrong, finding by finding")
-    return Template(parts["html"]).substitute(style=parts["css"], script=parts["js"], data=embedded(content), findings=link)
-
-
-def link_beside(file: str, text: str) -> str:
-    """A line of HTML that leads to a page in the same folder."""
-    return f'  <p class="quiet"><a href="{html.escape(quote(file))}">{html.escape(text)}</a>, in the file beside this one.</p>'
-
-
-def embedded(content: Mapping[str, Any]) -> str:
-    """JSON that no text in it can break out of."""
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def finite(value: Any) -> Any:
-    """The value, or None for a number that JSON lacks."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return joined(__package__, content, findings=link)
 
 
 def reduced(picture: Image.Image, side: int, resampling: Image.Resampling) -> Image.Image:

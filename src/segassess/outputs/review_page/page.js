@@ -1,10 +1,5 @@
-"use strict";
-const data = JSON.parse(document.getElementById("data").textContent);
-const find = (id) => document.getElementById(id);
-const ROW = 72;
 const MODES = [["image", "image"], ["mask", "mask"], ["quality", "quality map"], ["error", "error probability"], ["refined", "refined mask"]];
 const KEYS = { i: "image", m: "mask", q: "quality", e: "error", r: "refined" };
-const NUMBERS = ["estimated_iou", "error_share", "error_area_px"];
 
 // Verdicts by tile; kept in this browser where it lets a page keep something.
 const STORE = "segassess-review-" + data.id;
@@ -12,86 +7,42 @@ let verdicts = {};
 try { verdicts = JSON.parse(localStorage.getItem(STORE) || "{}"); } catch { say("This browser keeps no verdicts; export them before you close the page."); }
 function keep() { try { localStorage.setItem(STORE, JSON.stringify(verdicts)); } catch { say("This browser keeps no verdicts; export them before you close the page."); } }
 
-const tiles = data.tiles.map((values, index) => {
-  const tile = Object.fromEntries(data.columns.map((name, at) => [name, values[at]]));
-  const mask = data.masks[tile.mask];
-  return { ...tile, index, name: mask.name, source: mask.source, key: [mask.name, mask.source, tile.tile].join("\n"), text: `${mask.name} ${mask.source} ${tile.tile}`.toLowerCase() };
+const tiles = records(data.tiles).map((tile) => {
+  const { name, source } = data.masks[tile.mask];
+  return Object.assign(tile, { name, source, key: [name, source, tile.tile].join("\n"), text: `${name} ${source} ${tile.tile}`.toLowerCase() });
 });
-let order = { by: "error_area_px", up: false };
-let shown = [];
-let current = null;
+const list = makeList({
+  all: tiles, noun: "tiles", height: 72, order: { by: "error_area_px", up: false },
+  heads: [["", ""], ["where", "where"], ["estimated_iou", "est. IoU", "number"], ["error_share", "est. wrong", "number", true], ["error_area_px", "est. area", "number", true], ["verdict", "verdict"]],
+  filters: ["search", "mask-filter", "verdict-filter", "iou-filter"],
+  keeps: () => {
+    const found = searched(), mask = find("mask-filter").value, verdict = find("verdict-filter").value, below = iouBelow();
+    return (tile) => found(tile) && (mask === "" || tile.mask === Number(mask)) && (verdict === "" || (verdicts[tile.key] || "none") === verdict) && below(tile);
+  },
+  value: (tile, by) => by === "verdict" ? verdicts[tile.key] || "" : by === "where" ? tile.text : tile[by],
+  cells: (tile) => {
+    const picture = data.pictures[tile.picture], where = element("span", tile.name, "where");
+    const thumb = picture ? element("img") : element("span", "", "blank");
+    if (picture) { thumb.alt = ""; thumb.loading = "lazy"; thumb.src = "data:image/jpeg;base64," + picture.thumb; }
+    where.append(element("small", `${tile.source} · ${tile.tile}`));
+    return [thumb, where, element("span", number(tile.estimated_iou, 3), "number"), element("span", percent(tile.error_share, 1), "number"),
+      element("span", expected(tile), "number"), element("span", verdicts[tile.key] || "", "verdict")];
+  },
+  label: (tile) => `${tile.rank}: ${tile.name}, ${tile.source}, ${tile.tile}, estimated IoU ${number(tile.estimated_iou, 3)}, ${expected(tile)} wrong${verdicts[tile.key] ? ", verdict " + verdicts[tile.key] : ""}`,
+  chosen: show,
+});
 
 function say(text) { find("message").textContent = text; }
-function number(value, digits) { return value === null ? "–" : value.toFixed(digits); }
-function area(tile) { return tile.error_area_m2 === null ? `${number(tile.error_area_px, 0)} px` : `${number(tile.error_area_m2, 1)} m²`; }
-function element(kind, text, className) { const made = document.createElement(kind); if (text !== undefined) made.textContent = text; if (className) made.className = className; return made; }
-
-// The list: only the rows in view exist.
-function refresh() {
-  const words = find("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const mask = find("mask-filter").value, verdict = find("verdict-filter").value, limit = parseFloat(find("iou-filter").value);
-  shown = tiles.filter((tile) => words.every((word) => tile.text.includes(word))
-    && (mask === "" || tile.mask === Number(mask))
-    && (verdict === "" || (verdicts[tile.key] || "none") === verdict)
-    && (Number.isNaN(limit) || (tile.estimated_iou !== null && tile.estimated_iou < limit)));
-  const sign = order.up ? 1 : -1;
-  const value = (tile) => order.by === "verdict" ? verdicts[tile.key] || "" : order.by === "where" ? tile.text : tile[order.by];
-  shown.sort((one, two) => {
-    const a = value(one), b = value(two);
-    if (a === null || b === null) return (a === null) - (b === null);
-    return (a < b ? -1 : a > b ? 1 : 0) * sign || one.index - two.index;
-  });
-  find("shown").textContent = `${shown.length} of ${tiles.length} tiles`;
-  find("spacer").style.height = `${shown.length * ROW}px`;
-  for (const button of find("heads").querySelectorAll("button")) {
-    const by = button.dataset.by === order.by;
-    button.setAttribute("aria-sort", by ? (order.up ? "ascending" : "descending") : "none");
-    button.textContent = button.dataset.title + (by ? (order.up ? " ▲" : " ▼") : "");
-  }
-  draw();
-}
-function draw() {
-  const box = find("rows"), spacer = find("spacer");
-  const first = Math.max(0, Math.floor(box.scrollTop / ROW) - 4), last = Math.min(shown.length, Math.ceil((box.scrollTop + box.clientHeight) / ROW) + 4);
-  spacer.replaceChildren(...shown.slice(first, last).map((tile, at) => row(tile, first + at)));
-}
-function row(tile, at) {
-  const made = element("div", undefined, "row");
-  made.style.top = `${at * ROW}px`;
-  made.setAttribute("role", "option");
-  made.setAttribute("aria-selected", String(current === tile));
-  const picture = data.pictures[tile.picture];
-  if (picture) { const thumb = element("img"); thumb.alt = ""; thumb.loading = "lazy"; thumb.src = "data:image/jpeg;base64," + picture.thumb; made.append(thumb); }
-  else made.append(element("span", "", "blank"));
-  const where = element("span", tile.name, "where");
-  where.append(element("small", `${tile.source} · ${tile.tile}`));
-  made.append(where, element("span", number(tile.estimated_iou, 3), "number"), element("span", number(tile.error_share === null ? null : 100 * tile.error_share, 1) + " %", "number"),
-    element("span", area(tile), "number"), element("span", verdicts[tile.key] || "", "verdict"));
-  made.addEventListener("click", () => select(tile));
-  return made;
-}
-function select(tile) {
-  current = tile || null;
-  if (current) {
-    const at = shown.indexOf(current), box = find("rows");
-    if (at >= 0 && (at * ROW < box.scrollTop || (at + 1) * ROW > box.scrollTop + box.clientHeight)) box.scrollTop = at * ROW - box.clientHeight / 2 + ROW / 2;
-  }
-  draw();
-  show();
-}
-function step(by) {
-  if (!shown.length) return;
-  const at = shown.indexOf(current);
-  select(shown[at < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, at + by))]);
-}
+function expected(tile) { return area(tile.error_area_m2, tile.error_area_px); }
 function judge(verdict) {
+  const { current, shown } = list;
   if (!current) return;
   if (verdict) verdicts[current.key] = verdict; else delete verdicts[current.key];
   keep();
   const at = shown.indexOf(current), following = shown[Math.min(shown.length - 1, at + 1)];
-  if (find("verdict-filter").value) refresh(); else draw();
-  summarise();
-  if (verdict && following) select(shown.includes(following) ? following : shown[Math.min(at, shown.length - 1)]); else show();
+  if (find("verdict-filter").value) list.refresh(); else list.draw();
+  count();
+  if (verdict && following) list.select(list.shown.includes(following) ? following : list.shown[Math.min(at, list.shown.length - 1)]); else show(current);
 }
 
 // The viewer: layers are made from a photo, the quality codes and the error steps of a tile.
@@ -136,7 +87,7 @@ async function load(tile) {
 function paint() {
   const canvas = find("canvas"), context = canvas.getContext("2d");
   canvas.hidden = !layers;
-  find("no-picture").hidden = Boolean(layers) || !current;
+  find("no-picture").hidden = Boolean(layers) || !list.current;
   if (!layers) return;
   const { width, height } = layers.photo, scale = 640 / Math.max(width, height);
   canvas.width = Math.round(width * scale); canvas.height = Math.round(height * scale);
@@ -158,15 +109,13 @@ function paint() {
     on.restore();
   }
 }
-function show() {
-  const facts = find("facts");
-  facts.replaceChildren();
+function show(current) {
+  tell([]);
   for (const button of find("verdicts").querySelectorAll("[data-verdict]")) button.setAttribute("aria-pressed", String(Boolean(current) && button.dataset.verdict !== "" && verdicts[current.key] === button.dataset.verdict));
   if (!current) { find("tile-title").textContent = "Select a tile"; layers = null; paint(); return; }
   find("tile-title").textContent = `${current.name} · ${current.source} · ${current.tile}`;
-  const rows = [["Estimated IoU", number(current.estimated_iou, 3)], ["Expected share of wrong pixels", number(current.error_share === null ? null : 100 * current.error_share, 2) + " %"],
-    ["Expected wrong area", area(current)], ["Columns, rows", `${current.left}–${current.right}, ${current.top}–${current.bottom}`], ["Centre", coordinates(current)], ["Verdict", verdicts[current.key] || "–"]];
-  for (const [name, value] of rows) { const line = element("tr"); line.append(element("th", name), element("td", value)); facts.append(line); }
+  tell([["Estimated IoU", number(current.estimated_iou, 3)], ["Expected share of wrong pixels", percent(current.error_share, 2)],
+    ["Expected wrong area", expected(current)], ["Columns, rows", `${current.left}–${current.right}, ${current.top}–${current.bottom}`], ["Centre", coordinates(current)], ["Verdict", verdicts[current.key] || "–"]]);
   load(current);
 }
 function coordinates(tile) {
@@ -175,6 +124,7 @@ function coordinates(tile) {
   return `${tile.x}, ${tile.y} (${crs || "pixels"})`;
 }
 async function copy() {
+  const { current } = list;
   if (!current) return;
   const text = current.lat !== null ? `${current.lat.toFixed(6)}, ${current.lon.toFixed(6)}` : `${current.x}, ${current.y}`;
   try { await navigator.clipboard.writeText(text); }
@@ -203,51 +153,33 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   say(`${Object.keys(verdicts).length} verdicts exported`);
 }
-function summarise() {
+function count() {
   const reviewed = tiles.filter((tile) => verdicts[tile.key]).length;
-  const entries = [...data.summary, ["tiles reviewed", `${reviewed} of ${tiles.length}`]];
-  find("summary").replaceChildren(...entries.map(([name, value]) => { const box = element("div"); box.append(element("dt", name), element("dd", value)); return box; }));
+  summarise([...data.summary, ["tiles reviewed", `${reviewed} of ${tiles.length}`]]);
 }
 
 // Set up.
 find("about").textContent = data.about;
-for (const [by, title, className] of [["", "", ""], ["where", "where", ""], ["estimated_iou", "est. IoU", "number"], ["error_share", "est. wrong", "number"], ["error_area_px", "est. area", "number"], ["verdict", "verdict", ""]]) {
-  const head = element("span", undefined, className);
-  if (by) {
-    const button = element("button", title);
-    button.dataset.by = by; button.dataset.title = title;
-    button.addEventListener("click", () => { order = { by, up: order.by === by ? !order.up : !["error_share", "error_area_px"].includes(by) }; refresh(); });
-    head.append(button);
-  }
-  find("heads").append(head);
-}
 find("mask-filter").append(new Option("all", ""), ...data.masks.map((mask, index) => new Option(`${mask.name} · ${mask.source}`, String(index))));
 for (const [id, chosen] of [["left", "image"], ["right", "quality"]]) find(id).append(...MODES.map(([value, title]) => new Option(title, value, false, value === chosen)));
 for (const known of data.classes) { const item = element("li"); const swatch = element("span"); swatch.style.background = `rgba(${known.colour.join(",")})`; item.append(swatch, `${known.name} ${known.label}`); find("legend").append(item); }
 { const item = element("li"), scale = element("span", undefined, "scale"); scale.style.background = `linear-gradient(90deg, ${[0, 32, 64, 96, 128, 160, 192, 224, 255].map((at) => `rgb(${data.scale[at].join(",")})`).join(",")})`; item.append("P(error) 0 ", scale, "1"); find("legend").append(item); }
-for (const id of ["search", "mask-filter", "verdict-filter", "iou-filter"]) find(id).addEventListener("input", refresh);
 for (const id of ["left", "right", "slider"]) find(id).addEventListener("input", paint);
 for (const radio of document.querySelectorAll("input[name=how]")) radio.addEventListener("change", paint);
 for (const button of find("verdicts").querySelectorAll("[data-verdict]")) button.addEventListener("click", () => judge(button.dataset.verdict));
-find("next").addEventListener("click", () => step(1));
-find("previous").addEventListener("click", () => step(-1));
+find("next").addEventListener("click", () => list.step(1));
+find("previous").addEventListener("click", () => list.step(-1));
 find("copy").addEventListener("click", copy);
 find("export").addEventListener("click", download);
-find("rows").addEventListener("scroll", draw);
-addEventListener("resize", draw);
 find("canvas").addEventListener("pointermove", (event) => { if (event.buttons || event.pointerType === "mouse") { const box = event.currentTarget.getBoundingClientRect(); find("slider").value = String(100 * (event.clientX - box.left) / box.width); paint(); } });
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && event.target.type !== "range" && event.target.type !== "radio") return;
-  const key = event.key;
-  if (key === "j" || key === "ArrowDown") step(1);
-  else if (key === "k" || key === "ArrowUp") step(-1);
-  else if (key === "1" || key === "2" || key === "3") judge(["right", "wrong", "unsure"][Number(key) - 1]);
+listen(list, (key) => {
+  if (key === "1" || key === "2" || key === "3") judge(["right", "wrong", "unsure"][Number(key) - 1]);
   else if (key === "0") judge("");
   else if (key === "c") copy();
   else if (KEYS[key]) { find("right").value = KEYS[key]; paint(); }
-  else return;
-  event.preventDefault();
+  else return false;
+  return true;
 });
-summarise();
-refresh();
-select(shown[0]);
+count();
+list.refresh();
+list.select(list.shown[0]);
