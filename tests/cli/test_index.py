@@ -1,5 +1,6 @@
-"""The index of judged scenes: footprints, scores and worst errors, read back by GeoPandas and GDAL."""
+"""The index of judged scenes: footprints, scores and worst errors, read back by GeoPandas and GDAL, and the page of them."""
 
+import csv
 import shutil
 
 import geopandas
@@ -13,6 +14,7 @@ from segassess.errors import RequestError
 from segassess.outputs.judged_folder import table_rows
 from tests.cli.scenes import WINDOWS, write_scenes
 from tests.cli.scripts import run_script
+from tests.outputs.pages import content
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +64,38 @@ def test_vector_tiles_hold_the_same_scenes(judged, tmp_path):
 def test_several_folders_are_one_index(judged, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(judged, other)
-    main([f"input={judged},{other}", f"output={tmp_path}"])
-    frame = geopandas.read_parquet(tmp_path / "index.parquet")
+    for page in ("report.html", "findings.html"):
+        (other / page).touch()
+    main([f"input={judged},{other}", f"output={tmp_path / 'index'}"])
+    frame = geopandas.read_parquet(tmp_path / "index" / "index.parquet")
     assert len(frame) == 4 and len(set(frame["folder"])) == 4
+    data = content((tmp_path / "index" / "index.html").read_text(encoding="utf-8"))
+    assert data["runs"] == [
+        {"report": None, "findings": None},
+        {"report": "../other/report.html", "findings": "../other/findings.html"},
+    ]
+    rows = [dict(zip(data["columns"], row, strict=True)) for row in data["scenes"]]
+    assert data["columns"][: len(frame.columns) - 1] == list(frame.columns[:-1])
+    assert [row["folder"] for row in rows] == list(frame["folder"]), "in the order of the table"
+    assert [row["run"] for row in rows] == [int(folder.startswith("../other/")) for folder in frame["folder"]]
+
+
+def test_a_score_that_is_missing_is_no_number_and_comes_last(judged, tmp_path):
+    table = shutil.copytree(judged, tmp_path / "out") / "scores.csv"
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    worst = max(rows, key=lambda row: float(row["error_area_px"]))
+    worst["error_area_px"] = worst["error_share"] = ""
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    main([f"input={tmp_path / 'out'}"])
+    frame = geopandas.read_parquet(tmp_path / "out" / "index.parquet")
+    assert frame["name"].tolist()[-1] == worst["name"] and frame["error_share"].isna().tolist() == [False, True]
+    data = content((tmp_path / "out" / "index.html").read_text(encoding="utf-8"))
+    share = data["columns"].index("error_share")
+    assert [row[share] is None for row in data["scenes"]] == [False, True]
 
 
 def test_scenes_without_a_place(judged, tmp_path):

@@ -23,6 +23,7 @@ from segassess.outputs.review_page import encoded, render_review_page
 from segassess.outputs.review_queue import layer_rows
 from segassess.outputs.review_queue.findings import AREAS, Finding, make_findings
 from segassess.outputs.review_record import write_page
+from tests.outputs.pages import content, is_without_network
 from tests.outputs.review_queue.conftest import predicted  # noqa: F401  # a fixture
 from tests.outputs.test_mending import (
     box,
@@ -71,32 +72,9 @@ def page(count, **about):
     return render_findings_page(findings, crops, {("scene", findings[0].source): overview})
 
 
-def content(html):
-    return json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])
-
-
 def rows_of(html):
     data = content(html)
     return [dict(zip(data["columns"], row, strict=True)) for row in data["findings"]]
-
-
-@pytest.fixture
-def opened(browser, tmp_path):
-    """Opens a page; nothing it does may fail or ask the network."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True)
-    problems = []
-
-    def load(path):
-        view = context.new_page()
-        view.on("pageerror", lambda error: problems.append(str(error)))
-        view.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        view.on("request", lambda request: problems.append(request.url) if request.url.startswith("http") else None)
-        view.goto(path.as_uri())
-        return view
-
-    yield load
-    context.close()
-    assert problems == []
 
 
 def saved(tmp_path, html):
@@ -161,8 +139,7 @@ def test_the_worst_are_found_without_reading_the_rest(predicted, block, monkeypa
 
 def test_the_page_needs_no_network_and_names_are_text():
     html = page(5, source=HOSTILE)
-    assert not re.search(r"(src|href)=[\"']?(https?:)?//|@import|url\(", html)
-    assert "<img src=x" not in html and html.count("<script") == 2
+    assert is_without_network(html)
     assert content(html)["masks"][0]["source"] == HOSTILE
 
 

@@ -1,11 +1,12 @@
-"""Write one index of all judged scenes: footprints with scores and worst errors, as GeoParquet and as vector tiles.
+"""Write one index of all judged scenes: footprints with scores and worst errors, as GeoParquet, vector tiles and a page.
 
 Usage: segassess index input=DIR [key=value ...]
 
   input=DIR    output_dir of `segassess predict`, or several: DIR,DIR
-  output=DIR   folder of index.parquet and index.pmtiles (default: the first input)
+  output=DIR   folder of index.parquet, index.pmtiles and index.html (default: the first input)
 
-Open index.parquet with GeoPandas, DuckDB or QGIS; index.pmtiles is for maps in a browser. docs/how-to/judge-on-a-cluster.md
+Open index.html in a browser: scenes worst first, with a map and links to their results. index.parquet is for GeoPandas, DuckDB or
+QGIS, index.pmtiles for maps in a browser. docs/how-to/judge-on-a-cluster.md
 """
 
 from collections.abc import Sequence

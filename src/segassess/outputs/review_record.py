@@ -50,16 +50,20 @@ def write_page(
     the name of a page of findings beside it.
     """
     masks = [json.loads((place / REVIEW).read_text(encoding="utf-8")) for place in places]
+    tiles = sum(len(mask["tiles"]) for mask in masks)
+    summary = [("masks judged", str(len(rows))), ("tiles", str(tiles)), *overall(rows, "masks")]
+    write_text(output / PAGE, render_review_page(masks, about, summary, pictures, findings))
+
+
+def overall(rows: Sequence[Mapping[str, Any]], noun: str) -> list[tuple[str, str]]:
+    """Names and values of what holds of all rows of `SCORES`, for the head of a page; `noun` says what they are."""
     errors = sum(row["error_area_px"] for row in rows if not math.isnan(row["error_area_px"]))
     pixels = sum(row["error_area_px"] / row["error_share"] for row in rows if row["error_share"] and row["error_share"] > 0)
     ious = [row["estimated_iou"] for row in rows if not math.isnan(row["estimated_iou"])]
-    summary = [
-        ("masks judged", str(len(rows))),
-        ("tiles", str(sum(len(mask["tiles"]) for mask in masks))),
-        ("estimated IoU, median of masks", f"{statistics.median(ious):.3f}" if ious else "–"),
+    return [
+        (f"estimated IoU, median of {noun}", f"{statistics.median(ious):.3f}" if ious else "–"),
         ("expected share of wrong pixels", f"{100 * errors / pixels:.2f} %" if pixels else "–"),
     ]
-    write_text(output / PAGE, render_review_page(masks, about, summary, pictures, findings))
 
 
 def _add_degrees(rows: list[dict[str, Any]], grid: Grid) -> None:

@@ -126,7 +126,7 @@ def render_findings_page(
     content["pictures"] = [crops[each] for each in kept]
     content["overviews"] = [overviews.get(mask) for mask in masks]
     link = "" if report is None else link_beside(report, "Where to look first, tile by tile")
-    return joined(__package__, content, report=link)
+    return joined(__package__, "segassess findings", content, report=link)
 
 
 def _row(finding: Finding, mask: int, picture: int | None) -> list[Any]:

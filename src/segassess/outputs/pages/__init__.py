@@ -1,4 +1,4 @@
-"""What the pages for a browser share: how they are joined, their looks (`base.css`) and their list (`list.js`).
+"""What the pages for a browser share: `frame.html` around them, their looks (`base.css`) and their list (`list.js`).
 
 A page is one file that needs no network. It joins `page.html`, `page.css` and `page.js` of its package with what is here and its
 data, which the scripts insert as text, never as markup.
@@ -14,15 +14,17 @@ from typing import Any
 from urllib.parse import quote
 
 
-def joined(package: str, content: Mapping[str, Any], **lines: str) -> str:
-    """The page of a package as HTML, with `content` as its data; `lines` are HTML for the places of their names."""
+def joined(package: str, title: str, content: Mapping[str, Any], **lines: str) -> str:
+    """The page of a package as HTML, with `content` as its data; `lines` are HTML for places in its `page.html`, by name."""
 
     def read(where: str, name: str) -> str:
         return files(where).joinpath(name).read_text(encoding="utf-8")
 
     style = read(__package__, "base.css") + read(package, "page.css")
     script = read(__package__, "list.js") + read(package, "page.js")
-    return Template(read(package, "page.html")).substitute(style=style, script=script, data=_embedded(content), **lines)
+    body = Template(read(package, "page.html")).substitute(lines)
+    parts = {"title": title, "style": style, "body": body, "data": _embedded(content), "script": script}
+    return Template(read(__package__, "frame.html")).substitute(parts)
 
 
 def link_beside(file: str, text: str) -> str:

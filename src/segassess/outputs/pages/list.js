@@ -5,7 +5,7 @@ const find = (id) => document.getElementById(id);
 function element(kind, text, className) { const made = document.createElement(kind); if (text !== undefined) made.textContent = text; if (className) made.className = className; return made; }
 function number(value, digits) { return value === null ? "–" : value.toFixed(digits); }
 function percent(value, digits) { return value === null ? "–" : `${(100 * value).toFixed(digits)} %`; }
-function area(squareMetres, pixels) { return squareMetres !== null ? `${squareMetres.toFixed(1)} m²` : pixels !== null ? `${pixels.toFixed(0)} px` : "–"; }
+function area(squareMetres, pixels) { return squareMetres !== null ? `${squareMetres.toFixed(squareMetres < 1000 ? 1 : 0)} m²` : pixels !== null ? `${pixels.toFixed(0)} px` : "–"; }
 // Rows of the data as objects, by their columns; `rank` counts from one.
 function records(rows) {
   return rows.map((values, index) => {
@@ -96,7 +96,9 @@ function listen(list, act) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && !["range", "radio"].includes(event.target.type)) {
-      if (event.key === "Escape") find("rows").focus();
+      if (event.key !== "Escape") return;
+      find("rows").focus();
+      event.preventDefault(); // it would clear the search
       return;
     }
     const key = event.key;

@@ -101,7 +101,7 @@ def render_review_page(
     content["id"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     content["pictures"] = kept
     link = "" if findings is None else link_beside(findings, "What is wrong, finding by finding")
-    return joined(__package__, content, findings=link)
+    return joined(__package__, "segassess review", content, findings=link)
 
 
 def reduced(picture: Image.Image, side: int, resampling: Image.Resampling) -> Image.Image:

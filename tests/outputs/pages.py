@@ -1,0 +1,18 @@
+"""What tests of the pages for a browser share."""
+
+import json
+import re
+from typing import Any
+
+HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=2">&=cmd'
+
+
+def content(html: str) -> Any:
+    """The data of a page."""
+    return json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])
+
+
+def is_without_network(html: str) -> bool:
+    """Whether a page asks for nothing, and has no markup and no script but its own."""
+    asks = re.search(r"(src|href)=[\"']?(https?:)?//|@import|url\(", html)
+    return not asks and "<img src=x" not in html and html.count("<script") == 2
