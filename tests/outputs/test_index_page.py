@@ -4,7 +4,6 @@ import base64
 import io
 import math
 import re
-import time
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from PIL import Image
 
 from segassess.outputs.index_page import IndexedScene, RunPages
 from segassess.outputs.scene_index import COLUMNS, PAGE, write_index_page
-from tests.outputs.pages import HOSTILE, content, is_without_network
+from tests.outputs.pages import HOSTILE, content, is_without_network, seconds_to_show
 
 RUNS = [
     RunPages(report="../out/report.html", findings="../out/findings.html"),
@@ -263,12 +262,10 @@ def test_five_thousand_scenes_open_in_two_seconds(opened, tmp_path):
     taken = []
     # Another program may have the processor once.
     for _ in range(3):
-        started = time.perf_counter()
         view = opened(path)
+        taken.append(seconds_to_show(view))
         assert view.locator("#shown").inner_text() == "5000 of 5000 scenes"
         assert view.locator("#map").get_attribute("data-drawn") == "5000"
-        view.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        taken.append(time.perf_counter() - started)
     print(f"seconds to open 5,000 scenes: {sorted(taken)}, {path.stat().st_size / 1e6:.2f} MB")
     assert min(taken) < 2, taken
     assert view.locator(".row").count() < 60
