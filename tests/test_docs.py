@@ -183,6 +183,7 @@ def test_there_are_commands_for_every_script():
         "segassess.predict.torch_free",
         "segassess.cli.reviewer",
         "segassess.cli.sampling_gain",
+        "segassess.cli.backends",
         "segassess.cli.simulated_cluster",
     }
     assert programs == {"train.py", "evaluate.py", "predict.py", "export.py", "segassess", *modules}

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import time
 
 import geopandas
 import pytest
@@ -22,7 +23,7 @@ from segassess.outputs.review_page import encoded, render_review_page
 from segassess.outputs.review_queue import layer_rows
 from segassess.outputs.review_queue.findings import AREAS, Finding, make_findings
 from segassess.outputs.review_record import write_page
-from tests.outputs.pages import content, is_without_network, seconds_to_show
+from tests.outputs.pages import content, is_without_network
 from tests.outputs.review_queue.conftest import predicted  # noqa: F401  # a fixture
 from tests.outputs.test_mending import (
     box,
@@ -186,9 +187,10 @@ def test_twenty_thousand_findings_open_in_two_seconds(opened, tmp_path):
     taken = []
     # Another program may have the processor once.
     for _ in range(3):
+        started = time.perf_counter()
         view = opened(path)
-        taken.append(seconds_to_show(view))
         assert view.locator("#shown").inner_text() == "20000 of 20000 findings"
+        taken.append(time.perf_counter() - started)
     assert min(taken) < 2
     assert view.locator(".row").count() < 40
     view.locator("#rows").evaluate("box => { box.scrollTop = box.scrollHeight; }")

@@ -1,4 +1,4 @@
-"""`python -m segassess.evaluation.backends image=FILE mask=FILE`: each backend's cost, and how far it differs from torch.
+"""`python -m segassess.cli.backends image=FILE mask=FILE`: each backend's cost, and how far it differs from torch.
 
 Prints a Markdown table. `checkpoint=FILE` judges with another assessor than the bundled one, `graphs=DIR` keeps the graphs.
 """

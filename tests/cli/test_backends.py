@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segassess.evaluation import backends
+from segassess.cli import backends
 from segassess.options.assessor import Backend
 from segassess.synthetic import make_scene
 
