@@ -97,3 +97,13 @@ def test_a_checkpoint_without_outline_means_speaks_as_before_with_them(tmp_path)
     assert load_assessor(tmp_path / "means.safetensors", assessor={"name": "twin"}).report.unexpected == (
         "outline_means.weights",
     )
+
+
+def test_outline_means_of_a_training_s_checkpoint_are_read(tmp_path):
+    """There, the names of all tensors begin with `assessor.`."""
+    spec = {"name": "twin", "outline_means": True}
+    model = build_assessor(spec, LITE0)
+    torch.nn.init.constant_(model.outline_means.weights, 0.5)
+    torch.save({"state_dict": {f"assessor.{name}": tensor for name, tensor in model.state_dict().items()}}, tmp_path / "a.ckpt")
+    loaded = load_assessor(tmp_path / "a.ckpt", assessor=spec, encoder=LITE0)
+    assert torch.equal(loaded.assessor.outline_means.weights, model.outline_means.weights)

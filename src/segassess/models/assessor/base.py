@@ -93,7 +93,7 @@ class Assessor(nn.Module, ABC):
         """Assess padded masks (B, 1, h, w) in {0, 1}; logits at (h, w)."""
 
     def completed(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Tensors of a checkpoint by name, with those that it lacks because it has no such part, if they change nothing."""
+        """Tensors of a checkpoint by canonical name, with those of parts that it lacks, if they change nothing."""
         return tensors
 
     def encode_image(self, image: Tensor) -> ImageFeatures:

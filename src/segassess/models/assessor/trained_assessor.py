@@ -11,7 +11,7 @@ from torch import nn
 from segassess.errors import CheckpointError, ConfigError
 from segassess.files import file_digest
 from segassess.models.assessor.base import Assessor
-from segassess.models.assessor.checkpoint import SAFETENSORS_SUFFIX, LoadReport, load_weights, read_tensors
+from segassess.models.assessor.checkpoint import SAFETENSORS_SUFFIX, LoadReport, canonical_names, load_weights, read_tensors
 from segassess.models.assessor.compositions import build_assessor
 from segassess.models.calibration import Calibration
 from segassess.models.safetensors_file import read_metadata, without_pretrained, write_artifact
@@ -116,7 +116,7 @@ def load_assessor(
         own or Description({}, {}, "consistent"), **{name: value for name, value in given.items() if value is not None}
     )
     model = build_assessor(chosen.assessor, without_pretrained(chosen.encoder))
-    report = load_weights(model, model.completed(tensors), "own" if own else None, file=path)
+    report = load_weights(model, model.completed(canonical_names(tensors)), "own" if own else None, file=path)
     # Only a whole model can assess; SAM's own weights are a start for training.
     if random := [name for name in report.missing if name in dict(model.named_parameters())]:
         raise CheckpointError(
