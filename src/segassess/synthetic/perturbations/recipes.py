@@ -62,6 +62,8 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
+    # Nothing is wrong, so that all that a judge finds wrong is a false alarm.
+    "intact": Recipe(),
     "perturbed": Recipe(
         severity=(0.02, 1.0),
         chance=0.55,
