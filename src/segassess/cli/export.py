@@ -66,12 +66,7 @@ def _write_onnx(config: DictConfig, loaded: LoadedAssessor, output: Path) -> int
     """Write and check the graph; returns its one size in pixels, or None for any."""
     path = output / GRAPH_FILE
     metadata = write_onnx(path, loaded, size=config.onnx.size, opset=config.onnx.opset)
-    graph = OnnxGraph(path, threads=torch.get_num_threads())
-    found = [agreement(loaded, graph, shape) for shape in check_shapes(graph)]
-    repeats = config.check.speed_repeats
-    timed = speed(loaded, graph, metadata.size or DEFAULT_SIZE, repeats) if repeats else None
-    _print_agreement("The graph", found, timed)
-    for each in found:
+    for each in _compared("The graph", path, loaded, config.check.speed_repeats):
         if not (each.max_error <= config.check.tolerance and each.widest_gap <= config.check.tolerance):
             # Leave no wrong export behind.
             path.unlink()
@@ -90,19 +85,23 @@ def _write_int8(config: DictConfig, loaded: LoadedAssessor, output: Path) -> Non
     with TemporaryDirectory() as folder:
         exact = Path(folder) / GRAPH_FILE
         write_onnx(exact, loaded, size=config.onnx.size, opset=config.onnx.opset)
-        metadata = write_int8(path, exact)
-    graph = OnnxGraph(path, threads=torch.get_num_threads())
-    found = [agreement(loaded, graph, shape) for shape in check_shapes(graph)]
-    repeats = config.check.speed_repeats
-    timed = speed(loaded, graph, metadata.size or DEFAULT_SIZE, repeats) if repeats else None
-    _print_agreement("The graph of 8 bits", found, timed)
-    for each in found:
+        write_int8(path, exact)
+    for each in _compared("The graph of 8 bits", path, loaded, config.check.speed_repeats):
         if not each.other_share <= config.check.other_share:
             path.unlink()
             raise RequestError(
                 f"The graph of 8 bits gives {each.other_share:.2%} of the pixels at {each.shape} another class, more than "
                 f"check.other_share={config.check.other_share:g}, and was removed; leave onnx_int8 out of formats."
             )
+
+
+def _compared(name: str, path: Path, loaded: LoadedAssessor, repeats: int) -> list[Agreement]:
+    """Compare a graph with torch on generated scenes, time both if there are `repeats`, and print it."""
+    graph = OnnxGraph(path, threads=torch.get_num_threads())
+    found = [agreement(loaded, graph, shape) for shape in check_shapes(graph)]
+    timed = speed(loaded, graph, graph.metadata.size or DEFAULT_SIZE, repeats) if repeats else None
+    _print_agreement(name, found, timed)
+    return found
 
 
 def _write_item(loaded: LoadedAssessor, card: ModelCard, formats: list[str], output: Path, size: int | None) -> None:
