@@ -102,7 +102,7 @@ def _log_sum_outside(rows: Tensor, columns: Tensor, height: int, width: int) -> 
         parts.append(rows[..., height:].logsumexp(-1, keepdim=True) + columns.logsumexp(-1, keepdim=True))
     if width < columns.shape[-1]:
         parts.append(rows[..., :height].logsumexp(-1, keepdim=True) + columns[..., width:].logsumexp(-1, keepdim=True))
-    return None if not parts else parts[0] if len(parts) == 1 else torch.logaddexp(*parts)
+    return torch.cat(parts, dim=-1).logsumexp(-1, keepdim=True) if parts else None
 
 
 def _attend_by_bias(
