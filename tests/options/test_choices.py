@@ -16,7 +16,15 @@ ONLY = {
     "quick": ("dataset=synthetic",),
     "paper": ("callbacks=default",),
     "paper_segmenters": ("callbacks=default",),
-    "twin_lite0": ("assessor=twin", "encoder=efficientnet_lite0", "sampling=ams_folders", "callbacks=averaged"),
+    "twin_lite0": (
+        "dataset=all_real",
+        "assessor=twin",
+        "encoder=efficientnet_lite0",
+        "sampling=ams_folders",
+        "callbacks=averaged",
+    ),
+    "twin_lite0_long": ("assessor=twin", "encoder=efficientnet_lite0", "sampling=ams_folders", "callbacks=averaged"),
+    "twin_lite0_wide": ("assessor=twin", "encoder=efficientnet_lite0", "sampling=ams_folders", "callbacks=averaged"),
     "twin_lite0_more": ("assessor=twin", "encoder=efficientnet_lite0", "sampling=ams_folders", "callbacks=averaged"),
     "twin_lite0_start": ("encoder=efficientnet_lite0", "callbacks=averaged"),
 }
