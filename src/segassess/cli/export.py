@@ -54,7 +54,7 @@ def run(config: DictConfig) -> None:
     card = card_of(checkpoint, loaded, name, config.licence)
     size = _write_onnx(config, loaded, output) if "onnx" in formats else None
     if "onnx_int8" in formats:
-        _write_int8(config, loaded, output)
+        _write_int8(config, loaded, output, output / GRAPH_FILE if "onnx" in formats else None)
     if "huggingface" in formats:
         save_pretrained(output / HUGGINGFACE_FOLDER, loaded, card)
     if "stac" in formats:
@@ -79,12 +79,13 @@ def _write_onnx(config: DictConfig, loaded: LoadedAssessor, output: Path) -> int
     return metadata.size
 
 
-def _write_int8(config: DictConfig, loaded: LoadedAssessor, output: Path) -> None:
-    """Write and check the graph of 8 bits, through one of 32 bits that is only kept if it was asked for."""
+def _write_int8(config: DictConfig, loaded: LoadedAssessor, output: Path, exact: Path | None) -> None:
+    """Write and check the graph of 8 bits, from the one of 32 bits at `exact`, or from a passing one if there is none."""
     path = output / INT8_FILE
     with TemporaryDirectory() as folder:
-        exact = Path(folder) / GRAPH_FILE
-        write_onnx(exact, loaded, size=config.onnx.size, opset=config.onnx.opset)
+        if exact is None:
+            exact = Path(folder) / GRAPH_FILE
+            write_onnx(exact, loaded, size=config.onnx.size, opset=config.onnx.opset)
         write_int8(path, exact)
     for each in _compared("The graph of 8 bits", path, loaded, config.check.speed_repeats):
         if not each.other_share <= config.check.other_share:
