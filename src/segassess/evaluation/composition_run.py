@@ -2,11 +2,10 @@
 
 WHAT is `forward`, `six_masks` of one image, `backward` (forward and backward pass) or `recompute` (the same with
 `encoder.recompute`). Imports segassess from wherever it is found, so that the same file measures another commit;
-`composition_speed.py` starts it.
+`composition_speed.py` starts it. Needs Linux.
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -46,7 +45,9 @@ def main() -> None:
 
 
 def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # `ru_maxrss` would count the memory of the process that started this one.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
+    return int(status["VmHWM"].removesuffix("kB")) / 1024
 
 
 if __name__ == "__main__":
