@@ -255,3 +255,22 @@ def test_scaling_changes_views_and_nothing_without_it(tiny_folder):
             SamplingSettings(crop=64, **wrong)
     with pytest.raises(ConfigError):
         SamplingSettings(scale=0.5)
+
+
+def test_recoloured_views_keep_mask_and_place_and_take_colours_of_another_tile(tiny_folder):
+    def batch(**options) -> Batch:
+        return next(iter(module(tiny_folder, sampling=SamplingSettings(images_per_batch=2, **options)).train_dataloader()))
+
+    plain, recoloured = batch(), batch(recolour=1.0)
+    assert same(batch(recolour=1.0), recoloured) and not torch.equal(plain.image, recoloured.image)
+    with pytest.raises(ConfigError):
+        SamplingSettings(recolour=1.5)
+
+
+def test_colours_are_taken_from_tiles_of_all_regions_alike(tiny_folder):
+    settings = SamplingSettings(recolour=1.0)
+    tiles = FolderTiles(tiny_folder).tiles("train")
+    few, *many = (replace(tile, region="few" if index == 0 else "many") for index, tile in enumerate(tiles * 4))
+    dataset = AmsDataset([few, *many], [FileSource("alpha")], settings)
+    drawn = [dataset._other_tile(np.random.default_rng(seed)) for seed in range(200)]
+    assert 70 < drawn.count(0) < 130 and len(set(drawn)) == len(dataset)

@@ -19,7 +19,7 @@ from segassess.data.batch import Batch, Sample, collate, padded
 from segassess.data.error_mixing import exchanged
 from segassess.data.sources import MaskSource
 from segassess.data.tiles import Tile, TilePixels
-from segassess.data.transforms import build_augmentation
+from segassess.data.transforms import build_augmentation, recoloured
 from segassess.errors import RequestError
 from segassess.options.sampling import SamplingSettings
 
@@ -144,6 +144,10 @@ class AmsDataset(_TileDataset):
         super().__init__(tiles, sources, seed, settings.cache)
         self.settings, self.views, self.turn = settings, views, turn
         self.augmentation = build_augmentation(settings.photometric, settings.geometric)
+        regions: dict[str, list[int]] = {}
+        for index, tile in enumerate(self.tiles):
+            regions.setdefault(tile.region, []).append(index)
+        self._regions = list(regions.values())
 
     @property
     def weights(self) -> NDArray[np.float64] | None:
@@ -182,6 +186,8 @@ class AmsDataset(_TileDataset):
         if crop is not None and scale and rng.random() < scale:
             side = _rescaled(crop, min(mask.shape), tile.gsd, self.settings.gsd, rng)
             planes = _resized(self._cropped(planes, side, rng), crop)
+        if self.settings.recolour and rng.random() < self.settings.recolour:
+            planes["image"] = recoloured(planes["image"], self._read(self._other_tile(rng)).image, rng.random())
         if self.augmentation is not None:
             planes = self.augmentation(planes, int(rng.integers(2**31)))
         if crop is not None:
@@ -189,6 +195,11 @@ class AmsDataset(_TileDataset):
         if self.turn:
             planes = _turned(planes, Dihedral.draw(generator))
         return Sample(planes["image"], planes["mask"] > 0, planes["truth"] > 0, planes["valid"] > 0, tile.name, source.name)
+
+    def _other_tile(self, rng: np.random.Generator) -> int:
+        """Draw a tile of a region, all regions alike."""
+        region = self._regions[int(rng.integers(len(self._regions)))]
+        return region[int(rng.integers(len(region)))]
 
     def _cropped(
         self, planes: Mapping[str, NDArray[np.uint8]], side: int, rng: np.random.Generator

@@ -12,6 +12,8 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
 
+_LIKE = "like"
+
 Planes: TypeAlias = dict[str, NDArray[np.uint8]]
 Augmentation: TypeAlias = Callable[[Planes, int], Planes]
 
@@ -45,3 +47,12 @@ def build_augmentation(photometric: float, geometric: float) -> Augmentation | N
         return result
 
     return augment
+
+
+def recoloured(image: NDArray[np.uint8], like: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
+    """`image` with the histogram of each band matched to that of `like`, blended with the original by `share` in [0, 1].
+
+    Images are uint8 (H, W, 3), of any size each; the result has that of `image`.
+    """
+    matching = A.HistogramMatching(metadata_key=_LIKE, blend_ratio=(share, share), p=1)
+    return np.asarray(A.Compose([matching])(image=image, **{_LIKE: [like]})["image"], np.uint8)

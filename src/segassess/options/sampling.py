@@ -27,6 +27,12 @@ class SamplingSettings(Settings):
         low=0,
         high=1,
     )
+    recolour: float = option(
+        "Probability that a view takes on the colours, to a random extent, of another training tile (its region is drawn first).",
+        0.0,
+        low=0,
+        high=1,
+    )
     geometric: float = option("Probability of a random scaling, rotation and shift; the reference has none.", 0.0, low=0, high=1)
     scale: float = option("Probability of a view at another ground resolution; needs crop.", 0.0, low=0, high=1)
     exchange: float = option(
