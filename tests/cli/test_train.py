@@ -134,7 +134,9 @@ def test_a_resumed_run_continues_exactly(own, tiny_folder, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", ["checkpoint={}/assessor.safetensors", "resume={}"])
+@pytest.mark.parametrize(
+    "start", ["checkpoint={}/assessor.safetensors", "checkpoint=[{0}/assessor.safetensors,{0}/assessor.safetensors]", "resume={}"]
+)
 def test_weights_that_learned_from_a_held_out_source_are_no_start(start, trained, tiny_folder, tmp_path):
     data = "dataset=folder", f"dataset.root={tiny_folder}", *QUICK, "held_out=[beta]", f"hydra.run.dir={tmp_path}"
     error = error_of(run_script("train", *data, start.format(trained), code=2))

@@ -25,7 +25,7 @@ from segassess.experiments.dashboard.board import Board
 from segassess.experiments.dashboard.sheet import write_sheet
 from segassess.metrics.evaluation_metrics import ALL
 from segassess.models.assessor.base import Assessor
-from segassess.models.assessor.trained_assessor import Description, load_assessor, save_assessor
+from segassess.models.assessor.trained_assessor import Description, load_assessor, save_assessor, with_mean_weights
 from segassess.models.calibration import Calibration, CalibrationFit
 from segassess.models.segmenters.fitted import FULL, FittedSegmenter
 from segassess.training.finite import require_finite_weights
@@ -208,13 +208,14 @@ def _module(
     if assessor_spec is None or encoder_spec is None:
         raise RequestError("Training needs assessor= and encoder=.")
     learned = sources
-    if config.checkpoint is None:
+    files = [Path(file) for file in build.as_list(config.checkpoint)]
+    if not files:
         assessor = build.new_assessor(assessor_spec, encoder_spec, weights)
     else:
-        loaded = load_assessor(config.checkpoint, assessor=assessor_spec, encoder=encoder_spec)
-        assessor = loaded.assessor.train()
-        before = loaded.description.training.get("sources", [])
-        learned = _all_sources(learned, before, Path(config.checkpoint), data.held_out)
+        starts = [load_assessor(file, assessor=assessor_spec, encoder=encoder_spec) for file in files]
+        assessor = with_mean_weights([start.assessor for start in starts]).train()
+        for file, start in zip(files, starts, strict=True):
+            learned = _all_sources(learned, start.description.training.get("sources", []), file, data.held_out)
     if resume is not None:
         before = stored_description(resume).get("training", {}).get("sources", [])
         learned = _all_sources(learned, before, resume, data.held_out)

@@ -50,7 +50,9 @@ def _print(sources: dict[str, Path], sides: list[str], result: Path) -> None:
                 found = [_measured(source, side, what, result) for source in sources.values()]
             seconds, megabytes = zip(*found, strict=True)
             row = [f"{value:.2f}" for value in seconds] + [f"{value / seconds[-1]:.2f}" for value in seconds[: len(earlier)]]
-            row += [f"{value:.0f}" for value in megabytes] + [f"{megabytes[-1] / value:.2f}" for value in megabytes[: len(earlier)]]
+            row += [f"{value:.0f}" for value in megabytes] + [
+                f"{megabytes[-1] / value:.2f}" for value in megabytes[: len(earlier)]
+            ]
             print(f"| {side} | {name} | {' | '.join(row)} |", flush=True)
 
 

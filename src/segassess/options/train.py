@@ -62,8 +62,9 @@ class Train(TrainingGroups):
     decoding: Literal["consistent", "free"] = option(
         "Whether loss and evaluation rule out impossible classes (TP outside the mask, ...).", "consistent"
     )
-    checkpoint: str | None = option(
-        "Weights of a whole assessor to start from (a fine-tuning); refused if they learned from a held-out source.",
+    checkpoint: str | tuple[str, ...] | None = option(
+        "Weights of a whole assessor to start from (a fine-tuning), the mean of several if these are listed; refused if they "
+        "learned from a held-out source.",
         None,
         path=True,
     )

@@ -5,7 +5,13 @@ import torch
 
 from segassess.errors import CheckpointError
 from segassess.models.assessor.compositions import build_assessor
-from segassess.models.assessor.trained_assessor import Description, load_assessor, read_description, save_assessor
+from segassess.models.assessor.trained_assessor import (
+    Description,
+    load_assessor,
+    read_description,
+    save_assessor,
+    with_mean_weights,
+)
 from segassess.models.calibration import Calibration
 from segassess.models.safetensors_file import read_metadata, write_artifact
 from tests.conftest import ROOT
@@ -32,6 +38,17 @@ def test_round_trip(model, tmp_path, half):
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(loaded.assessor.state_dict()[name], tensor, atol=tolerance, rtol=tolerance)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_mean_of_weights(model):
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    other = build_assessor(ASSESSOR, ENCODER)
+    assert with_mean_weights([model]) is model and all(torch.equal(model.state_dict()[name], start[name]) for name in start)
+    mean = with_mean_weights([model, other]).state_dict()
+    for name, value in other.state_dict().items():
+        expected = (start[name] + value) / 2 if value.is_floating_point() else start[name]
+        torch.testing.assert_close(mean[name], expected)
+    assert any(not torch.equal(mean[name], start[name]) for name in start)
 
 
 def test_the_calibration_is_stored(model, tmp_path):

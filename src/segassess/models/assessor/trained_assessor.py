@@ -1,6 +1,6 @@
 """A trained assessor as one self-describing file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,19 @@ class LoadedAssessor:
 def save_assessor(path: Path, assessor: nn.Module, description: Description, *, half: bool = False) -> None:
     """Write an assessor to a `.safetensors` file; `half` stores floating-point tensors as float16."""
     write_artifact(path, assessor.state_dict(), description.as_dict(), half=half)
+
+
+def with_mean_weights(assessors: Sequence[Assessor]) -> Assessor:
+    """The first of assessors of one architecture, with the mean of their weights; whole numbers stay those of the first.
+
+    Meant for stages of one training, as in arXiv 2109.01903.
+    """
+    first, *others = (assessor.state_dict() for assessor in assessors)
+    with torch.no_grad():
+        for name, value in first.items():
+            if value.is_floating_point():
+                value.copy_(torch.stack([value, *(other[name] for other in others)]).mean(0))
+    return assessors[0]
 
 
 def read_description(path: Path) -> Description | None:
