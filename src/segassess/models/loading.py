@@ -44,15 +44,17 @@ def load_onnx(
     encoder: Mapping[str, Any] | None = None,
     decoding: Decoding | None = None,
     runtime: Runtime = "onnxruntime",
+    cache: Path | None = None,
 ) -> LoadedAssessor:
-    """Load an assessor from an ONNX file; takes the arguments of `load_assessor`, and the program that computes it.
+    """Load an assessor from an ONNX file; takes the arguments of `load_assessor`.
 
+    `runtime` computes it, and keeps what it compiled in the folder `cache`, if given.
     Raises ConfigError if the arguments differ from the file's architecture or decoding, CheckpointError if the file is missing,
     damaged or of another project, RequestError if the runtime is not installed.
     """
     if assessor is not None or encoder is not None:
         raise ConfigError(f"{path} is a graph with a fixed architecture; leave assessor= and encoder= out.")
-    graph = OnnxGraph(path, threads=torch.get_num_threads(), runtime=runtime)
+    graph = OnnxGraph(path, threads=torch.get_num_threads(), runtime=runtime, cache=cache)
     description = Description.from_dict(graph.metadata.description, Path(path))
     if decoding not in (None, description.decoding):
         raise ConfigError(

@@ -64,18 +64,19 @@ class GraphMetadata:
 class OnnxGraph:
     """An exported assessor on the CPU; `digest` is the start of the file's SHA-256 (16 hexadecimal digits)."""
 
-    def __init__(self, path: str | Path, threads: int = 0, runtime: Runtime = "onnxruntime") -> None:
+    def __init__(self, path: str | Path, threads: int = 0, runtime: Runtime = "onnxruntime", cache: Path | None = None) -> None:
         """Open an `.onnx` file for `threads` per operation; 0 leaves the number to the runtime.
 
+        A runtime that compiles graphs keeps what it compiled in the folder `cache`, if given.
         Raises CheckpointError if the file is missing, damaged or of another project, RequestError if the runtime is not
         installed.
         """
         path = Path(path)
-        self._opened = path.absolute(), threads, runtime
+        self._opened = path.absolute(), threads, runtime, None if cache is None else cache.absolute()
         if not path.is_file():
             raise CheckpointError(f"The graph {path} does not exist; check the path, or write one with export.py.")
         try:
-            self._running = RUNTIMES[runtime](path, threads)
+            self._running = RUNTIMES[runtime](path, threads, cache)
         except RequestError:
             raise
         except Exception as error:  # the runtimes' exceptions share no class of their own
@@ -83,7 +84,7 @@ class OnnxGraph:
         self.metadata = GraphMetadata.from_properties(self._running.properties, path)
         self.digest = file_digest(path)
 
-    def __reduce__(self) -> tuple[Callable[..., "OnnxGraph"], tuple[Path, int, Runtime]]:
+    def __reduce__(self) -> tuple[Callable[..., "OnnxGraph"], tuple[Path, int, Runtime, Path | None]]:
         """Another process opens the file again, because a runtime's session cannot travel."""
         return _opened_again, self._opened
 
@@ -106,6 +107,6 @@ class OnnxGraph:
         return self._running.run(inputs, PROBABILITIES)
 
 
-def _opened_again(path: Path, threads: int, runtime: Runtime) -> OnnxGraph:
+def _opened_again(path: Path, threads: int, runtime: Runtime, cache: Path | None) -> OnnxGraph:
     """A graph in another process, with the threads that its environment allows, as torch has there."""
-    return OnnxGraph(path, int(os.environ.get("OMP_NUM_THREADS") or threads), runtime)
+    return OnnxGraph(path, int(os.environ.get("OMP_NUM_THREADS") or threads), runtime, cache)

@@ -56,6 +56,25 @@ def test_openvino_computes_a_window_alike_whatever_came_before(both):
     assert len(graph._running._compiled) == OpenVino.KEPT + 1
 
 
+def test_openvino_keeps_what_it_compiled(both, tmp_path):
+    batch = generated_batch((1, 64, 64))
+    expected = OnnxGraph(both[0], 1, "openvino")(*batch)
+    first = OnnxGraph(both[0], 1, "openvino", tmp_path)(*batch)
+    (kept,) = tmp_path.iterdir()
+    modified = kept.stat().st_mtime_ns
+    again = pickle.loads(pickle.dumps(OnnxGraph(both[0], 1, "openvino", tmp_path)))(*batch)
+    assert np.array_equal(first, expected) and np.array_equal(again, expected)
+    assert [path.stat().st_mtime_ns for path in tmp_path.iterdir()] == [modified]
+    OnnxGraph(both[1], 1, "openvino", tmp_path)(*batch)
+    kept.write_bytes(kept.read_bytes()[:-1000])
+    assert np.array_equal(OnnxGraph(both[0], 1, "openvino", tmp_path)(*batch), expected)
+    assert len(list(tmp_path.iterdir())) == 2 and kept.stat().st_mtime_ns != modified
+    graph = OnnxGraph(both[0], 1, "openvino", tmp_path)
+    for side in range(32, 32 * (OpenVino.KEPT + 4), 32):
+        graph(*generated_batch((1, side, side)))
+    assert len(list(tmp_path.glob(f"{both[0].stem}_{'?' * 16}.blob"))) == OpenVino.KEPT + 1
+
+
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_graph_travels_to_a_process_with_its_own_threads(runtime, both, monkeypatch):
     monkeypatch.chdir(both[0].parent)
@@ -63,7 +82,7 @@ def test_a_graph_travels_to_a_process_with_its_own_threads(runtime, both, monkey
     monkeypatch.chdir("/")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     there = pickle.loads(pickle.dumps(graph))
-    assert there._opened == (both[0], 1, runtime) and there.digest == graph.digest
+    assert there._opened == (both[0], 1, runtime, None) and there.digest == graph.digest
 
 
 def test_a_backend_makes_its_graph_once(twin, tmp_path, monkeypatch):

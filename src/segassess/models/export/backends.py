@@ -29,7 +29,7 @@ def load_for(path: str | Path, backend: Backend | None, graphs: Path, **options:
     if is_graph and backend == "torch":
         raise ConfigError(f"{path} is a graph, which torch cannot compute; leave backend out, or give its original checkpoint.")
     if is_graph:
-        loaded = load_onnx(path, runtime=_runtime(backend), **options)
+        loaded = load_onnx(path, runtime=_runtime(backend), cache=graphs, **options)
         assert isinstance(loaded.assessor, OnnxAssessor)
         int8 = loaded.assessor.graph.metadata.int8
         if backend is not None and int8 != backend.endswith(_INT8):
@@ -54,7 +54,7 @@ def load_for(path: str | Path, backend: Backend | None, graphs: Path, **options:
             write_onnx(graph, loaded)
         if wanted == small:
             write_int8(small, graph)
-    return load_onnx(wanted, runtime=_runtime(backend))
+    return load_onnx(wanted, runtime=_runtime(backend), cache=graphs)
 
 
 def _runtime(backend: Backend | None) -> Runtime:
