@@ -4,10 +4,10 @@ import logging
 import platform
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rasterio
 import torch
@@ -28,7 +28,7 @@ from segassess.outputs.review_queue.mapping_tools import TABLE, has_answers
 from segassess.outputs.review_record import PAGE, write_page
 from segassess.outputs.tables import number, require_parquet, write_scores
 from segassess.predict.bucket_folder import BucketFolder
-from segassess.predict.cluster import joined_cluster, judge_on, local_cluster
+from segassess.predict.cluster import FoldTrainers, joined_cluster, judge_on, local_cluster
 from segassess.predict.pair_job import PairJob, mask_folder
 from segassess.predict.progress import ScenesBar, fit_progress, scenes_progress
 from segassess.predict.request import Judged, JudgeRequest, Outcome
@@ -39,6 +39,9 @@ from segassess.raster import Rendering
 from segassess.raster.pairs import FailedInput, find_pairs
 from segassess.raster.urls import Traffic, is_url, traffic
 from segassess.version import __version__
+
+if TYPE_CHECKING:
+    from segassess.predict.cluster import Client
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +91,9 @@ def judge_masks(config: DictConfig) -> None:
         PairJob(pair, judge, output / pair.name, bucket=None if bucket is None else bucket.below(pair.name))
         for pair in found.pairs
     ]
-    jobs = with_fit(config, jobs, output, device)
-    outcome = _judge_all(config, JudgeRequest(jobs, bool(config.overwrite), bool(config.traceback)))
+    with _cluster(config) as client:
+        jobs = with_fit(config, jobs, output, device, client)
+        outcome = _judge_all(config, JudgeRequest(jobs, bool(config.overwrite), bool(config.traceback)), client)
     with only_one(output, wait=True):
         _conclude(outcome, found.failures, judge, output, bucket)
 
@@ -126,21 +130,39 @@ def _device(config: DictConfig) -> torch.device:
     return build.device(config.trainer)
 
 
-def with_fit(config: DictConfig, jobs: list[PairJob], output: Path, device: torch.device) -> list[PairJob]:
-    """The jobs, with what is learned from their layers if `fit` says so."""
+@contextmanager
+def _cluster(config: DictConfig) -> Iterator["Client | None"]:
+    """The workers that `engine` names; None if this process does all."""
+    engine = config.engine
+    if engine.name == "local" and engine.workers == 1:
+        yield None
+        return
+    with local_cluster(engine.workers) if engine.name == "local" else joined_cluster(engine.scheduler) as client:
+        yield client
+
+
+def with_fit(
+    config: DictConfig, jobs: list[PairJob], output: Path, device: torch.device, client: "Client | None" = None
+) -> list[PairJob]:
+    """The jobs, with what is learned from their layers if `fit` says so; the workers of `client`, if given, learn it."""
     options = build.plain(config.fit)
     if options["name"] == "none":
         return jobs
     # Most requests need neither these networks nor their imports.
+    from segassess.predict.fit.beside import Processes, TrainsBeside
     from segassess.predict.fit.fitting import fit_layers, kept_folder
 
+    beside: TrainsBeside | None = None
+    if client is not None:
+        beside = FoldTrainers(client)
+    elif device.type == "cpu" and torch.get_num_threads() > 1:
+        # Two processes of one thread learn faster than one of two.
+        beside = Processes(torch.get_num_threads())
     kept = options["name"] == "kept"
     settings, folder = (None, kept_folder(Path(options["folder"]))) if kept else (FitSettings(**options), output / FIT)
     scenes = [(job.pair.image, job.sources) for job in jobs]
     with fit_progress() as progress:
-        # On a CPU, two processes of one thread learn faster than one of two.
-        workers = torch.get_num_threads() if device.type == "cpu" else 1
-        fits = fit_layers(scenes, jobs[0].judge, settings, folder, device, progress, workers)
+        fits = fit_layers(scenes, jobs[0].judge, settings, folder, device, progress, beside)
     return [replace(job, fits=each) for job, each in zip(jobs, fits, strict=True)]
 
 
@@ -167,22 +189,19 @@ def judge_settings(config: DictConfig, loaded: LoadedAssessor) -> dict[str, Any]
     }
 
 
-def _judge_all(config: DictConfig, request: JudgeRequest) -> Outcome:
-    """Judge all scenes by the processes that `engine` names."""
-    engine = config.engine
-    with scenes_progress() as progress, ExitStack() as stack:
+def _judge_all(config: DictConfig, request: JudgeRequest, client: "Client | None") -> Outcome:
+    """Judge all scenes by the workers of `client`, or here."""
+    with scenes_progress() as progress:
         bar = ScenesBar(progress, len(request))
-        if engine.name == "local" and engine.workers == 1:
-            return Outcome.of(_judged_here(request, bar))
-        cluster = local_cluster(engine.workers) if engine.name == "local" else joined_cluster(engine.scheduler)
-        client = stack.enter_context(cluster)
+        return Outcome.of(
+            _judged_here(request, bar) if client is None else _judged_there(client, request, config.engine.bands, bar)
+        )
 
-        def counted() -> Iterator[tuple[int, Judged]]:
-            for index, judged in judge_on(client, request, engine.bands, bar.units):
-                bar.advance()
-                yield index, judged
 
-        return Outcome.of(counted())
+def _judged_there(client: "Client", request: JudgeRequest, bands: int, bar: ScenesBar) -> Iterator[tuple[int, Judged]]:
+    for index, judged in judge_on(client, request, bands, bar.units):
+        bar.advance()
+        yield index, judged
 
 
 def _judged_here(request: JudgeRequest, bar: ScenesBar) -> Iterator[tuple[int, Judged]]:

@@ -12,7 +12,8 @@ class LocalEngine:
 
     name: Literal["local"] = option("Fixed by this file; choose with engine=local or engine=dask.", "local")
     workers: int | None = option(
-        "Processes that judge scenes; 1 is this process, null is one for each core. More than one needs segassess[cluster].",
+        "Processes that judge scenes and train the folds of a fit. 1 is this process (for a fit one for each thread), null is "
+        "one for each core; more than one needs segassess[cluster].",
         1,
         low=1,
     )

@@ -1,4 +1,4 @@
-"""Scenes judged by the workers of a Dask cluster, on this machine or many.
+"""Scenes judged, and folds of a fit trained, by the workers of a Dask cluster, on this machine or many.
 
 A unit of work is a scene, or some bands of rows of a large one, which is put together when all of them are there. A worker that
 dies is replaced, its unit is done again by another, and bands that it has judged are used.
@@ -9,22 +9,28 @@ import multiprocessing
 import pickle
 import signal
 import threading
+import time
 import warnings
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from logging.handlers import QueueHandler
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from segassess.errors import OutputError, RequestError, SegAssessError
+from segassess.interrupts import raise_if_interrupted
 from segassess.predict.request import Judged
 from segassess.raster.pairs import FailedInput
 from segassess.raster.urls import Traffic
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, LocalCluster
+    from distributed import Client as Client  # for those who pass one on
+    from distributed import Future, LocalCluster
+
+    from segassess.predict.fit.beside import OnFold, Trainable
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +38,10 @@ log = logging.getLogger(__name__)
 AT_ONCE = 2000
 # Seconds between two looks at the number of workers.
 _WATCH_S = 2.0
+# Seconds to wait for a report of a training before looking at the workers.
+_PATIENCE_S = 0.5
+# Seconds between two reports of a training, and between its looks at whether it is still wanted.
+_REPORTED_S = 1.0
 # Put a scene together before judging more of it, and judge its parts before beginning another.
 _BEGIN, _PART, _FINISH = 0, 1, 2
 
@@ -238,6 +248,85 @@ def _result(future: "Future", name: str) -> Judged:
     for record in records:
         logging.getLogger(record.name).handle(record)
     return judged
+
+
+@dataclass(frozen=True)
+class FoldTrainers:
+    """The workers of a cluster train the folds of a fit; they see the images and the folder of the networks.
+
+    A fold whose worker dies goes on in another, from its last kept state.
+    """
+
+    client: "Client"
+
+    @property
+    def workers(self) -> int:
+        """As many folds as the workers have threads; one while there is no worker yet."""
+        threads: int = sum(self.client.nthreads().values())
+        return max(1, threads)
+
+    def train(self, folds: "Trainable", numbers: Sequence[int], seconds: float, on_step: "OnFold") -> None:
+        """See `fit.beside.TrainsBeside`; raises RequestError if a worker cannot begin."""
+        from distributed.scheduler import KilledWorker
+
+        reports: SimpleQueue[tuple[int, int, int]] = SimpleQueue()
+        topic = f"fit {folds.folder} {time.time_ns()}"
+        self.client.subscribe_topic(topic, lambda event: reports.put(event[1]))
+        waiting = {self.client.submit(_in_worker, folds, fold, seconds, topic, pure=False): fold for fold in numbers}
+        try:
+            while waiting:
+                for future, fold in list(waiting.items()):
+                    if not future.done():
+                        continue
+                    if future.status == "cancelled":
+                        raise OutputError("The scheduler is gone; run the same command again to go on.")
+                    del waiting[future]
+                    try:
+                        future.result()
+                    except KilledWorker:
+                        raise OutputError(
+                            f"The workers that trained fold {fold} died several times; run it again to go on."
+                        ) from None
+                    except SegAssessError:
+                        raise
+                    except Exception as error:  # a worker without the package, or with another version, fails in many ways
+                        words = (
+                            f"A worker could not train ({type(error).__name__}: {error}); do all have this version of segassess?"
+                        )
+                        raise RequestError(words) from error
+                try:
+                    on_step(*reports.get(timeout=_PATIENCE_S))
+                except Empty:
+                    pass
+                raise_if_interrupted()
+            while not reports.empty():
+                on_step(*reports.get())
+        finally:
+            self.client.cancel(list(waiting))
+            self.client.unsubscribe_topic(topic)
+
+
+class _Unwanted(Exception):
+    """Nobody waits for this training any more."""
+
+
+def _in_worker(folds: "Trainable", fold: int, seconds: float, topic: str) -> None:
+    """Train a fold in a worker of a cluster, and tell those who wait for `topic` of the steps."""
+    from distributed import get_worker
+
+    worker, told = get_worker(), 0.0
+    task = worker.state.tasks.get(worker.get_current_task())
+
+    def report(number: int, done: int, steps: int) -> None:
+        nonlocal told
+        if done < steps and time.monotonic() - told < _REPORTED_S:
+            return
+        told = time.monotonic()
+        if task is not None and task.state != "executing":
+            raise _Unwanted
+        worker.log_event(topic, (number, done, steps))
+
+    folds.train_one(fold, seconds, report)
 
 
 def _require_dask() -> None:

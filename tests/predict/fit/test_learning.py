@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import signal
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +14,9 @@ from rasterio.crs import CRS
 
 from segassess.errors import OutputError
 from segassess.options.fit import FitSettings
+from segassess.predict.cluster import FoldTrainers, local_cluster
 from segassess.predict.fit import fitted_layer, training
+from segassess.predict.fit.beside import Processes
 from segassess.predict.fit.blocks import Blocks, shared_origins
 from segassess.predict.fit.fitted_layer import FittedLayer, load_fitted
 from segassess.predict.fit.fitting import too_little
@@ -196,7 +200,7 @@ def test_folds_side_by_side_are_the_same_networks(damaged, quick, tmp_path):
     quick, steps = replace(quick, steps=6), []
     with layer_of(*damaged[:2]) as layer:
         alone = fit_layer(layer, quick, tmp_path / "alone", CPU)
-        beside = fit_layer(layer, quick, tmp_path / "beside", CPU, lambda *step: steps.append(step), workers=2)
+        beside = fit_layer(layer, quick, tmp_path / "beside", CPU, lambda *step: steps.append(step), Processes(2))
     assert beside.digest == alone.digest
     assert sorted(steps) == [(fold, done, quick.steps) for fold in (0, 1) for done in range(1, quick.steps + 1)]
 
@@ -212,9 +216,38 @@ def test_a_fold_whose_process_dies_is_named_and_goes_on(damaged, quick, tmp_path
 
     with layer_of(*damaged[:2]) as layer:
         with pytest.raises(OutputError, match="exit code -9; run it again"):
-            fit_layer(layer, quick, tmp_path / "fit", CPU, kill, workers=2)
+            fit_layer(layer, quick, tmp_path / "fit", CPU, kill, Processes(2))
         assert not multiprocessing.active_children()
-        assert len(fit_layer(layer, quick, tmp_path / "fit", CPU, workers=2).networks) == 2
+        assert len(fit_layer(layer, quick, tmp_path / "fit", CPU, beside=Processes(2)).networks) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_workers_of_a_cluster_train_the_same_networks_though_one_dies_or_nobody_waits(damaged, quick, tmp_path):
+    quick, steps = replace(quick, steps=30), []
+
+    def kill(fold, done, steps_):
+        steps.append((fold, done, steps_))
+        if len(steps) == 1:
+            for worker in cluster.workers.values():
+                os.kill(worker.pid, signal.SIGKILL)
+
+    def stop(fold, done, steps_):
+        raise _Stopped
+
+    with layer_of(*damaged[:2]) as layer, local_cluster(2) as client:
+        cluster = client.cluster
+        assert FoldTrainers(client).workers == 2
+        alone = fit_layer(layer, quick, tmp_path / "alone", CPU)
+        with pytest.raises(_Stopped):
+            fit_layer(layer, quick, tmp_path / "fit", CPU, stop, FoldTrainers(client))
+        until = time.monotonic() + 60
+        while any(client.run(lambda dask_worker: dask_worker.state.executing_count).values()) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert time.monotonic() < until and not list((tmp_path / "fit").glob("*.safetensors"))
+        beside = fit_layer(layer, quick, tmp_path / "fit", CPU, kill, FoldTrainers(client))
+    assert beside.digest == alone.digest
+    assert {step for step in steps if step[1] == quick.steps} == {(fold, quick.steps, quick.steps) for fold in (0, 1)}
 
 
 def test_background_where_nobody_may_have_mapped_counts_little(tmp_path):
@@ -289,7 +322,7 @@ def test_a_fit_that_stops_in_the_second_round_keeps_the_first(damaged, quick, tm
         whole = fit_layer(layer, quick, tmp_path / "whole", CPU)
         with pytest.raises(_Stopped):
             fit_layer(layer, quick, tmp_path / "fit", CPU, stop)
-        resumed = fit_layer(layer, quick, tmp_path / "fit", CPU, lambda *step: steps.append(step), workers=2)
+        resumed = fit_layer(layer, quick, tmp_path / "fit", CPU, lambda *step: steps.append(step), Processes(2))
     assert len(steps) == 8 and resumed.digest == whole.digest
 
 

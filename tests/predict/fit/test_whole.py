@@ -71,6 +71,13 @@ def test_predict_learns_from_the_layer(damaged, run, tmp_path):
     assert files[0] == files[1]
 
 
+def test_workers_learn_and_judge(damaged, run, tmp_path):
+    image, mask, pixels, truth = damaged
+    run(image, mask, "out", "fit=layer", *KEYS, "engine.workers=2")
+    joined = rasterio.open(tmp_path / "out" / "image" / "quality.tif").read(1)
+    assert found(joined, pixels, truth) > 0.2 and len(list((tmp_path / "out" / "fit" / "mask").glob("fold_*.safetensors"))) == 2
+
+
 def test_a_folder_of_tiles_is_one_layer(run, tmp_path):
     for number in range(8):
         truth, _ = rectangles(256, 12, seed=number)

@@ -11,6 +11,7 @@ import torch
 
 from segassess.errors import InputError
 from segassess.options.fit import FitSettings
+from segassess.predict.fit.beside import TrainsBeside
 from segassess.predict.fit.blocks import shared_origins
 from segassess.predict.fit.fitted_layer import RECORD, FittedLayer, load_fitted
 from segassess.predict.fit.layer import Layer, LayerScene
@@ -39,7 +40,7 @@ def fit_layers(
     folder: Path,
     device: torch.device,
     on_step: OnStep = lambda source, done, steps: None,
-    workers: int = 1,
+    beside: TrainsBeside | None = None,
     groups: Sequence[int] | None = None,
 ) -> list[dict[str, SceneFit]]:
     """Fit the layer of each source; returns for each scene the fits of its masks by source.
@@ -51,7 +52,7 @@ def fit_layers(
         folder: keeps the networks, in a subfolder per source.
         device: where to train.
         on_step: gets the source, the steps done for it and their number, 0 while it is unknown.
-        workers: processes to train the folds of a layer in; several need images that are files.
+        beside: trains the folds of a layer side by side, which needs images that are files; None one after another.
         groups: number of the ground that each scene shows, where it is known; None leaves it to the georeference.
 
     A layer that is too small is judged by the assessor alone, which a warning says; scenes that cannot be read are left out.
@@ -94,7 +95,7 @@ def fit_layers(
                 place, fitted = None, load_fitted(_kept(folder, name), device)
             else:
                 place = folder / safe_name(name)
-                fitted = fit_layer(layer, settings, place, device, shown, workers)
+                fitted = fit_layer(layer, settings, place, device, shown, beside)
                 _warn_of_few_steps(name, settings, [done for done, _ in trained.values()])
             outputs = [_output(fitted, each) for each in classes]
             fusions = weigh(layer, fitted, outputs, judge, place)

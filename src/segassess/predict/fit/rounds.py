@@ -9,8 +9,9 @@ import torch
 
 from segassess.files import only_one, remove_leftovers, write_json
 from segassess.options.fit import FitSettings
+from segassess.predict.fit.beside import OnFold, TrainsBeside
 from segassess.predict.fit.fitted_layer import RECORD, FittedLayer, image_key, load_fitted
-from segassess.predict.fit.folds import Folds, OnFold
+from segassess.predict.fit.folds import Folds
 from segassess.predict.fit.layer import Layer
 from segassess.predict.fit.training import default_minutes
 
@@ -26,12 +27,12 @@ def fit_layer(
     folder: Path,
     device: torch.device,
     on_step: OnFold = lambda fold, done, steps: None,
-    workers: int = 1,
+    beside: TrainsBeside | None = None,
 ) -> FittedLayer:
     """Train a network for each fold of a layer, and keep them in a folder; folds that are there already are loaded.
 
     An interrupted fold goes on where its state was kept; what is there of another edition of the layer or of other settings is
-    replaced. With several `workers`, processes train the folds side by side, which needs images that are files.
+    replaced. `beside` trains the folds side by side, which needs images that are files.
     """
     pixels = sum(height * width for height, width in layer.sizes)
     minutes = settings.minutes or default_minutes(pixels)
@@ -48,10 +49,10 @@ def fit_layer(
             place = folder / _ROUND.format(number)
             place.mkdir(parents=True, exist_ok=True)
             folds = replace(last, folder=place, fingerprint=f"{fingerprint} {number}", earlier=earlier)
-            folds.train(minutes, workers, _counted(on_step, before, rounds - number + 1))
+            folds.train(minutes, beside, _counted(on_step, before, rounds - number + 1))
             _record(place, layer, settings)
             earlier = place
-        replace(last, earlier=earlier).train(minutes, workers, _counted(on_step, before, 1))
+        replace(last, earlier=earlier).train(minutes, beside, _counted(on_step, before, 1))
         _record(folder, layer, settings)
         for number in range(1, rounds):
             shutil.rmtree(folder / _ROUND.format(number), ignore_errors=True)
