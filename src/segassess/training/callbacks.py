@@ -44,13 +44,14 @@ class Pace(L.Callback):
     training, without validation. With `sampling=ams_online` each of these views becomes several in the step.
     """
 
-    # A run that is resumed at the end of its last epoch does not start one.
-    _views = 0
-
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock."""
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock; a run that is resumed does not start an epoch that had begun before."""
         self._views, self._pixels, self._seconds = 0, 0, 0.0
         self._since = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock again."""
+        self.on_train_start(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int) -> None:
         """Keep the learning rate before a schedule changes it."""

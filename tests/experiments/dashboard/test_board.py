@@ -130,7 +130,8 @@ def test_modules_that_judge_no_masks_have_no_tiles(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_pace_counts_training_and_not_validation(monkeypatch):
+@pytest.mark.parametrize("start", ["on_train_epoch_start", "on_train_start"], ids=["epoch", "resumed"])
+def test_pace_counts_training_and_not_validation(start, monkeypatch):
     now = iter([10.0, 12.0, 50.0, 53.0])  # epoch, batch, end of validation, batch
     monkeypatch.setattr("segassess.training.callbacks.time.perf_counter", lambda: next(now))
     logged = {}
@@ -138,7 +139,7 @@ def test_pace_counts_training_and_not_validation(monkeypatch):
     groups = [{"lr": 0.1}]
     trainer = SimpleNamespace(optimizers=[SimpleNamespace(param_groups=groups)])
     pace = Pace()
-    pace.on_train_epoch_start(trainer, module)
+    getattr(pace, start)(trainer, module)
     for number in range(2):
         pace.on_train_batch_start(trainer, module, batch(number), number)
         pace.on_train_batch_end(trainer, module, None, batch(number), number)
