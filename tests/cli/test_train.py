@@ -143,6 +143,21 @@ def test_weights_that_learned_from_a_held_out_source_are_no_start(start, trained
     assert "beta" in error and "held_out" in error
 
 
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ("[{0},nothing.safetensors]", "nothing.safetensors does not exist"),
+        ("{0}", "has assessor=twin, not compact; choose that"),
+    ],
+)
+def test_weights_to_start_from_are_looked_at_before_data(start, words, tmp_path):
+    bundled = ROOT / "checkpoints" / "twin_lite0.safetensors"
+    given = f"checkpoint={start.format(bundled)}", f"paths.data_dir={tmp_path / 'data'}", f"hydra.run.dir={tmp_path}"
+    composition = ("assessor=twin",) if "nothing" in start else ()
+    assert words in error_of(run_script("train", *given, *composition, code=2))
+    assert not (tmp_path / "data").exists()
+
+
 def test_nothing_to_resume(tmp_path):
     error = error_of(run_script("train", "dataset.train=2", f"paths.data_dir={tmp_path}", f"resume={tmp_path}", code=2))
     assert "nothing to resume" in error

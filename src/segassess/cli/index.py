@@ -32,4 +32,4 @@ def main(arguments: Sequence[str]) -> None:
     count, left_out, paths = write_index(output, inputs, lambda masks: track(masks, "Scenes", transient=True))
     if left_out:
         print(f"{len(left_out)} without a place on the earth are left out, such as {left_out[0]}.")
-    print(f"{count} scenes, most expected wrong pixels first: {', '.join(map(str, paths))}")
+    print(f"{count} scene{'s' * (count != 1)}, most expected wrong pixels first: {', '.join(map(str, paths))}")

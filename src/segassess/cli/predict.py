@@ -36,7 +36,7 @@ from segassess.predict.scene import OutputSettings
 from segassess.predict.scene_job import SceneJudge
 from segassess.predict.tiling import Tiling
 from segassess.raster import Rendering
-from segassess.raster.pairs import FailedInput, find_pairs
+from segassess.raster.pairs import FailedInput, FoundPairs, find_pairs
 from segassess.raster.urls import Traffic, is_url, traffic
 from segassess.version import __version__
 
@@ -77,6 +77,11 @@ def judge_masks(config: DictConfig) -> None:
 
         kept_folder(Path(config.fit.folder))
     device = _device(config)
+    with _cluster(config) as client:
+        _judge_pairs(config, found, device, client)
+
+
+def _judge_pairs(config: DictConfig, found: FoundPairs, device: torch.device, client: "Client | None") -> None:
     loaded = build.stored_assessor(config)
     output, bucket = _places(config)
     judge = SceneJudge.of(loaded, device, **judge_settings(config, loaded))
@@ -91,9 +96,8 @@ def judge_masks(config: DictConfig) -> None:
         PairJob(pair, judge, output / pair.name, bucket=None if bucket is None else bucket.below(pair.name))
         for pair in found.pairs
     ]
-    with _cluster(config) as client:
-        jobs = with_fit(config, jobs, output, device, client)
-        outcome = _judge_all(config, JudgeRequest(jobs, bool(config.overwrite), bool(config.traceback)), client)
+    jobs = with_fit(config, jobs, output, device, client)
+    outcome = _judge_all(config, JudgeRequest(jobs, bool(config.overwrite), bool(config.traceback)), client)
     with only_one(output, wait=True):
         _conclude(outcome, found.failures, judge, output, bucket)
 

@@ -25,7 +25,14 @@ from segassess.experiments.dashboard.board import Board
 from segassess.experiments.dashboard.sheet import write_sheet
 from segassess.metrics.evaluation_metrics import ALL
 from segassess.models.assessor.base import Assessor
-from segassess.models.assessor.trained_assessor import Description, load_assessor, save_assessor, with_mean_weights
+from segassess.models.assessor.trained_assessor import (
+    Description,
+    checkpoint_file,
+    load_assessor,
+    read_description,
+    save_assessor,
+    with_mean_weights,
+)
 from segassess.models.calibration import Calibration, CalibrationFit
 from segassess.models.segmenters.fitted import FULL, FittedSegmenter
 from segassess.training.finite import require_finite_weights
@@ -52,6 +59,7 @@ def train_assessor(config: DictConfig) -> float | None:
     """Train; returns the best FP/FN mIoU on the validation tiles of the training sources."""
     L.seed_everything(config.seed, workers=True, verbose=False)
     folder = Path(HydraConfig.get().runtime.output_dir)
+    _require_starts(config)
     data = build_training.data(
         config,
         sampling=build_training.sampling(config.sampling),
@@ -109,6 +117,17 @@ def _settings(config: DictConfig) -> dict[str, Any]:
     # These change only how fast batches come.
     settings["sampling"] = {key: value for key, value in settings["sampling"].items() if key not in ("num_workers", "cache")}
     return settings
+
+
+def _require_starts(config: DictConfig) -> None:
+    """Fail before data are read if weights to start from are missing, or of another composition than the config's."""
+    for file in map(checkpoint_file, build.as_list(config.checkpoint)):
+        own = read_description(file)
+        for group, its in (("assessor", own.assessor), ("encoder", own.encoder)) if own else ():
+            if (chosen := config.get(group)) is not None and chosen.name != its["name"]:
+                raise RequestError(
+                    f"{file} has {group}={its['name']}, not {chosen.name}; choose that, or start from other weights."
+                )
 
 
 def _require_test_tiles(data: AssessmentData) -> None:

@@ -15,7 +15,9 @@ class FitSettings(Settings):
 
     name: Literal["layer"] = option("Fixed by this file; choose with fit=none, fit=layer or fit=kept.", "layer")
     minutes: float | None = option(
-        "Time to train in, about; null takes half a minute per megapixel, at least 1 and at most 6.", None, above=0
+        "Time to train in, about, but for 26 steps of each fold at least; null takes half a minute per megapixel, from 1 to 6.",
+        None,
+        above=0,
     )
     steps: int | None = option(
         "Training steps of each fold, in all rounds, instead of `minutes`; for results that can be repeated.", None, low=2

@@ -99,6 +99,16 @@ def read_description(path: Path) -> Description | None:
     return None if description is None else Description.from_dict(description, path)
 
 
+def checkpoint_file(path: str | Path) -> Path:
+    """The file itself, or that of a folder in the layout of Hugging Face; raises CheckpointError if there is none."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / MODEL_FILE
+    if not path.is_file():
+        raise CheckpointError(f"The checkpoint {path} does not exist; check the path, or train one with train.py.")
+    return path
+
+
 def load_assessor(
     path: str | Path,
     *,
@@ -113,11 +123,7 @@ def load_assessor(
     """
     if decoding not in (None, *DECODINGS):
         raise ConfigError(f"decoding must be one of {', '.join(DECODINGS)}, not {decoding!r}.")
-    path = Path(path)
-    if path.is_dir():
-        path = path / MODEL_FILE
-    if not path.is_file():
-        raise CheckpointError(f"The checkpoint {path} does not exist; check the path, or train one with train.py.")
+    path = checkpoint_file(path)
     own = read_description(path)
     tensors = read_tensors(path)
     if own is None and (assessor is None or encoder is None):

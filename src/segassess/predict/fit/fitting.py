@@ -17,6 +17,7 @@ from segassess.predict.fit.fitted_layer import RECORD, FittedLayer, load_fitted
 from segassess.predict.fit.layer import Layer, LayerScene
 from segassess.predict.fit.rounds import fit_layer
 from segassess.predict.fit.scene_fit import SceneFit
+from segassess.predict.fit.training import LEAST_STEPS
 from segassess.predict.fit.weighing import weigh
 from segassess.predict.scene import Source, open_scene
 from segassess.predict.scene_job import SceneJudge
@@ -128,9 +129,11 @@ def _output(fitted: FittedLayer, source: str) -> int:
 def _warn_of_few_steps(name: str, settings: FitSettings, steps: Sequence[int]) -> None:
     if settings.steps is None and steps and min(steps) < FEW_STEPS:
         log.warning(
-            "%s: the time was enough for %d steps of each network, and fewer than %d teach little; set a larger fit.minutes.",
+            "%s: each network learned for %d steps (%d at least, however long they take), and fewer than %d teach little; "
+            "set a larger fit.minutes.",
             name,
             min(steps),
+            LEAST_STEPS,
             FEW_STEPS,
         )
 

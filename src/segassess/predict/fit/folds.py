@@ -1,5 +1,6 @@
 """Train the networks of all folds, one after another or side by side."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ from segassess.options.fit import FitSettings
 from segassess.predict.fit.beside import OnFold, TrainsBeside
 from segassess.predict.fit.fitted_layer import load_fitted
 from segassess.predict.fit.layer import Layer, LayerScene
-from segassess.predict.fit.training import FoldTraining
+from segassess.predict.fit.training import FoldTraining, kept_state
 from segassess.raster import Rendering
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class Folds:
         """Where the network of a fold is kept."""
         return self.folder / f"fold_{fold}.safetensors"
 
+    def state(self, fold: int) -> Path:
+        """Where the state of an interrupted training is kept."""
+        return self.folder / f"fold_{fold}.state"
+
     def missing(self) -> list[int]:
         """Folds without a network of this very layer and these settings."""
         return [
@@ -43,6 +50,9 @@ class Folds:
     def train(self, minutes: float, beside: TrainsBeside | None, on_step: OnFold) -> None:
         """Train what is missing, in about so many minutes, side by side or in turn; raises as `FoldTraining.run` does."""
         missing = self.missing()
+        for fold in missing:
+            if kept := kept_state(self.state(fold), self.fingerprint, self.device):
+                log.info("The network of fold %d goes on after step %d.", fold, kept["done"])
         seconds = 60 * minutes / self.settings.folds
         if beside is not None:
             if missing:
@@ -53,10 +63,9 @@ class Folds:
 
     def train_one(self, fold: int, seconds: float, on_step: OnFold) -> None:
         """Train and keep the network of a fold."""
-        state = self.folder / f"fold_{fold}.state"
         earlier = None if self.earlier is None else load_fitted(self.earlier, self.device)
         with Layer(self.scenes, self.rendering, self.classes) as layer:
-            training = FoldTraining(layer, fold, self.settings, state, self.fingerprint, self.device, earlier)
+            training = FoldTraining(layer, fold, self.settings, self.state(fold), self.fingerprint, self.device, earlier)
             trained = training.run(seconds, lambda done, steps: on_step(fold, done, steps))
         write_artifact(self.path(fold), trained.state_dict(), {"fingerprint": self.fingerprint, "fold": fold}, half=True)
-        state.unlink(missing_ok=True)
+        self.state(fold).unlink(missing_ok=True)

@@ -24,13 +24,19 @@ _DECAY, _DICE = 1e-2, 0.5
 # Seconds between two states kept on disk; steps that are timed to turn minutes into steps.
 _KEPT, _TIMED = 20.0, 6
 _MEGAPIXELS_A_MINUTE, _MINUTES = 2.0, (1.0, 6.0)
-LEAST_STEPS, MOST_STEPS = 20, 4000
+LEAST_STEPS, MOST_STEPS = 26, 4000
 
 
 def default_minutes(pixels: int) -> float:
     """Minutes to train in for a layer with so many pixels."""
     low, high = _MINUTES
     return min(max(pixels / 1e6 / _MEGAPIXELS_A_MINUTE, low), high)
+
+
+def kept_state(file: Path, fingerprint: str, device: torch.device) -> dict[str, Any]:
+    """What `FoldTraining` kept of a layer and settings of this fingerprint; empty if it kept nothing."""
+    kept: dict[str, Any] = torch.load(file, map_location=device, weights_only=True) if file.is_file() else {}
+    return kept if kept.get("fingerprint") == fingerprint else {}
 
 
 @dataclass
@@ -67,10 +73,7 @@ class FoldTraining:
         optimizer = torch.optim.AdamW(learned, lr=settings.learning_rate, weight_decay=_DECAY)
         average: dict[str, Tensor] = {}
         done, steps = 0, settings.steps
-        kept: dict[str, Any] = {}
-        if self.state.is_file():
-            kept = torch.load(self.state, map_location=self.device, weights_only=True)
-        if kept.get("fingerprint") == self.fingerprint:
+        if kept := kept_state(self.state, self.fingerprint, self.device):
             network.load_state_dict(kept["network"])
             optimizer.load_state_dict(kept["optimizer"])
             average, done, steps = kept["average"], kept["done"], kept["steps"]
@@ -93,7 +96,7 @@ class FoldTraining:
             timed = min(timed or math.inf, time.monotonic() - began) if done > 1 else 0.0
             if steps is None and done == _TIMED:
                 left = seconds - (time.monotonic() - started)
-                steps = done + min(max(round(left / timed), LEAST_STEPS), MOST_STEPS)
+                steps = done + min(max(round(left / timed), LEAST_STEPS - done), MOST_STEPS)
             on_step(done, steps or 0)
             raise_if_interrupted()
             if steps is not None and time.monotonic() - saved > _KEPT:
