@@ -17,6 +17,7 @@ PACKAGE = ROOT / "src" / "segassess"
 # File in the repository: page of the site.
 ELSEWHERE = {
     "checkpoints/README.md": "model-card.md",
+    "checkpoints/twin_intact/README.md": "model-card-intact.md",
     "checkpoints/twin_long/README.md": "model-card-long.md",
     "checkpoints/twin_wide/README.md": "model-card-wide.md",
     "checkpoints/twin_more/README.md": "model-card-more.md",

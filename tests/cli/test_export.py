@@ -63,7 +63,7 @@ def test_predict_by_another_backend(exported, tiny_folder, checkpoint, tmp_path)
         rasterio.open(tmp_path / backend / "test_0" / "quality.tif").read(1) for backend in ("torch", "onnx", "openvino_int8")
     )
     assert np.array_equal(codes, same) and (codes != rounded).mean() < 0.02
-    assert {path.suffix for path in (tmp_path / "graphs").iterdir()} == {".onnx"}
+    assert {path.suffix for path in (tmp_path / "graphs").iterdir()} == {".onnx", ".blob"}
     assert json.loads((tmp_path / "onnx" / "run.json").read_text())["config"]["backend"] == "onnx"
     graph = f"checkpoint={exported[0]}/assessor.onnx"
     error = error_of(run_script("predict", *common[:-1], graph, f"output_dir={tmp_path}/no", "backend=torch", code=2))

@@ -145,5 +145,5 @@ def test_sources_on_disk_and_made(tiny_folder):
         masks[source.name] = source.mask(tile, pixels, np.random.default_rng(0))
         assert masks[source.name].shape == (96, 96) and masks[source.name].dtype == np.bool_
     assert np.array_equal(masks["alpha"], tile.read_mask("alpha"))
-    with pytest.raises(RequestError, match=r"'gamma'.* alpha, beta, ocrnet, perturbed"):
+    with pytest.raises(RequestError, match=r"'gamma'.* alpha, beta, ocrnet, intact, perturbed,"):
         data.sources(["gamma"], tileset.tiles("test"))

@@ -10,19 +10,15 @@ from tests.options.configs import CONF, NEEDED, command_lines, loading, options_
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 # Every option of the other groups occurs in so many command lines; of the data sets a sample does.
 LINES = 6
+_INTACT = ("dataset=all_real", "assessor=twin", "encoder=efficientnet_lite0", "sampling=ams_folders", "callbacks=averaged")
 # Experiments that set keys of one choice of a group.
 ONLY = {
     "benchmark_fit": ("fit=layer",),
     "quick": ("dataset=synthetic",),
     "paper": ("callbacks=default",),
     "paper_segmenters": ("callbacks=default",),
-    "twin_lite0": (
-        "dataset=all_real",
-        "assessor=twin",
-        "encoder=efficientnet_lite0",
-        "sampling=ams_folders",
-        "callbacks=averaged",
-    ),
+    "twin_lite0": _INTACT,
+    "twin_lite0_intact": _INTACT,
     "twin_lite0_long": ("assessor=twin", "encoder=efficientnet_lite0", "sampling=ams_folders", "callbacks=averaged"),
     "twin_lite0_wide": ("assessor=twin", "encoder=efficientnet_lite0", "sampling=ams_folders", "callbacks=averaged"),
     "twin_lite0_more": ("assessor=twin", "encoder=efficientnet_lite0", "sampling=ams_folders", "callbacks=averaged"),

@@ -251,7 +251,7 @@ def _conclude(
         except InputError as error:
             raise OutputError(str(error)) from error
     if rows:
-        _print_worst(rows, str(output) if bucket is None else bucket.url)
+        _print_worst(rows, str(output) if bucket is None else bucket.url, judge.report)
     _print_traffic(outcome.pixels, traffic() + outcome.traffic)
     if len(failures) > 1:  # a single one is named by the error itself
         for failure in failures:
@@ -286,7 +286,7 @@ def _about(config: DictConfig, loaded: LoadedAssessor, recalibration: Calibratio
     }
 
 
-def _print_worst(rows: list[dict[str, Any]], output: str) -> None:
+def _print_worst(rows: list[dict[str, Any]], output: str, report: bool) -> None:
     table = Table(title=f"Worst masks first (estimates; {len(rows)} in all)")
     for heading in ("name", "source", "est. IoU", "est. F1", "precision", "recall", "error share"):
         table.add_column(heading, justify="left" if heading in ("name", "source") else "right")
@@ -294,4 +294,5 @@ def _print_worst(rows: list[dict[str, Any]], output: str) -> None:
         keys = "estimated_iou", "estimated_f1", "estimated_precision", "estimated_recall", "error_share"
         table.add_row(row["name"], row["source"], *(number(row[key]) for key in keys))
     Console(width=120).print(table)
-    print(f"Maps, layers of errors and objects, scores.csv, report.html and findings.html: {output}")
+    pages = f", {PAGE} and {FINDINGS}" if report else ""
+    print(f"Maps, layers of errors and objects, scores.csv{pages}: {output}")

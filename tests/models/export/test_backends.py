@@ -124,7 +124,7 @@ def test_without_a_dense_convolution_there_is_nothing_to_round(tmp_path, compact
 def test_from_python(both, tmp_path):
     image, mask = (batch[0] for batch in generated_batch((1, 128, 160)))
     maps = [
-        segassess.load(path, backend=backend).assess(image.transpose(1, 2, 0), mask[0] > 0)
+        segassess.load(path, backend=backend, graphs=tmp_path).assess(image.transpose(1, 2, 0), mask[0] > 0)
         for path, backend in ((both[0], None), (both[0], "openvino"), (both[1], "openvino_int8"))
     ]
     assert np.array_equal(maps[0].quality, maps[1].quality)
