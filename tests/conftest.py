@@ -1,8 +1,11 @@
 """Fixtures shared by all tests: few threads, and a tiny data set in the native folder layout."""
 
+import functools
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -19,6 +22,8 @@ from segassess.synthetic.perturbations import RECIPES, perturb
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+# Set where the tests that are marked `own_process` run themselves.
+_ALONE = "SEGASSESS_TESTS_ALONE"
 # Processes of pytest-xdist share two cores.
 THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
 
@@ -26,6 +31,25 @@ THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
 # After so many minutes, slow tests that have not begun are passed over; by default they all run.
 SLOW_MINUTES = float(os.environ.get("SLOW_MINUTES", "inf"))
 STARTED = time.monotonic()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is marked `own_process`, with all such of its module, in a process that ends with them.
+
+    OpenVINO is suspected to end a long-lived process in which its graphs were opened, minutes later and now and then.
+    """
+    if pyfuncitem.get_closest_marker("own_process") is None or _ALONE in os.environ:
+        return None
+    done = _alone(str(pyfuncitem.path))
+    assert done.returncode == 0, done.stdout[-5000:]
+    return True
+
+
+@functools.cache
+def _alone(path: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "own_process", path]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=os.environ | {_ALONE: "1"})
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -12,6 +12,7 @@ from segassess.synthetic import make_scene
 
 
 @pytest.mark.slow
+@pytest.mark.own_process
 def test_a_row_for_each_backend(tmp_path, capsys):
     scene = make_scene(3, (128, 128))
     Image.fromarray(scene.image).save(tmp_path / "a.png")

@@ -18,6 +18,8 @@ from segassess.models.onnx_graph import OnnxGraph
 from tests.conftest import ROOT
 from tests.models.export.conftest import LITE0, stored
 
+pytestmark = pytest.mark.own_process
+
 
 @pytest.fixture(scope="module")
 def twin():
