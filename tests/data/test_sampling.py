@@ -263,6 +263,7 @@ def test_recoloured_views_keep_mask_and_place_and_take_colours_of_another_tile(t
 
     plain, recoloured = batch(), batch(recolour=1.0)
     assert same(batch(recolour=1.0), recoloured) and not torch.equal(plain.image, recoloured.image)
+    assert torch.equal(plain.mask, recoloured.mask) and torch.equal(plain.truth, recoloured.truth)
     with pytest.raises(ConfigError):
         SamplingSettings(recolour=1.5)
 

@@ -50,7 +50,7 @@ class OpenVino:
     It is faster by a third where it knows the shape of its inputs beforehand, but compiling takes as long as four windows. So the
     graph is compiled for each shape of squares, which most windows are, and once for all others. Which one computes a window
     does not depend on what came before it, because their numbers differ by rounding. What is compiled is kept in the folder
-    `cache`, if given, which makes the next start about seven times as fast.
+    `cache`, if given, which the next start reads instead of compiling again.
     """
 
     KEPT = 4  # shapes of squares, in memory and in the cache

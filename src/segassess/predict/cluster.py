@@ -282,7 +282,7 @@ class FoldTrainers:
                         raise OutputError("The scheduler is gone; run the same command again to go on.")
                     del waiting[future]
                     try:
-                        future.result()
+                        last = future.result()
                     except KilledWorker:
                         raise OutputError(
                             f"The workers that trained fold {fold} died several times; run it again to go on."
@@ -294,13 +294,16 @@ class FoldTrainers:
                             f"A worker could not train ({type(error).__name__}: {error}); do all have this version of segassess?"
                         )
                         raise RequestError(words) from error
+                    if last is not None:
+                        on_step(*last)
                 try:
-                    on_step(*reports.get(timeout=_PATIENCE_S))
+                    report = reports.get(timeout=_PATIENCE_S)
                 except Empty:
-                    pass
+                    report = None
+                # One that comes after the end of its fold is older than that.
+                if report is not None and report[0] in waiting.values():
+                    on_step(*report)
                 raise_if_interrupted()
-            while not reports.empty():
-                on_step(*reports.get())
         finally:
             self.client.cancel(list(waiting))
             self.client.unsubscribe_topic(topic)
@@ -310,16 +313,18 @@ class _Unwanted(Exception):
     """Nobody waits for this training any more."""
 
 
-def _in_worker(folds: "Trainable", fold: int, seconds: float, topic: str) -> None:
-    """Train a fold in a worker of a cluster, and tell those who wait for `topic` of the steps."""
+def _in_worker(folds: "Trainable", fold: int, seconds: float, topic: str) -> tuple[int, int, int] | None:
+    """Train a fold in a worker of a cluster, and tell those who wait for `topic` of the steps; gives the last one's report."""
     from distributed import get_worker
 
     worker, told = get_worker(), 0.0
+    last: tuple[int, int, int] | None = None
     task = worker.state.tasks.get(worker.get_current_task())
 
     def report(number: int, done: int, steps: int) -> None:
-        nonlocal told
-        if done < steps and time.monotonic() - told < _REPORTED_S:
+        nonlocal told, last
+        last = number, done, steps
+        if time.monotonic() - told < _REPORTED_S:
             return
         told = time.monotonic()
         if task is not None and task.state != "executing":
@@ -327,6 +332,7 @@ def _in_worker(folds: "Trainable", fold: int, seconds: float, topic: str) -> Non
         worker.log_event(topic, (number, done, steps))
 
     folds.train_one(fold, seconds, report)
+    return last
 
 
 def _require_dask() -> None:
