@@ -31,7 +31,7 @@ class CheckOptions:
         above=0,
     )
     other_share: float = option(
-        "Largest share of the pixels of a batch whose most probable class may differ in the graph of 8 bits.",
+        "Largest share of all compared pixels whose most probable class may differ in the graph of 8 bits.",
         0.005,
         low=0,
         high=1,

@@ -1,5 +1,6 @@
 """Agreement and speed of an exported graph against its network, measured on generated scenes."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,12 +33,6 @@ class Agreement:
     other_class: int
     widest_gap: float
 
-    @property
-    def other_share(self) -> float:
-        """Share of the pixels whose most probable class differs."""
-        number, height, width = self.shape
-        return self.other_class / (number * height * width)
-
 
 @dataclass(frozen=True)
 class Speed:
@@ -56,6 +51,11 @@ def agreement(loaded: LoadedAssessor, graph: OnnxGraph, shape: tuple[int, int, i
     differs = ours.argmax(axis=1) != theirs.argmax(axis=1)
     gaps = (ranked[:, -1] - ranked[:, -2])[differs]
     return Agreement(shape, float(np.abs(ours - theirs).max()), int(differs.sum()), float(gaps.max(initial=0)))
+
+
+def other_share(found: Sequence[Agreement]) -> float:
+    """Share of the pixels of all batches whose most probable class differs; a small batch alone has too few for a share."""
+    return sum(each.other_class for each in found) / sum(math.prod(each.shape) for each in found)
 
 
 def check_shapes(graph: OnnxGraph) -> list[tuple[int, int, int]]:
