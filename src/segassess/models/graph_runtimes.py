@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -44,6 +45,15 @@ class OnnxRuntime:
         return np.asarray(result)
 
 
+@cache
+def _core(openvino: Any) -> Any:
+    """The one `Core` of this process: processes with several were seen to end by a segmentation fault.
+
+    Known to others (https://github.com/ultralytics/ultralytics/pull/25864).
+    """
+    return openvino.Core()
+
+
 class OpenVino:
     """OpenVINO; raises its own exceptions if the file is damaged.
 
@@ -56,7 +66,7 @@ class OpenVino:
     KEPT = 4  # shapes of squares, in memory and in the cache
 
     def __init__(self, path: Path, threads: int, cache: Path | None = None) -> None:
-        self._core = optional("openvino").Core()
+        self._core = _core(optional("openvino"))
         self._path, self._cache = path, cache
         self._settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if threads:
