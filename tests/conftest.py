@@ -35,20 +35,20 @@ STARTED = time.monotonic()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test that is marked `own_process`, with all such of its module, in a process that ends with them.
+    """Run a test that is marked `own_process`, with all such of its module that are slow or fast alike, in a process of theirs.
 
     OpenVINO is suspected to end a long-lived process in which its graphs were opened, minutes later and now and then.
     """
     if pyfuncitem.get_closest_marker("own_process") is None or _ALONE in os.environ:
         return None
-    done = _alone(str(pyfuncitem.path))
+    done = _alone(str(pyfuncitem.path), "slow" if pyfuncitem.get_closest_marker("slow") else "not slow")
     assert done.returncode == 0, done.stdout[-5000:]
     return True
 
 
 @functools.cache
-def _alone(path: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "own_process", path]
+def _alone(path: str, which: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", f"own_process and {which}", path]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=os.environ | {_ALONE: "1"})
 
 

@@ -24,7 +24,7 @@ from segassess.models.segmenters.trained_segmenter import SegmenterDescription, 
 from segassess.predict.drawing import draw_masks
 from segassess.quality import FP, TP
 from tests.cli.conftest import *  # noqa: F403 - the fixtures checkpoint and trained
-from tests.cli.scripts import QUICK, run_forked, run_script
+from tests.cli.scripts import QUICK, run_fresh, run_script
 from tests.conftest import ROOT, SHARED
 from tests.prepare.archives import make_all
 
@@ -107,7 +107,7 @@ def places(tiny_folder, trained, checkpoint, tmp_path_factory):
         "masks=mended.gpkg": here / "geo.gpkg",
     }
     sample = sampled(stand_ins["input=DIR"], here)
-    run_forked("segassess", "calibrate", f"sample={sample}", f"output={here / 'corrected'}")
+    run_script("segassess", "calibrate", f"sample={sample}", f"output={here / 'corrected'}")
     stand_ins["calibration=SAMPLE/calibration.json"] = here / "corrected" / "calibration.json"
     stand_ins |= {"sample=SAMPLE answers=answers.csv": sample / "sample.csv", "sample=SAMPLE": sample}
     for edition in ("old", "new"):
@@ -124,7 +124,7 @@ def predicted(here, checkpoint, image="a.tif", *masks):
     masks = masks or ("b.tif",)
     output = here / f"predicted_{masks[0][:-4]}"
     paths = f"image={here / image}", f"mask={','.join(str(here / mask) for mask in masks)}", f"output_dir={output}"
-    run_forked("predict", *paths, f"checkpoint={checkpoint}", f"hydra.run.dir={here}/log")
+    run_script("predict", *paths, f"checkpoint={checkpoint}", f"hydra.run.dir={here}/log")
     return output
 
 
@@ -145,7 +145,7 @@ def georeferenced(here):
 def sampled(folder, here):
     """A sample, answered as if the mask were right."""
     output = here / "sampled"
-    run_forked("segassess", "sample", f"input={folder}", f"output={output}", "looks=600")
+    run_script("segassess", "sample", f"input={folder}", f"output={output}", "looks=600")
     with rasterio.open(next(folder.glob("*/quality.tif"))) as file:
         inside = np.isin(file.read(1), (TP, FP))
     rows = list(csv.DictReader((output / "sample.csv").open()))
@@ -160,7 +160,7 @@ def sampled(folder, here):
 
 def queue(folder, here):
     """A queue of findings, for MapRoulette."""
-    run_forked("segassess", "queue", f"input={folder}", f"output={here / 'queue'}", "to=maproulette", "min_area=0")
+    run_script("segassess", "queue", f"input={folder}", f"output={here / 'queue'}", "to=maproulette", "min_area=0")
     return here / "queue"
 
 
@@ -226,18 +226,18 @@ def test_documented_command(command, places, tmp_path, monkeypatch):
         roots = ["paths.data_dir=."] if arguments[:1] == ["prepare"] else []
         arguments = [str(here / argument) if argument in ("a.tif", "b.tif") else argument for argument in arguments]
         # Dask starts processes that import the program again.
-        (run_script if "simulated" in name else run_forked)(name, *arguments, *roots, cwd=tmp_path)
+        (run_fresh if "simulated" in name else run_script)(name, *arguments, *roots, cwd=tmp_path)
     elif shows(command):
-        run_forked(name, *arguments)
+        run_script(name, *arguments)
     elif reasons(command):
         # Hydra shows the config of one run: of a sweep, the first.
         first = [re.sub(r"=([^,\[]+),.*", r"=\1", argument) for argument in arguments if argument != "-m"]
-        run_forked(name, *first, "--cfg", "job")
+        run_script(name, *first, "--cfg", "job")
     else:
         if re.search(ON_SHARED_TILES, command) and not (SHARED / "data").is_dir():
             pytest.skip("the folder ../shared/data with real tiles is missing")
         # Launchers start processes of their own, from the command line; variables count when Python starts.
-        run = run_script if variables or re.search("launcher=|trainer=ddp|engine.workers", command) else run_forked
+        run = run_fresh if variables or re.search("launcher=|trainer=ddp|engine.workers", command) else run_script
         run(name, *shortened(name, arguments, here, tmp_path), f"paths.output_root={tmp_path}", cwd=here)
 
 

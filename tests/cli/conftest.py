@@ -5,14 +5,14 @@ import pytest
 import segassess.cli.composition  # noqa: F401  # registers the options, without which no config composes
 from segassess.models.assessor.compositions import build_assessor
 from segassess.models.assessor.trained_assessor import Description, save_assessor
-from tests.cli.scripts import QUICK, run_forked
+from tests.cli.scripts import QUICK, run_script
 
 
 @pytest.fixture(scope="session")
 def trained(tiny_folder, tmp_path_factory) -> Path:
     """The folder of a short training on the tiny data set."""
     folder = tmp_path_factory.mktemp("trained")
-    run_forked("train", "dataset=folder", f"dataset.root={tiny_folder}", *QUICK, f"hydra.run.dir={folder}")
+    run_script("train", "dataset=folder", f"dataset.root={tiny_folder}", *QUICK, f"hydra.run.dir={folder}")
     return folder
 
 

@@ -24,7 +24,7 @@ QUICK = (
 )
 
 
-def run_script(
+def run_fresh(
     script: str, *arguments: str | Path, cwd: Path | None = None, code: int = 0, threads: int = THREADS
 ) -> subprocess.CompletedProcess[str]:
     """Run `python <script>.py ...`, or `python -m <script> ...` for the package or a module, and check its exit code."""
@@ -36,15 +36,18 @@ def run_script(
     return result
 
 
-# A process that has imported everything once, whose forks run the scripts: no state is shared, and seconds are saved each time.
+# A process that has imported everything once, whose forks run the scripts, so that no state is shared.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["tests.cli.scripts", *(f"segassess.cli.{task}" for task in ("train", "segmenter", "evaluate", "prepare"))]
+    [
+        "tests.cli.scripts",
+        *(f"segassess.cli.{task}" for task in ("train", "segmenter", "evaluate", "predict", "export", "prepare")),
+    ]
 )
 
 
-def run_forked(script: str, *arguments: str | Path, cwd: Path | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """As `run_script`, without the time that imports take."""
+def run_script(script: str, *arguments: str | Path, cwd: Path | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """As `run_fresh`, in a fork of a process that has imported everything: without the seconds that imports take."""
     with TemporaryDirectory() as folder:
         outputs = [Path(folder) / name for name in ("stdout", "stderr")]
         process = FORKS.Process(target=_run, args=(script, list(map(str, arguments)), cwd or ROOT, outputs, dict(os.environ)))
@@ -61,6 +64,7 @@ def run_forked(script: str, *arguments: str | Path, cwd: Path | None = None, cod
 def _run(script: str, arguments: list[str], cwd: Path, outputs: list[Path], environment: dict[str, str]) -> None:
     for descriptor, path in enumerate(outputs, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+    os.environ.clear()
     os.environ.update(environment, COLUMNS="160")
     os.chdir(cwd)
     # Whoever starts the tests in the background may have switched it off.

@@ -10,7 +10,7 @@ import pytest
 
 from tests.bucket_server import BUCKET, Fault, Log, bucket_server
 from tests.cli.scenes import WINDOWS, write_scenes
-from tests.cli.scripts import error_of, run_forked, run_script
+from tests.cli.scripts import error_of, run_fresh, run_script
 
 HEIGHTS = {"a": 60, "b": 200, "c": 90}
 # Records of what was run say where.
@@ -44,7 +44,7 @@ def server(all_tests):
 def predict(checkpoint, tmp_path):
     """Runs `predict.py` from the bucket into the bucket."""
 
-    def run(*arguments, code=0, work="work", inputs=f"s3://{BUCKET}/in", output=f"s3://{BUCKET}/out/", run=run_forked):
+    def run(*arguments, code=0, work="work", inputs=f"s3://{BUCKET}/in", output=f"s3://{BUCKET}/out/", run=run_script):
         given = f"image={inputs}/image/", f"mask={inputs}/mask/", f"output_dir={output}", f"checkpoint={checkpoint}", *WINDOWS
         given += f"paths.buckets={tmp_path / work}", f"hydra.run.dir={tmp_path}/log"
         keys = {argument.partition("=")[0] for argument in arguments}
@@ -178,7 +178,7 @@ def test_a_wrong_request_is_refused(argument, said, server, predict):
 
 @pytest.mark.slow
 def test_several_processes_upload_and_count(server, predict):
-    result = predict("engine.workers=2", "engine.bands=2", run=run_script)
+    result = predict("engine.workers=2", "engine.bands=2", run=run_fresh)
     assert sorted(scores(server)) == ["a", "b", "c"]
     requests = re.search(r"Read by URL: ([\d,]+) requests", result.stdout)[1]
     asked = [answer for answer in server.log.answers if re.search("(GET|HEAD) .*/in/(image|mask)/", answer.request)]

@@ -12,7 +12,7 @@ import pytest
 import rasterio
 
 from tests.cli.scenes import PLACE, WINDOWS, write_scenes, write_tif
-from tests.cli.scripts import error_of, run_script
+from tests.cli.scripts import error_of, run_fresh
 from tests.conftest import ROOT
 
 
@@ -45,12 +45,12 @@ def test_a_full_disk_is_named_and_the_same_command_goes_on(scenes, checkpoint, t
         pytest.skip("a small disk cannot be mounted here")
     inputs = f"image={scenes}/image", f"mask={scenes}/mask", f"checkpoint={checkpoint}", *WINDOWS
     try:
-        result = run_script("predict", *inputs, f"output_dir={disk}/out", code=1)
+        result = run_fresh("predict", *inputs, f"output_dir={disk}/out", code=1)
         assert "No space left on device" in error_of(result) or "could not be read back" in error_of(result)
         assert not [path for path in disk.rglob("*") if ".part" in path.name]
         subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
-        run_script("predict", *inputs, f"output_dir={disk}/out")
-        run_script("predict", *inputs, f"output_dir={tmp_path}/out")
+        run_fresh("predict", *inputs, f"output_dir={disk}/out")
+        run_fresh("predict", *inputs, f"output_dir={tmp_path}/out")
         for path in sorted((tmp_path / "out").rglob("*.tif")):
             other = disk / "out" / path.relative_to(tmp_path / "out")
             assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(other.read_bytes()).digest(), path
@@ -79,11 +79,11 @@ def test_a_damaged_image_is_refused_or_read_around(scenes, checkpoint, tmp_path)
         f"output_dir={tmp_path}/out",
         *WINDOWS,
     )
-    assert "damaged.tif is damaged or truncated" in error_of(run_script("predict", *inputs, code=1))
+    assert "damaged.tif is damaged or truncated" in error_of(run_fresh("predict", *inputs, code=1))
     assert (tmp_path / "out" / "sound" / "scores.json").is_file() and not (tmp_path / "out" / "damaged" / "quality.tif").exists()
     skipping = *inputs, "rendering.skip_unreadable=true", "output.formats=[gpkg,parquet]"
     for _ in range(2):  # complete from the first time, it is named the second time as well
-        assert "4,096 of 30,000 pixels" in error_of(run_script("predict", *skipping, code=1))
+        assert "4,096 of 30,000 pixels" in error_of(run_fresh("predict", *skipping, code=1))
     with rasterio.open(tmp_path / "out" / "damaged" / "quality.tif") as file:
         codes = file.read(1)
     lost = np.zeros(codes.shape, bool)
@@ -95,5 +95,5 @@ def test_a_damaged_image_is_refused_or_read_around(scenes, checkpoint, tmp_path)
     assert table["estimated_iou"] == pytest.approx([float(row["estimated_iou"]) for row in rows], rel=1e-5)
     assert (tmp_path / "out" / "damaged" / "tiles.parquet").is_file()
     damaged.unlink()
-    result = run_script("predict", *inputs, f"image={damaged}", f"mask={tmp_path}/mask/damaged.tif", code=2)
+    result = run_fresh("predict", *inputs, f"image={damaged}", f"mask={tmp_path}/mask/damaged.tif", code=2)
     assert "does not exist" in error_of(result)

@@ -17,7 +17,7 @@ import pytest
 
 from segassess.predict.cluster import local_cluster
 from tests.cli.scenes import WINDOWS, write_scenes, write_tif
-from tests.cli.scripts import error_of, run_script
+from tests.cli.scripts import error_of, run_fresh
 from tests.conftest import ROOT
 
 
@@ -40,7 +40,7 @@ def common(scenes, checkpoint):
 def one(common, tmp_path_factory):
     """What one process leaves; workers have one thread each, and the number of threads shows in the last digits."""
     folder = tmp_path_factory.mktemp("one")
-    return folder, run_script("predict", *common, f"output_dir={folder}", code=1, threads=1)
+    return folder, run_fresh("predict", *common, f"output_dir={folder}", code=1, threads=1)
 
 
 def digests(folder):
@@ -51,11 +51,11 @@ def digests(folder):
 @pytest.mark.slow
 def test_two_processes_leave_what_one_leaves(common, one, tmp_path):
     several = *common, f"output_dir={tmp_path}/two", "engine.workers=2", "engine.bands=4"
-    two = run_script("predict", *several, code=1)
+    two = run_fresh("predict", *several, code=1)
     assert "c.tif" in error_of(one[1]) and error_of(two) == error_of(one[1])
     assert digests(tmp_path / "two") == digests(one[0])
     assert [row["name"] for row in csv.DictReader((tmp_path / "two" / "scores.csv").open())] in (["a", "b"], ["b", "a"])
-    again = run_script("predict", *several, code=1)
+    again = run_fresh("predict", *several, code=1)
     assert "2 of 3 were complete" in again.stdout
 
 
@@ -65,7 +65,7 @@ def many(checkpoint, tmp_path_factory):
     folder = tmp_path_factory.mktemp("many")
     write_scenes(folder, {f"scene{number}": 1000 if number % 5 == 0 else 200 for number in range(15)})
     arguments = f"image={folder}/image", f"mask={folder}/mask", f"checkpoint={checkpoint}", *WINDOWS, "panel=false"
-    run_script("predict", *arguments, f"output_dir={folder}/one", threads=1)
+    run_fresh("predict", *arguments, f"output_dir={folder}/one", threads=1)
     return arguments, digests(folder / "one")
 
 
@@ -119,19 +119,19 @@ def test_an_interrupted_run_goes_on_on_a_cluster_that_runs_already(many, tmp_pat
             shutil.rmtree(tmp_path / "out")  # on a busy machine all scenes may be done before this process looks
         _, errors = run.communicate(timeout=120)
         assert run.returncode == 130 and "Interrupted." in errors and "Traceback" not in errors
-        result = run_script("predict", *arguments)
+        result = run_fresh("predict", *arguments)
     assert "were complete from an earlier run" in result.stdout
     assert digests(tmp_path / "out") == many[1]
 
 
 def test_nobody_answers(common, tmp_path):
-    result = run_script(
+    result = run_fresh(
         "predict", *common, f"output_dir={tmp_path}/out", "engine=dask", "engine.scheduler=tcp://127.0.0.1:9", code=2
     )
     assert "engine.scheduler=tcp://127.0.0.1:9" in error_of(result)
 
 
 def test_trainer_does_not_share_scenes(common, tmp_path):
-    result = run_script("predict", *common, f"output_dir={tmp_path}/out", "trainer=ddp_cpu", code=2)
+    result = run_fresh("predict", *common, f"output_dir={tmp_path}/out", "trainer=ddp_cpu", code=2)
     assert "engine.workers=N" in error_of(result)
     assert not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ import torch
 
 from segassess.models.assessor.checkpoint import read_tensors
 from segassess.models.assessor.trained_assessor import load_assessor
-from tests.cli.scripts import QUICK, error_of, run_forked, run_script
+from tests.cli.scripts import QUICK, error_of, run_fresh, run_script
 from tests.conftest import ROOT
 
 
@@ -196,7 +196,7 @@ def test_ctrl_c_that_gets_lost_in_the_moment_of_saving_stops_all_the_same(tiny_f
         "evaluate=false",
     )
     arguments = "dataset=folder", f"dataset.root={tiny_folder}", *QUICK, *lost, f"hydra.run.dir={tmp_path}"
-    ended = run_forked("train", *arguments, code=130)
+    ended = run_script("train", *arguments, code=130)
     assert "resume=" in ended.stdout + ended.stderr and "Exception ignored in" in ended.stderr
     assert len(list(csv.DictReader((tmp_path / "tables" / "history.csv").open()))) == 1
 
@@ -220,7 +220,7 @@ def test_two_cpu_processes_train_and_evaluate_like_one(tiny_folder, tmp_path):
         "seed=3",
     )
     run_script("train", *common, f"hydra.run.dir={tmp_path}/one")
-    run_script("train", *common, "trainer=ddp_cpu", "sampling.images_per_batch=1", f"hydra.run.dir={tmp_path}/two")
+    run_fresh("train", *common, "trainer=ddp_cpu", "sampling.images_per_batch=1", f"hydra.run.dir={tmp_path}/two")
     run_script("train", *common, "optimizer.factory.lr=1e-12", "evaluate=false", f"hydra.run.dir={tmp_path}/start")
     start, one, two = (
         torch.cat(

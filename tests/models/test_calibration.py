@@ -163,7 +163,9 @@ def test_unknown_kinds_are_refused():
 
 
 @pytest.mark.parametrize(
-    "calibration", [Calibration(), Calibration((0.8, -0.3), (0.5, -0.7), (-1.1, 1.0))], ids=["none", "fitted"]
+    "calibration",
+    [Calibration(), Calibration((0.8, -0.3), (0.5, -0.7), (-1.1, 1.0)), Calibration(cuts=(1e3, -1e3))],
+    ids=["none", "fitted", "far cuts"],
 )
 def test_arrays_are_judged_as_tensors_are(calibration):
     rng = np.random.default_rng(0)

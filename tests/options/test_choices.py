@@ -34,14 +34,15 @@ def fault(script, line, loader):
     return None
 
 
+@pytest.mark.parametrize("lines", [1, pytest.param(LINES, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_choice_goes_with_every_experiment(experiment):
+def test_every_choice_goes_with_every_experiment(experiment, lines):
     chosen, tried = f"experiment={experiment}", 0
     with loading() as loader:
         for script in ("train", "train_segmenter", "evaluate"):
             if fault(script, [chosen], loader):
                 continue
-            for line in command_lines(script, LINES):
+            for line in command_lines(script, lines):
                 wanted = {choice.partition("=")[0]: choice for choice in ONLY.get(experiment, ())}
                 line = [wanted.get(each.partition("=")[0], each) for each in line if each != "dataset.root=d"]
                 line += ["dataset.root=d"] if "dataset=folder" in line else []

@@ -11,7 +11,7 @@ from segassess.models.assessor.encoders.costs import cost, main
 from segassess.models.assessor.encoders.timm_encoder import TimmEncoder
 from segassess.models.assessor.trained_assessor import Description, load_assessor, save_assessor
 from tests.cli.conftest import *  # noqa: F403 - the fixtures of scripts
-from tests.cli.scripts import run_forked
+from tests.cli.scripts import run_script
 
 CONVNEXT, VIT = "test_convnext.r160_in1k", "test_vit.r160_in1k"
 
@@ -110,10 +110,10 @@ def test_a_training_starts_from_the_file(tiny_folder, published, tmp_path):
     path, _ = published(CONVNEXT)
     arguments = [f"dataset.root={tiny_folder}", "dataset=folder", "encoder=timm", f"encoder.model={CONVNEXT}"]
     quick = ["sampling.crop=64", "sampling.images_per_batch=2", "trainer.max_epochs=1", "assessor.depth=1"]
-    done = run_forked(
+    done = run_script(
         "train", *arguments, *quick, f"encoder.weights={path}", "evaluate=false", f"hydra.run.dir={tmp_path / 'run'}"
     )
     assert "licence apache-2.0" in done.stdout + done.stderr
     assert load_assessor(tmp_path / "run" / "assessor.safetensors").description.encoder["model"] == CONVNEXT
-    done = run_forked("train", *arguments, *quick, "encoder.weights=none.pth", f"hydra.run.dir={tmp_path / 'no'}", code=2)
+    done = run_script("train", *arguments, *quick, "encoder.weights=none.pth", f"hydra.run.dir={tmp_path / 'no'}", code=2)
     assert "none.pth does not exist" in done.stdout + done.stderr

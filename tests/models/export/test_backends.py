@@ -48,6 +48,7 @@ def test_runtimes_agree_with_torch(runtime, twin, both):
         assert found.max_error < rounded.max_error < 0.1 and other_share([rounded]) <= 0.005, rounded
 
 
+@pytest.mark.slow
 def test_openvino_computes_a_window_alike_whatever_came_before(both):
     squares = [generated_batch((1, side, side)) for side in range(32, 32 * (OpenVino.KEPT + 3), 32)]
     wide = generated_batch((1, 64, 96))
@@ -58,6 +59,7 @@ def test_openvino_computes_a_window_alike_whatever_came_before(both):
     assert len(graph._running._compiled) == OpenVino.KEPT + 1
 
 
+@pytest.mark.slow
 def test_openvino_keeps_what_it_compiled(both, tmp_path):
     batch = generated_batch((1, 64, 64))
     expected = OnnxGraph(both[0], 1, "openvino")(*batch)
@@ -123,6 +125,7 @@ def test_without_a_dense_convolution_there_is_nothing_to_round(tmp_path, compact
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_from_python(both, tmp_path):
     image, mask = (batch[0] for batch in generated_batch((1, 128, 160)))
     maps = [
