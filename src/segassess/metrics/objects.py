@@ -32,8 +32,11 @@ def nearest_objects(labels: NDArray[_Label], reach: int = REACH) -> NDArray[_Lab
         first = max(0, top - reach)
         strip = labels[first : top + _STRIP + reach]
         if strip.any():
-            distance, (row, column) = ndimage.distance_transform_edt(strip == 0, return_indices=True)
-            near = np.where((distance > 0) & (distance <= reach), strip[row, column], 0)
+            row, column = ndimage.distance_transform_edt(strip == 0, return_distances=False, return_indices=True)
+            # Squares of int32 would overflow in wide rasters; those up to the reach are exact in float32.
+            down, right = row - np.arange(len(strip), dtype=np.int32)[:, None], column - np.arange(strip.shape[1], dtype=np.int32)
+            square = np.square(down, dtype=np.float32) + np.square(right, dtype=np.float32)
+            near = np.where((square > 0) & (square <= reach**2), strip[row, column], 0)
             nearest[top : top + _STRIP] = near[top - first : top - first + _STRIP]
     return nearest
 

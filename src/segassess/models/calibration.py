@@ -33,6 +33,10 @@ Kind: TypeAlias = Literal["temperature", "affine"]
 KINDS: tuple[Kind, ...] = ("temperature", "affine")
 IDENTITY: Affine = (1.0, 0.0)
 NO_CUTS = (0.0, 0.0)
+# Right and wrong class of each pair.
+_PAIRS = ((TP, FP), (TN, FN))
+# Log-odds that float32 can scale by.
+_MOST = 80.0
 
 
 @dataclass(frozen=True)
@@ -92,22 +96,34 @@ class Calibration:
 
     def decide(self, probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Quality codes, uint8 (H, W), of uncalibrated probabilities, float32 (4, H, W); arbitrary where they are NaN."""
-        fp_cut, fn_cut = self.cuts
-        codes = _mapped_array(probabilities, (1.0, -fp_cut), (1.0, -fn_cut)).argmax(axis=0)
-        return np.asarray(codes, np.uint8)
+        positive, negative = (_called(probabilities, *pair, cut) for pair, cut in zip(_PAIRS, self.cuts, strict=True))
+        first, second = (probabilities[right] + probabilities[wrong] > 0 for right, wrong in _PAIRS)
+        codes = np.where(first, positive, negative)
+        # An assessor that may contradict the mask, or a blend of masks: the most probable class of all.
+        both = first & second
+        if both.any():
+            fp_cut, fn_cut = self.cuts
+            codes[both] = _mapped_array(probabilities[:, both], (1.0, -fp_cut), (1.0, -fn_cut)).argmax(axis=0)
+        return codes
+
+
+def _called(probabilities: NDArray[np.float32], right: int, wrong: int, cut: float) -> NDArray[np.uint8]:
+    """The class of a pair that log-odds of `wrong` above the cut decide, uint8 (H, W)."""
+    factor = np.float32(np.exp(np.clip(cut, -_MOST, _MOST)))
+    return np.where(probabilities[wrong] > factor * probabilities[right], np.uint8(wrong), np.uint8(right))
 
 
 def _mapped_array(probabilities: NDArray[np.float32], fp: Affine, fn: Affine) -> NDArray[np.float32]:
     result = probabilities.copy()
-    for right, wrong, (scale, shift) in ((TP, FP, fp), (TN, FN, fn)):
+    for (right, wrong), (scale, shift) in zip(_PAIRS, (fp, fn), strict=True):
         if (scale, shift) == IDENTITY:
             continue
         pair = probabilities[right] + probabilities[wrong]
         # An impossible pair has no odds (0 / 0); a certain one has infinite odds.
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             odds = np.float32(scale) * (np.log(probabilities[wrong]) - np.log(probabilities[right])) + np.float32(shift)
-            result[wrong] = np.where(pair != 0, pair * expit(odds), 0)
-            result[right] = np.where(pair != 0, pair * expit(-odds), 0)
+            result[wrong] = np.where(pair != 0, pair / (1 + np.exp(-odds)), 0)
+            result[right] = np.where(pair != 0, pair / (1 + np.exp(odds)), 0)
     return result
 
 
