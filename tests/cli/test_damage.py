@@ -9,7 +9,7 @@ import rasterio
 import shapely
 from rasterio.transform import from_origin
 
-from tests.cli.scripts import run_script
+from tests.cli.scripts import run_fresh
 from tests.predict.fit.conftest import QUICK
 
 
@@ -35,7 +35,7 @@ def test_a_layer_is_damaged_and_judged(checkpoint, tmp_path):
     )
     arguments = "task=damage", f"image={tmp_path}/image.tif", f"mask={tmp_path}/roofs.gpkg", f"checkpoint={checkpoint}"
     numbers = "damage.removed=4", "damage.shifted=3", "damage.invented=2", "damage.shift_px=[3,5]", "damage.emptied_px=40"
-    result = run_script("evaluate", *arguments, *numbers, f"output_dir={tmp_path}/out", "panel=false")
+    result = run_fresh("evaluate", *arguments, *numbers, f"output_dir={tmp_path}/out", "panel=false")
     assert "removed" in result.stdout and "precision" in result.stdout
     written = json.loads((tmp_path / "out" / "damage.json").read_text())
     assert written["found"]["FN"]["removed"]["pieces"] == 4 and written["found"]["FP"]["invented"]["pieces"] == 2
@@ -49,7 +49,7 @@ def test_a_layer_is_damaged_and_judged(checkpoint, tmp_path):
         and set(quality) == {"FP", "FN"}
     )
     assert (tmp_path / "out" / "judged" / "errors.gpkg").is_file()
-    result = run_script(
+    result = run_fresh(
         "evaluate", *arguments, "damage.removed=30", "damage.invented=0", f"output_dir={tmp_path}/less", "panel=false"
     )
     assert "2 removed (of 30 wanted), 10 shifted (of 200 wanted), 0 invented (of 0 wanted)." in result.stdout
@@ -88,7 +88,7 @@ def test_with_a_fit_shifts_are_compared(damaged_town, tmp_path):
     image, roofs = damaged_town
     keys = ["fit=layer", *(f"fit.{name}={value}" for name, value in QUICK.items())]
     numbers = "damage.removed=4", "damage.shifted=8", "damage.invented=4", "damage.shift_px=[4,7]"
-    result = run_script(
+    result = run_fresh(
         "evaluate", "task=damage", f"image={image}", f"mask={roofs}", f"output_dir={tmp_path}/out", "panel=false", *keys, *numbers
     )
     written = json.loads((tmp_path / "out" / "damage.json").read_text())

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import rasterio
 
-from tests.cli.scripts import error_of, run_script
+from tests.cli.scripts import error_of, run_fresh
 
 
 @pytest.fixture(scope="module")
 def exported(checkpoint, tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
-    result = run_script(
+    result = run_fresh(
         "export", f"checkpoint={checkpoint}", f"output_dir={folder}/out", "name=mine", f"paths.output_root={folder}"
     )
     return folder / "out", result.stdout
@@ -44,7 +44,7 @@ def test_predict_with_the_graph_and_with_the_folder(exported, tiny_folder, check
     common = *image, "panel=false", "report=false", f"paths.output_root={tmp_path}"
     scores = {}
     for name, path in (("torch", checkpoint), ("onnx", folder / "assessor.onnx"), ("hub", folder / "huggingface")):
-        run_script("predict", *common, f"checkpoint={path}", f"output_dir={tmp_path}/{name}")
+        run_fresh("predict", *common, f"checkpoint={path}", f"output_dir={tmp_path}/{name}")
         (scores[name],) = csv.DictReader((tmp_path / name / "scores.csv").open())
     ours, theirs, same = (rasterio.open(tmp_path / name / "test_0" / "error.tif").read(1) for name in ("torch", "onnx", "hub"))
     assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 1 and np.array_equal(ours, same)
@@ -58,7 +58,7 @@ def test_predict_by_another_backend(exported, tiny_folder, checkpoint, tmp_path)
     image = f"image={tiny_folder}/test/image/test_0.png", f"mask={tiny_folder}/test/seg_preds/alpha/test_0.png"
     common = *image, "panel=false", "report=false", f"paths.output_root={tmp_path}", f"checkpoint={checkpoint}"
     for backend in ("torch", "openvino_int8", "onnx"):
-        run_script("predict", *common, f"output_dir={tmp_path}/{backend}", f"backend={backend}")
+        run_fresh("predict", *common, f"output_dir={tmp_path}/{backend}", f"backend={backend}")
     codes, same, rounded = (
         rasterio.open(tmp_path / backend / "test_0" / "quality.tif").read(1) for backend in ("torch", "onnx", "openvino_int8")
     )
@@ -66,7 +66,7 @@ def test_predict_by_another_backend(exported, tiny_folder, checkpoint, tmp_path)
     assert {path.suffix for path in (tmp_path / "graphs").iterdir()} == {".onnx", ".blob"}
     assert json.loads((tmp_path / "onnx" / "run.json").read_text())["config"]["backend"] == "onnx"
     graph = f"checkpoint={exported[0]}/assessor.onnx"
-    error = error_of(run_script("predict", *common[:-1], graph, f"output_dir={tmp_path}/no", "backend=torch", code=2))
+    error = error_of(run_fresh("predict", *common[:-1], graph, f"output_dir={tmp_path}/no", "backend=torch", code=2))
     assert "which torch cannot compute" in error and not (tmp_path / "no").exists()
 
 
@@ -75,7 +75,7 @@ def test_predict_by_another_backend(exported, tiny_folder, checkpoint, tmp_path)
 def test_the_graph_of_8_bits_is_checked(share, kept, tmp_path):
     """Of the bundled assessor; with weights by chance no pixel may change."""
     wanted = f"output_dir={tmp_path}", "formats=[onnx_int8]", f"check.other_share={share}", "check.speed_repeats=1"
-    result = run_script("export", f"paths.output_root={tmp_path}", *wanted, code=0 if kept else 2)
+    result = run_fresh("export", f"paths.output_root={tmp_path}", *wanted, code=0 if kept else 2)
     assert (tmp_path / "assessor_int8.onnx").exists() == kept
     assert "The graph of 8 bits in onnxruntime beside torch" in result.stdout
 
@@ -83,7 +83,7 @@ def test_the_graph_of_8_bits_is_checked(share, kept, tmp_path):
 @pytest.mark.slow
 def test_evaluate_with_the_graph(exported, tiny_folder, tmp_path):
     data = "dataset=folder", f"dataset.root={tiny_folder}", "source=alpha", "baselines=[]", f"paths.output_root={tmp_path}"
-    result = run_script("evaluate", *data, f"checkpoint={exported[0]}/assessor.onnx", f"hydra.run.dir={tmp_path}/run")
+    result = run_fresh("evaluate", *data, f"checkpoint={exported[0]}/assessor.onnx", f"hydra.run.dir={tmp_path}/run")
     assert "alpha" in result.stdout
 
 
@@ -91,7 +91,7 @@ def test_evaluate_with_the_graph(exported, tiny_folder, tmp_path):
 def test_an_export_in_the_way_stays(exported):
     folder, _ = exported
     before = (folder / "assessor.onnx").read_bytes()
-    error = error_of(run_script("export", f"output_dir={folder}", "formats=[onnx]", code=2))
+    error = error_of(run_fresh("export", f"output_dir={folder}", "formats=[onnx]", code=2))
     assert "assessor.onnx" in error and "overwrite=true" in error
     assert (folder / "assessor.onnx").read_bytes() == before
 
@@ -114,5 +114,5 @@ def test_an_export_in_the_way_stays(exported):
 def test_wrong_requests_are_one_sentence(arguments, words, exported, tmp_path):
     arguments = [argument.replace("GRAPH", str(exported[0] / "assessor.onnx")) for argument in arguments]
     common = f"output_dir={tmp_path}/out", f"paths.output_root={tmp_path}"
-    assert words in error_of(run_script("export", *common, *arguments, code=2))
+    assert words in error_of(run_fresh("export", *common, *arguments, code=2))
     assert not (tmp_path / "out" / "assessor.onnx").exists(), "what is wrong is not left behind"

@@ -9,7 +9,7 @@ import rasterio
 from segassess.errors import InputError
 from segassess.evaluation.scaling import write_mosaic
 from tests.cli.scenes import PLACE, write_tif
-from tests.cli.scripts import error_of, run_script
+from tests.cli.scripts import error_of, run_fresh
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_a_mosaic_of_nothing(tmp_path):
 def test_sizes_and_windows_are_compared(scene, checkpoint, tmp_path):
     inputs = f"image={scene}/image.tif", f"mask={scene}/mask.tif", f"checkpoint={checkpoint}", f"output_dir={tmp_path}/out"
     windows = "scaling.sizes=[[64,64],[150,130]]", "scaling.windows=[[128,0],[64,32]]"
-    result = run_script("evaluate", "task=scaling", *inputs, *windows, "panel=false", f"paths.output_root={tmp_path}")
+    result = run_fresh("evaluate", "task=scaling", *inputs, *windows, "panel=false", f"paths.output_root={tmp_path}")
     found = json.loads((tmp_path / "out" / "scaling.json").read_text())
     assert [(row["height"], row["width"]) for row in found["sizes"]] == [(64, 64), (150, 130)]
     assert all(row["seconds"] > 0 and row["peak_megabytes"] > 100 and row["errors"] > 0 for row in found["sizes"])
@@ -48,7 +48,7 @@ def test_sizes_and_windows_are_compared(scene, checkpoint, tmp_path):
     assert (row["window"], row["overlap"]) == (64, 32) and 0 < row["mean_error"] < 0.5 and 0 <= row["other_class"] < 0.5
     assert "150 x 130" in result.stdout and "Windows, beside 128 px" in result.stdout
     assert not (tmp_path / "out" / "64x64" / "out" / "image" / "panel.png").exists(), "overrides go on to predict.py"
-    elsewhere = run_script("evaluate", "task=scaling", *inputs, "output_dir=s3://bucket/out", code=2)
+    elsewhere = run_fresh("evaluate", "task=scaling", *inputs, "output_dir=s3://bucket/out", code=2)
     assert "only predict.py writes into buckets" in elsewhere.stdout + elsewhere.stderr
-    wrong = run_script("evaluate", "task=scaling", *inputs, "scaling.sizes=[5000]", code=2)
+    wrong = run_fresh("evaluate", "task=scaling", *inputs, "scaling.sizes=[5000]", code=2)
     assert "scaling.sizes" in error_of(wrong)

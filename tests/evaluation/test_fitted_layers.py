@@ -8,7 +8,7 @@ import pytest
 
 from segassess.evaluation.fitted_layers import ALONE, CLEANLAB, JOINED
 from tests.cli.scenes import write_tif
-from tests.cli.scripts import run_script
+from tests.cli.scripts import run_fresh
 from tests.predict.fit.conftest import QUICK, drawn, rectangles
 
 STEPS = [f"fit.{key}={value}" for key, value in {**QUICK, "steps": 60}.items()]
@@ -35,7 +35,7 @@ def tiles(tmp_path_factory):
 @pytest.mark.slow
 def test_the_fit_is_a_method_among_others(tiles, tmp_path):
     arguments = ["dataset=folder", f"dataset.root={tiles}", "dataset.made=[perturbed_objects]", "baselines=[always_right]"]
-    result = run_script("evaluate", *arguments, "fit=layer", *STEPS, f"hydra.run.dir={tmp_path}")
+    result = run_fresh("evaluate", *arguments, "fit=layer", *STEPS, f"hydra.run.dir={tmp_path}")
     assert "few in tiles: a layer of 131,072 pixels is too small" in result.stdout + result.stderr
     found = json.loads((tmp_path / "metrics.json").read_text())["results"]
     joined = f"twin{JOINED}"
@@ -54,5 +54,5 @@ def test_the_fit_is_a_method_among_others(tiles, tmp_path):
     networks = sorted(tmp_path.glob("fit/*/fold_*.safetensors"))
     assert len(networks) == 4
     times = [path.stat().st_mtime_ns for path in networks]
-    run_script("evaluate", *arguments, "fit=layer", *STEPS, f"hydra.run.dir={tmp_path}")
+    run_fresh("evaluate", *arguments, "fit=layer", *STEPS, f"hydra.run.dir={tmp_path}")
     assert [path.stat().st_mtime_ns for path in networks] == times

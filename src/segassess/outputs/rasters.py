@@ -103,8 +103,8 @@ def open_raster(path: str | Path, kind: RasterKind, grid: Grid, tags: Mapping[st
     place = {} if grid.georeference is None else {"crs": grid.georeference.crs, "transform": grid.georeference.transform}
     layout = {"height": grid.height, "width": grid.width, "count": 1, "dtype": "uint8", "nodata": kind.nodata, **place}
     layout |= {"driver": "GTiff", "tiled": True, "compress": "deflate", "zlevel": 1, "bigtiff": "if_safer"}
-    # Differences of neighbours shorten smooth probabilities, but lengthen runs of equal codes. Level 6, the default, takes twice
-    # the time of 3: it makes probabilities shorter by a twentieth, codes by a quarter or more.
+    # Differences of neighbours shorten smooth probabilities, but lengthen runs of equal codes. Level 6, the default, takes longer
+    # than 3, and makes codes much shorter, but probabilities hardly.
     options = {"BLOCKSIZE": _TILE, "COMPRESS": "DEFLATE"}
     options |= {"PREDICTOR": "NO", "LEVEL": "6"} if kind.scale is None else {"PREDICTOR": "YES", "LEVEL": "3"}
     options |= {"BIGTIFF": "IF_SAFER", "OVERVIEW_RESAMPLING": kind.resampling}

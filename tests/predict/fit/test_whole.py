@@ -12,7 +12,7 @@ import segassess
 from segassess.options.fit import FitSettings
 from segassess.predict.fit.blocks import Blocks
 from tests.cli.scenes import write_tif
-from tests.cli.scripts import error_of, run_script
+from tests.cli.scripts import error_of, run_fresh
 from tests.predict.fit.conftest import QUICK, drawn, rectangles
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ def run(tmp_path):
 
     def judge(image, mask, out, *keys, code=0):
         places = f"image={image}", f"mask={mask}", f"output_dir={tmp_path / out}"
-        return run_script("predict", *places, "panel=false", *keys, code=code)
+        return run_fresh("predict", *places, "panel=false", *keys, code=code)
 
     return judge
 
