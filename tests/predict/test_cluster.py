@@ -1,6 +1,8 @@
 """Scenes shared by the workers of a cluster: every scene once, large ones in parts; what goes wrong in a worker is told."""
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from segassess.errors import OutputError, RequestError
-from segassess.predict.cluster import _parts, judge_on
+from segassess.predict.cluster import _parts, _unit, judge_on
 from segassess.predict.request import Judged, Outcome
 from segassess.raster.pairs import FailedInput
 
@@ -56,10 +58,26 @@ class Scenes:
             file.write(f"{what}\n")
 
 
-def test_every_scene_is_judged_once_and_large_ones_in_parts(client, tmp_path, caplog):
-    counts = []
-    with caplog.at_level(logging.WARNING):
+class ToldHere(logging.Handler):
+    """Messages that this thread logs; the workers are threads of the same process."""
+
+    def __init__(self):
+        super().__init__()
+        self.thread = threading.get_ident()
+        self.messages = []
+
+    def emit(self, record):
+        if threading.get_ident() == self.thread:
+            self.messages.append(record.getMessage())
+
+
+def test_every_scene_is_judged_once_and_large_ones_in_parts(client, tmp_path):
+    counts, told = [], ToldHere()
+    logging.getLogger("segassess.test").addHandler(told)
+    try:
         results = list(judge_on(client, Scenes(tmp_path, (1, 9, 0, 3)), 4, lambda done, known: counts.append((done, known))))
+    finally:
+        logging.getLogger("segassess.test").removeHandler(told)
     outcome = Outcome.of(results)
     assert {index: rows[0]["name"] for index, rows in outcome.rows.items()} == {0: "scene0", 1: "scene1", 3: "scene3"}
     assert list(outcome.rows) == [0, 1, 3] and outcome.failures == {2: FailedInput("scene2", "is empty")}
@@ -67,7 +85,26 @@ def test_every_scene_is_judged_once_and_large_ones_in_parts(client, tmp_path, ca
     assert sorted(parts) == ["0-3", "3-6", "6-9"] and last == "all"
     assert (tmp_path / "3").read_text() == "all\n"
     assert counts[-1] == (8, 8)
-    assert sorted(record.getMessage() for record in caplog.records) == [f"scene{index} is judged" for index in range(4)]
+    assert sorted(told.messages) == [f"scene{index} is judged" for index in range(4)]
+
+
+def test_units_at_once_in_one_process_keep_their_messages_apart(tmp_path):
+    logger = logging.getLogger("segassess")
+    before = logger.level, logger.propagate
+    together = threading.Barrier(2, timeout=30)
+
+    class Together(Scenes):
+        def judge(self, index, *, most_bands=None):
+            together.wait()
+            judged = super().judge(index, most_bands=most_bands)
+            together.wait()
+            return judged
+
+    with ThreadPoolExecutor(2) as pool:
+        units = [pool.submit(_unit, Together(tmp_path, (1, 1)), index) for index in range(2)]
+        told = [[record.getMessage() for record in unit.result()[1]] for unit in units]
+    assert told == [["scene0 is judged"], ["scene1 is judged"]]
+    assert (logger.level, logger.propagate) == before
 
 
 def test_one_scene_is_cut_for_all_workers(client, tmp_path):

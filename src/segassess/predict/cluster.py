@@ -213,19 +213,48 @@ def _parts(count: int, most: int, number: int) -> list[range]:
 
 def _unit(request: Divisible, index: int, most_bands: int | None = None, part: range | None = None) -> tuple[Judged, list[Any]]:
     """What a worker does: the result, and records of the log for the process that asked."""
-    records: SimpleQueue[logging.LogRecord] = SimpleQueue()
-    logger, handler = logging.getLogger("segassess"), QueueHandler(records)
-    before = logger.level, logger.propagate
-    logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # our messages say what is wrong
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
+    with _kept_log.records() as records:
         judged = request.judge(index, most_bands=most_bands) if part is None else request.judge_part(index, part)
-    finally:
-        logger.removeHandler(handler)
-        logger.level, logger.propagate = before
     return judged, [records.get() for _ in range(records.qsize())]
+
+
+class _KeptLog:
+    """Keeps what the package logs from being shown where it is logged; threads of a worker may do so at once."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger("segassess")
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._before = logging.NOTSET, True
+
+    @contextmanager
+    def records(self) -> Iterator["SimpleQueue[logging.LogRecord]"]:
+        """A queue that gets what this thread logs within the block."""
+        records: SimpleQueue[logging.LogRecord] = SimpleQueue()
+        handler, thread = QueueHandler(records), threading.get_ident()
+        handler.addFilter(lambda record: record.thread == thread)
+        self._change(1)
+        self._logger.addHandler(handler)
+        try:
+            yield records
+        finally:
+            self._logger.removeHandler(handler)
+            self._change(-1)
+
+    def _change(self, blocks: int) -> None:
+        with self._lock:
+            self._blocks += blocks
+            if blocks == self._blocks == 1:
+                self._before = self._logger.level, self._logger.propagate
+                logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # our messages say what is wrong
+                self._logger.setLevel(logging.INFO)
+                self._logger.propagate = False
+            elif not self._blocks:
+                self._logger.setLevel(self._before[0])
+                self._logger.propagate = self._before[1]
+
+
+_kept_log = _KeptLog()
 
 
 def _result(future: "Future", name: str) -> Judged:
