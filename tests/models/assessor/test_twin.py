@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -97,6 +99,29 @@ def test_a_checkpoint_without_outline_means_speaks_as_before_with_them(tmp_path)
     assert load_assessor(tmp_path / "means.safetensors", assessor={"name": "twin"}).report.unexpected == (
         "outline_means.weights",
     )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("colours", [True, False])
+def test_the_second_encoder_reads_colours_only_if_told(colours):
+    model = build_assessor({"name": "twin", "colours": colours}, LITE0).eval()
+    assert model.enter2[0].in_channels == (20 if colours else 8)
+    features, mask = model.encode_image(torch.rand(1, 3, 64, 64)), torch.ones(1, 1, 64, 64)
+    assert (features.image is not None) == colours
+    if colours:
+        other = replace(features, image=torch.zeros_like(features.image))
+        assert not torch.equal(model.assess(features, mask).quality_logits, model.assess(other, mask).quality_logits)
+
+
+@torch.no_grad()
+def test_one_without_colours_starts_from_one_that_reads_them(tmp_path):
+    torch.manual_seed(0)
+    reading = build_assessor({"name": "twin"}, LITE0).eval()
+    reading.enter2[0].weight[:, : 4 * 3] = 0
+    save_assessor(tmp_path / "twin.safetensors", reading, Description({"name": "twin"}, LITE0, "consistent"))
+    blind = load_assessor(tmp_path / "twin.safetensors", assessor={"name": "twin", "colours": False}).assessor
+    image, mask = torch.rand(1, 3, 64, 64), (torch.rand(1, 1, 64, 64) > 0.5).float()
+    torch.testing.assert_close(blind(image, mask).quality_logits, reading(image, mask).quality_logits)
 
 
 def test_outline_means_of_a_training_s_checkpoint_are_read(tmp_path):

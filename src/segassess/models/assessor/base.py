@@ -93,7 +93,10 @@ class Assessor(nn.Module, ABC):
         """Assess padded masks (B, 1, h, w) in {0, 1}; logits at (h, w)."""
 
     def completed(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Tensors of a checkpoint by canonical name, with those of parts that it lacks, if they change nothing."""
+        """Tensors of a checkpoint by canonical name, with those of parts that it lacks, if they change nothing.
+
+        Those of inputs that this one does not read are left out.
+        """
         return tensors
 
     def encode_image(self, image: Tensor) -> ImageFeatures:

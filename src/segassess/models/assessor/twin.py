@@ -1,7 +1,7 @@
 """Two encoders, one decoder: the mask meets the image from stride 4 on, at every stride, instead of once and late.
 
-A pretrained encoder reads the image once. A light second one reads the mask, its signed distance to the outline and the image's
-pixels, and takes in the image's features at strides 4, 8 and 16. A U-Net decoder (arXiv 1505.04597) brings the result back to
+A pretrained encoder reads the image once. A light second one reads the mask and its signed distance to the outline, and takes in
+the image's features at strides 4, 8 and 16. A U-Net decoder (arXiv 1505.04597) brings the result back to
 stride 2, from where four logits per pixel are shuffled to full resolution. Why: docs/decisions/0007.
 """
 
@@ -23,6 +23,8 @@ RADII = (1, 2, 3, 5, 8)
 # Channels of the second encoder and the decoder at strides 2, 4, 8, 16 and 32.
 WIDTHS = (24, 40, 64, 96, 96)
 OBJECT_PRIOR_LOGIT = -1.0
+# The mask, and its distance to the outline.
+MASK_PLANES = 2
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -60,11 +62,11 @@ def _grown(planes: Tensor, radius: int, dim: int) -> Tensor:
 class TwinFeatures(ImageFeatures):
     """Image features, and what is derived from the image alone, so that K masks share it.
 
-    `image` is float (B, 3, h, w), scaled as the encoder expects; `pixels` float (B, 40, h/4, w/4); `object_logits` float (B, 1,
-    h/4, w/4), the truth as the image alone lets it be seen.
+    `image` is float (B, 3, h, w), scaled as the encoder expects, None if the second encoder reads no colours; `pixels` float (B,
+    40, h/4, w/4); `object_logits` float (B, 1, h/4, w/4), the truth as the image alone lets it be seen.
     """
 
-    image: Tensor
+    image: Tensor | None
     pixels: Tensor
     object_logits: Tensor
 
@@ -73,10 +75,11 @@ class TwinAssessor(Assessor):
     """An encoder of the image and a light one of the mask, joined at every stride.
 
     Of the image encoder the levels nearest to strides 4 and 8 are read, and its embedding. With `outline_means` a pixel of
-    the mask hears its neighbours there, see `OutlineMeans`.
+    the mask hears its neighbours there, see `OutlineMeans`. With `colours` the second encoder reads the image's pixels as well,
+    which serves it less far from the training regions.
     """
 
-    def __init__(self, encoder: ImageEncoder, *, outline_means: bool = False) -> None:
+    def __init__(self, encoder: ImageEncoder, *, outline_means: bool = False, colours: bool = True) -> None:
         super().__init__()
         self.pad_multiple = max(32, encoder.pad_multiple)
         self._take(encoder)
@@ -90,7 +93,8 @@ class TwinAssessor(Assessor):
         nn.init.constant_(cast(Tensor, self.object_head.bias), OBJECT_PRIOR_LOGIT)
 
         # Image, mask and distance of 2 x 2 pixels.
-        self.enter2 = _conv(4 * 5, half)
+        self.reads_colours = colours
+        self.enter2 = _conv(4 * (MASK_PLANES + 3 * colours), half)
         self.down4 = _conv(half, quarter, 2)
         self.join4 = nn.Sequential(nn.Conv2d(2 * quarter + 2, quarter, 1), _conv(quarter, quarter))
         self.down8 = _conv(quarter, eighth, 2)
@@ -112,24 +116,32 @@ class TwinAssessor(Assessor):
         """Encode images once for any number of masks; object logits are part of it, see the base class."""
         features = super().encode_image(image)
         height, width = features.padded_size
-        image = F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2]), mode="replicate")
         levels, quarter, eighth = features.levels, (height // 4, width // 4), (height // 8, width // 8)
         coarse = resize(self.image16(features.embedding), eighth) + resize(self.image8(levels[self.fine[1]]), eighth)
         pixels = self.pixels(resize(coarse, quarter) + resize(self.image4(levels[self.fine[0]]), quarter))
-        scaled = (image - self.mean) / self.std
+        scaled = None
+        if self.reads_colours:
+            image = F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2]), mode="replicate")
+            scaled = (image - self.mean) / self.std
         return TwinFeatures(**vars(features), image=scaled, pixels=pixels, object_logits=self.object_head(pixels))
 
     def completed(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """A checkpoint without outline means with those of `OutlineMeans.NEUTRAL`, see the base class."""
-        if self.outline_means is None:
-            return tensors
-        return {"outline_means.weights": torch.tensor(self.outline_means.NEUTRAL), **tensors}
+        """A checkpoint without outline means gets `OutlineMeans.NEUTRAL`, and loses weights of colours that are not read."""
+        tensors = dict(tensors)
+        if self.outline_means is not None:
+            tensors.setdefault("outline_means.weights", torch.tensor(self.outline_means.NEUTRAL))
+        entry = "enter2.0.weight"
+        if not self.reads_colours and entry in tensors:
+            tensors[entry] = tensors[entry][:, -4 * MASK_PLANES :]
+        return tensors
 
     def _assess(self, features: ImageFeatures, mask: Tensor) -> AssessorOutput:
         assert isinstance(features, TwinFeatures), "features come from encode_image"
         height, width = mask.shape[-2], mask.shape[-1]
         with torch.no_grad():
-            planes = torch.cat([features.image, mask * 2 - 1, outline_distance(mask)], dim=1)  # (B, 5, h, w)
+            planes = torch.cat([mask * 2 - 1, outline_distance(mask)], dim=1)  # (B, 2, h, w)
+            if features.image is not None:
+                planes = torch.cat([features.image, planes], dim=1)  # (B, 5, h, w)
         seen2 = self.enter2(F.pixel_unshuffle(planes, 2))
         probability = features.object_logits.sigmoid()
         # From -1, object and mask contradict each other, to 1, they agree.
