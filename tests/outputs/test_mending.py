@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import geopandas
 import numpy as np
+import pandas
 import pyogrio
 import pytest
 import rasterio
@@ -14,6 +15,7 @@ from affine import Affine
 from segassess.cli import mend as tool
 from segassess.errors import RequestError
 from segassess.outputs.mending import osm_change
+from segassess.raster.vectors import read_attributes
 
 # 0.5 m pixels of EPSG:32645.
 CORNER, SIDE = (300_000.0, 3_050_000.0), 0.5
@@ -84,6 +86,26 @@ def test_invented_polygons_go_shifted_ones_move_and_missed_ones_come(judged, cap
     assert changes["segassess_change"].tolist() == ["dropped", "moved", "added"]
     assert changes["segassess_feature"].tolist()[:2] == [2, 3] and changes["name"].tolist()[:2] == ["b ✓", "<c>"]
     assert alike(changes.geometry[0], box(40, 10)) and alike(changes.geometry[1], box(70, 10))
+
+
+def test_columns_keep_their_types_and_every_digit(judged, tmp_path):
+    before = geopandas.read_file(tmp_path / "layer.gpkg")
+    before["osm_id"] = pandas.array([2**53 + 1, 2, None, 2**53 + 3], "Int64")
+    before["small"] = np.array([1, 2, 3, 4], np.int32)
+    before["listed"] = pandas.array([True, None, False, True], "boolean")
+    before.to_file(tmp_path / "layer.gpkg", layer="buildings")
+    tool.main([f"input={judged}"])
+    wanted = {"osm_id": "int64", "small": "int32", "levels": before["levels"].dtype.name, "listed": "bool"}
+    for name in ("mended", "changes"):
+        about = pyogrio.read_info(judged / "mended" / f"{name}.gpkg")
+        types = dict(zip(about["fields"], about["dtypes"], strict=True))
+        assert {column: types[column] for column in wanted} == wanted
+    found = read_attributes(
+        str(judged / "mended" / "mended.gpkg"), pyogrio.read_dataframe(judged / "mended" / "mended.gpkg", fid_as_index=True).index
+    )
+    # The second went, and one without attributes came.
+    assert found["osm_id"].tolist() == [2**53 + 1, None, 2**53 + 3, None]
+    assert found["small"].tolist() == [1, 3, 4, None] and found["listed"].tolist() == [True, False, True, None]
 
 
 def test_decisions_count_more_than_probabilities(judged, tmp_path):

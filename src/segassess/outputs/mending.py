@@ -26,7 +26,7 @@ from segassess.outputs.layers import GPKG_VERSION
 from segassess.outputs.osm_xml import OsmElements, document
 from segassess.raster import Grid
 from segassess.raster.opening import opened
-from segassess.raster.vectors import file_and_layer, reading_layer
+from segassess.raster.vectors import file_and_layer, read_attributes, reading_layer
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -77,13 +77,18 @@ def mend(path: str, judged: JudgedFolder, accepted: Acceptance) -> Mended:
     """Mend the layer of polygons at `path` (`file|layername=NAME` for one of several) by what was found in it.
 
     Missed objects are added with the outlines of `missed.gpkg` if the judgement had a fit, else with their simplified shape in
-    the quality map. Added features have no attributes. Raises RequestError if findings are missing or not of this layer,
+    the quality map. Added features have no attributes; all others keep theirs, and
+    columns their types. Raises RequestError if findings are missing or not of this layer,
     InputError if a file cannot be read.
     """
     import geopandas
     import pandas
 
     layer = _read(path)
+    for column, values in read_attributes(path, layer.index).items():
+        if values.dtype.kind in "iub":
+            # Whole numbers and booleans stay so beside added features, which have none.
+            layer[column] = pandas.Series(values.data, layer.index).convert_dtypes().mask(np.ma.getmaskarray(values))
     taken = {CHANGE, PROBABILITY, FEATURE} & set(layer.columns)
     layer = layer.drop(columns=list(taken))
     with opened(judged.require("quality.tif")) as quality:

@@ -89,32 +89,8 @@ class VectorMask:
                 yield PolygonPixels(int(index), rows, columns, inside)
 
     def attributes(self, features: ArrayLike) -> dict[str, "np.ma.MaskedArray[Any, Any]"]:
-        """Read the layer's columns for feature ids (K,): masked arrays (K,) of integers, floats, booleans or text, by name.
-
-        Dates are text; other types, such as lists, are left out. Raises InputError if the layer is unreadable or has lost a
-        feature.
-        """
-        features = np.asarray(features, np.int64)
-        about, ids, _, columns = _read(self.path, read_geometry=False, datetime_as_string=True)
-        if not np.isin(features, ids).all():
-            raise InputError(f"{self.path} has lost features since it was judged; judge it again.")
-        order = np.argsort(ids)
-        at = order[np.searchsorted(ids, features, sorter=order)]
-        declared = dict(zip(about["fields"], about["dtypes"], strict=True))
-        attributes = {}
-        for name, values in zip(about["fields"], columns, strict=True):
-            chosen = values[at]
-            if chosen.dtype == object:
-                if all(value is None or isinstance(value, str) for value in chosen):
-                    attributes[str(name)] = np.ma.array(chosen, mask=[value is None for value in chosen])
-            else:
-                absent = np.isnan(chosen) if chosen.dtype.kind == "f" else np.zeros(len(chosen), bool)
-                if absent.any() and declared[name] == "int64" and (np.abs(chosen[~absent]) >= _EXACT).any():
-                    chosen = _exact(self.path, str(name), features, absent)
-                # pyogrio reads integers and booleans as floats if some are absent.
-                kind = declared[name] if declared[name].startswith(("int", "uint", "bool")) else chosen.dtype
-                attributes[str(name)] = np.ma.array(np.where(absent, 0, chosen).astype(kind), mask=absent)
-        return attributes
+        """See `read_attributes`."""
+        return read_attributes(self.path, features)
 
     def _in(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.intp]:
         """Indices of polygons whose bounding boxes meet a window."""
@@ -134,6 +110,35 @@ def read_polygons(path: str, grid: Grid) -> tuple[NDArray[Any], NDArray[np.int64
     polygons = to_pixels(geometries[there], about["crs"], grid, path, notes)
     placed = ~shapely.is_missing(polygons)
     return polygons[placed], features[there][placed], notes
+
+
+def read_attributes(path: str, features: ArrayLike) -> dict[str, "np.ma.MaskedArray[Any, Any]"]:
+    """Read the layer's columns for feature ids (K,): masked arrays (K,) of integers, floats, booleans or text, by name.
+
+    Dates are text; other types, such as lists, are left out. Raises InputError if the layer is unreadable or has lost a
+    feature.
+    """
+    features = np.asarray(features, np.int64)
+    about, ids, _, columns = _read(path, read_geometry=False, datetime_as_string=True)
+    if not np.isin(features, ids).all():
+        raise InputError(f"{path} has lost features since it was judged; judge it again.")
+    order = np.argsort(ids)
+    at = order[np.searchsorted(ids, features, sorter=order)]
+    declared = dict(zip(about["fields"], about["dtypes"], strict=True))
+    attributes = {}
+    for name, values in zip(about["fields"], columns, strict=True):
+        chosen = values[at]
+        if chosen.dtype == object:
+            if all(value is None or isinstance(value, str) for value in chosen):
+                attributes[str(name)] = np.ma.array(chosen, mask=[value is None for value in chosen])
+        else:
+            absent = np.isnan(chosen) if chosen.dtype.kind == "f" else np.zeros(len(chosen), bool)
+            if absent.any() and declared[name] == "int64" and (np.abs(chosen[~absent]) >= _EXACT).any():
+                chosen = _exact(path, str(name), features, absent)
+            # pyogrio reads integers and booleans as floats if some are absent.
+            kind = declared[name] if declared[name].startswith(("int", "uint", "bool")) else chosen.dtype
+            attributes[str(name)] = np.ma.array(np.where(absent, 0, chosen).astype(kind), mask=absent)
+    return attributes
 
 
 def is_vector(path: RasterPath) -> bool:
