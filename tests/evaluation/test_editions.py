@@ -65,7 +65,7 @@ def test_only_what_differs_counts_and_the_worst_comes_first(judged):
     columns = {name: values.tolist() for name, values in found.areas.columns.items()}
     assert columns["verdict"] == ["worse", "better"] and columns["area_px"] == [800, 1600] and columns["change"] == [1, 2]
     assert columns["p_right"] == pytest.approx([0.1, 0.9]) and columns["area_m2"] == pytest.approx([200, 400], rel=0.01)
-    assert columns["won_px"] == pytest.approx([-640, 1280]) and set(columns["did"]) == {"added"}
+    assert columns["gain_px"] == pytest.approx([-640, 1280]) and set(columns["did"]) == {"added"}
     assert [tile["tile"] for tile in found.tiles] == ["r0c1", "r0c0", "r1c1", "r1c0"]
     assert found.tiles[0]["changed_px"] == 800 and found.tiles[3]["won_px"] == pytest.approx(1440, rel=1e-3)
     # The other way round, everything is undone.
@@ -99,7 +99,7 @@ def test_equal_editions_differ_nowhere(judged, capsys):
 def test_wrong_requests_are_one_sentence(judged):
     with pytest.raises(ConfigError, match="new is missing"):
         tool.main([f"input={judged}", "old=old"])
-    with pytest.raises(RequestError, match="new=SOURCE"):
+    with pytest.raises(RequestError, match="No judged mask has new=third; there are: scene, mask of old"):
         tool.main([f"input={judged}", "old=old", "new=third"])
     edition(judged, "third", (BOTH,), crs="EPSG:32646")
     (judged / "scores.csv").write_text("name,source,estimated_iou\nscene,old,0.6\nscene,third,0.8\n")

@@ -14,6 +14,7 @@ from affine import Affine
 
 from segassess.cli import mend as tool
 from segassess.errors import RequestError
+from segassess.outputs.judged_folder import judged_folders
 from segassess.outputs.mending import osm_change
 from segassess.raster.vectors import read_attributes
 
@@ -169,6 +170,21 @@ def test_the_osm_change_creates_closed_ways_and_multipolygons():
     assert nodes[next(ways[0].iter("nd")).get("ref")].get("lat").startswith("27.")
 
 
+def test_a_raster_cannot_be_mended(judged):
+    with pytest.raises(RequestError, match=r"scene\.tif is a raster; only a layer of polygons"):
+        tool.main([f"input={judged}", f"layer={judged.parent / 'scene.tif'}"])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("else", r"^No judged mask has name=else; there are: scene, mask of layer\.$"), (None, "^2 masks were judged; choose one")],
+)
+def test_which_mask_is_meant_is_asked(judged, name, words):
+    found = judged_folders(judged)
+    with pytest.raises(RequestError, match=words):
+        tool.chosen_folder(found * (1 if name else 2), name, None)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -189,7 +205,7 @@ def test_wrong_decisions_are_one_sentence(judged, tmp_path, text, words):
 
 
 def test_wrong_requests(judged, tmp_path):
-    with pytest.raises(RequestError, match="name=NAME"):
+    with pytest.raises(RequestError, match="No judged mask has name=other"):
         tool.main([f"input={judged}", "name=other"])
     (judged / "scene" / "polygons.gpkg").unlink()
     with pytest.raises(RequestError, match=r"no polygons\.gpkg"):

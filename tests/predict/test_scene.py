@@ -22,7 +22,7 @@ from segassess.predict.scene import OutputSettings, Source, open_scene
 from segassess.predict.scene_job import SceneJob, SceneJudge
 from segassess.predict.tiling import Tiling
 from segassess.predict.torch_network import TorchNetwork
-from segassess.raster import Rendering
+from segassess.raster import Grid, Rendering
 from tests.cli.stopping import interrupt_that_gets_lost
 from tests.findings.columns import each_of
 from tests.predict.stubs import LocalAssessor
@@ -211,6 +211,26 @@ def test_what_is_there_is_counted(files, tmp_path, caplog):
             job.judge_bands(wanted.__contains__)
     (message,) = caplog.messages
     assert f"{files}/image.tif" in message and "1 of 2" in message
+
+
+@pytest.mark.parametrize(
+    ("gsd", "words"),
+    [
+        ((0.075, 0.15), "0.5 m, and the assessor learned from 0.075 to 0.15 m"),
+        ((2.0, 2.0), "learned from 2 m"),
+        ((0.26, 0.3), None),
+        ((0.9, 3.0), None),
+        (None, None),
+    ],
+)
+def test_pixels_far_from_all_that_was_learned_from_are_doubted(files, gsd, words):
+    judge = replace(JUDGE, gsd_m=gsd)
+    with open_scene(str(files / "image.tif"), {"right": Source(str(files / "right.tif"))}, Rendering()) as scene:
+        doubt = SceneJob(scene, judge, BandsInMemory(["right"])).doubt
+        assert words in doubt if words else doubt is None
+        # With networks that learned from the layer itself, the assessor's range means little.
+        assert SceneJob(scene, judge, BandsInMemory(["right"]), {"right": None}).doubt is None
+    assert judge.doubt(Grid(10, 10)) is None
 
 
 def test_bands_of_another_request_are_not_used(files, tmp_path):

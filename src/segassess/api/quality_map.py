@@ -33,14 +33,15 @@ _NOTEBOOK_WIDTH, _NOTEBOOK_QUALITY = 1280, 82
 class QualityMap:
     """A judged mask, as `segassess.assess` returns it; H and W are the rows and columns of the image.
 
-    `source` is the name of the mask; `notes` are sentences on what had to be guessed of image and mask. A notebook shows its
-    `plot()`.
+    `source` is the name of the mask; `notes` are sentences on what had to be guessed of image and mask, and on doubts. A notebook
+    shows its `plot()`.
     """
 
     def __init__(self, job: SceneJob, source: str, overview: NDArray[np.float32]) -> None:
         self.source = source
         image, mask = job.scene.image, job.scene.masks[source]
-        self.notes = (*(f"image: {note}" for note in image.notes), *(f"{source}: {note}" for note in mask.notes))
+        doubts = [] if job.doubt is None else [job.doubt]
+        self.notes = (*(f"image: {note}" for note in (*image.notes, *doubts)), *(f"{source}: {note}" for note in mask.notes))
         self._job, self._overview = job, overview
 
     @property

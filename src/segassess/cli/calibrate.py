@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     from rich.table import Table
 
     from segassess.evaluation.sampled_accuracy import recalibration
-    from segassess.evaluation.sampled_accuracy.sample_files import PIXELS, RECORD, own_or, read_answers, read_sample
+    from segassess.evaluation.sampled_accuracy.sample_files import GIVE_ANSWERS, PIXELS, RECORD, own_or, read_answers, read_sample
     from segassess.models.calibration import Calibration
     from segassess.models.recalibration import CALIBRATION, NEEDED_DECODING, Recalibration
 
@@ -44,11 +44,14 @@ def main(arguments: Sequence[str]) -> None:
         raise RequestError(f"{folder / RECORD} does not say by which assessor it was judged; draw the sample again.")
     if judge.decoding != NEEDED_DECODING:
         raise RequestError(f"{folder} was judged with decoding={judge.decoding}; judge with decoding={NEEDED_DECODING} instead.")
-    answers = read_answers(own_or(folder, keys["answers"]), sample.points)
+    files = own_or(folder, keys["answers"])
+    answers = read_answers(files, sample.points)
     rows = [(*sample.points[each], answer) for each, answer in answers.items() if answer is not None]
     stratum, inside, error, answer = (np.array(column) for column in zip(*rows, strict=True)) if rows else [np.zeros(0)] * 4
     sizes = np.array([stratum.size for stratum in sample.strata])
     seen = recalibration.SeenPixels(error, answer != inside, inside.astype(bool), stratum.astype(int), sizes)
+    if not rows:
+        raise RequestError(f"0 of {len(sample.points)} points have an answer in {', '.join(map(str, files))}; {GIVE_ANSWERS}")
     bare = [each.name for each, count in zip(sample.strata, seen.counts, strict=True) if count < min(2, each.size)]
     if bare or min(inside.sum(), (~seen.inside).sum()) < _LEAST:
         missing = f"fewer than two of the pixels called {bare[0]}" if bare else f"fewer than {_LEAST} in the mask or outside"

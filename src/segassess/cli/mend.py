@@ -36,6 +36,8 @@ KEYS = {
     "layer": Key(),
     "output": Key(),
 }
+# Judged masks that a message names.
+_SHOWN = 5
 _SAID = {**dict.fromkeys(("yes", "1", "true"), "yes"), **dict.fromkeys(("no", "0", "false"), "no"), "drop": "drop"}
 
 
@@ -72,11 +74,11 @@ def chosen_folder(folders: "Sequence[JudgedFolder]", name: str | None, source: s
     """
     found = [each for each in folders if name in (None, each.name) and source in (None, each.source)]
     if len(found) != 1:
-        titles = "; ".join(each.title for each in folders[:5])
         given = " ".join(f"{label}={value}" for label, value in (("name", name), (key, source)) if value)
-        raise RequestError(
-            f"{len(found)} of the judged masks fit {given or 'the request'} ({titles}); name one by name=NAME and {key}=SOURCE."
-        )
+        titles = "; ".join(each.title for each in (found or folders)[:_SHOWN])
+        if not found:
+            raise RequestError(f"No judged mask has {given}; there are: {titles}." if given else "No mask was judged.")
+        raise RequestError(f"{len(found)} masks were judged; choose one by name=NAME and {key}=SOURCE: {titles}.")
     return found[0]
 
 
@@ -97,4 +99,4 @@ def main(arguments: Sequence[str]) -> None:
     written = write_mended(Path(keys["output"] or folder / "mended"), mended, "mended")
     counts = ", ".join(f"{count} {change}" for change, count in mended.counts().items())
     said = sum(map(len, decided.values()))
-    print(f"{len(mended.layer)} polygons: {counts}; {said} findings were decided on. Written: {', '.join(map(str, written))}")
+    print(f"{len(mended.layer)} polygons: {counts}; decisions read: {said}. Written: {', '.join(map(str, written))}")

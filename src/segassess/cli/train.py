@@ -1,7 +1,7 @@
 """`train.py`: train an assessor and compare it with the baselines, or train or cross-fit a segmenter."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from segassess.cli.evaluate import report
 from segassess.cli.segmenter import crossfit, train_segmenter
 from segassess.data.datamodule import AssessmentData
 from segassess.data.sampling import TileKey, collate_tiles, region_weights
+from segassess.data.tiles import Tile
 from segassess.errors import ConfigError, RequestError
 from segassess.evaluation.methods import Candidate
 from segassess.experiments.dashboard.board import Board
@@ -252,9 +253,16 @@ def _module(
             "selected_on": [tile.key for tile in data.selection_tiles()],
             "calibration_sources": _calibration_sources(config, data),
             "seed": config.seed,
+            "gsd_m": _gsd_range(data.training_tiles()),
         },
     )
     optimizer, schedule = build_training.optimizer(config.optimizer)
     loss = build_training.loss(config.loss, config.decoding)
     online = _online(config, data, sources)
     return AssessorModule(assessor, loss, optimizer, schedule, sources, description.as_dict(), online), description
+
+
+def _gsd_range(tiles: Iterable[Tile]) -> list[float] | None:
+    """Finest and coarsest ground sampling distance of the tiles that say theirs, in metres."""
+    known = [tile.gsd for tile in tiles if tile.gsd is not None]
+    return [min(known), max(known)] if known else None

@@ -24,7 +24,7 @@ from segassess.raster.opening import opened
 
 # By rank: outline, what the newer edition did there, whether that is probably `better` or `worse`, the probability that it is
 # right, in [0, 1], pixels, square metres (NaN if unknown), and expected pixels won (negative: lost).
-CHANGE_COLUMNS = ("change", "did", "verdict", "p_right", "area_px", "area_m2", "won_px")
+CHANGE_COLUMNS = ("change", "did", "verdict", "p_right", "area_px", "area_m2", "gain_px")
 ADDED, REMOVED = "added", "removed"
 _CONNECTED = np.ones((3, 3), bool)
 
@@ -119,11 +119,11 @@ def _areas(
                     "p_right": p_right,
                     "area_px": int(area[number]),
                     "area_m2": float("nan") if pixel is None else float(area[number] * pixel),
-                    "won_px": float(2 * won[number] - area[number]),
+                    "gain_px": float(2 * won[number] - area[number]),
                     "outline": shapely.union_all(parts),
                 }
             )
-    found.sort(key=lambda row: row["won_px"])
+    found.sort(key=lambda row: row["gain_px"])
     texts = ("did", "verdict")
     columns = {
         name: np.array([row[name] for row in found], object if name in texts else np.int64 if name == "area_px" else np.float64)

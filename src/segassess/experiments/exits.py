@@ -37,6 +37,8 @@ def sentence(error: BaseException) -> str:
         return f"{error.override} cannot be parsed; to pass the value literally, such as a path, type {typed}."
     if lines and (match := re.match(r"Ambiguous value for argument '(.+)'$", lines[0])):
         key, _, value = match[1].partition("=")
+        if key == "image":
+            return f"{match[1]} has several values; give a folder, a glob, or a CSV with the columns image and mask."
         return (
             f"{match[1]} has several values; type {key}=[{value}] for a list, {_literal(match[1])} for one value that "
             "contains commas, or add -m for one run per value."

@@ -51,7 +51,7 @@ ALIASES: Mapping[str, str] = {
     "shift_gain": "agreement gained by the offset",
     "did": "what the newer edition did",
     "p_right": "P(the newer edition is right), 0 to 1",
-    "won_px": "expected pixels won (negative: lost)",
+    "gain_px": "expected pixels won (negative: lost)",
 }
 
 

@@ -26,7 +26,7 @@ from segassess.outputs.layers import GPKG_VERSION
 from segassess.outputs.osm_xml import OsmElements, document
 from segassess.raster import Grid
 from segassess.raster.opening import opened
-from segassess.raster.vectors import file_and_layer, read_attributes, reading_layer
+from segassess.raster.vectors import file_and_layer, is_vector, read_attributes, reading_layer
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -84,6 +84,8 @@ def mend(path: str, judged: JudgedFolder, accepted: Acceptance) -> Mended:
     import geopandas
     import pandas
 
+    if not is_vector(path):
+        raise RequestError(f"{path} is a raster; only a layer of polygons can be mended.")
     layer = _read(path)
     for column, values in read_attributes(path, layer.index).items():
         if values.dtype.kind in "iub":

@@ -120,6 +120,8 @@ class PairJob:
                     remove_leftovers(folder)
                 for note in job.scene.notes:
                     log.info("Note: %s", note)
+                if doubt := job.doubt:
+                    log.warning("%s: %s", self.pair.image, doubt)
                 kept = sum(map(store.has, range(len(job.spans)))) * len(self.judge.tiling.spans(job.scene.grid.width))
                 progress.start(job.scene.size, self.judge.tiling, kept)
                 job.judge_bands(on_window=progress.window)

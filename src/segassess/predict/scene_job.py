@@ -5,6 +5,7 @@ Imports no torch, so that an exported graph works without it.
 
 import itertools
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,7 +32,7 @@ from segassess.predict.scene import OutputSettings, Scene
 from segassess.predict.tiling import Tiling
 from segassess.predict.windows import JoinsFit, RowsOnce, WindowNetwork, assess_windows
 from segassess.quality import Decoding
-from segassess.raster import Rendering
+from segassess.raster import Grid, Rendering
 from segassess.version import __version__
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Pixels so many times as large as any that the assessor learned from, or as small, are worth a word.
+_FAR = 2.0
 # Files of a mask, and of these the ones that depend on the settings, on the kind of mask or on what was found.
 ALWAYS = (
     *(f"{name}.{suffix}" for name in ("quality", "error", "refined") for suffix in ("tif", "qml")),
@@ -66,6 +69,7 @@ class SceneJudge:
     decoding: Decoding
     calibration: Calibration
     digest: str = ""  # of the network's file
+    gsd_m: tuple[float, float] | None = None  # finest and coarsest of the images it learned from; None if unknown
     recalibration: Calibration = field(default_factory=Calibration)  # what looks at a layer say of calibrated probabilities
     tiling: Tiling = field(default_factory=Tiling)
     rendering: Rendering = field(default_factory=Rendering)  # how the image becomes RGB
@@ -89,7 +93,7 @@ class SceneJudge:
             return cls.of_graph(loaded.assessor.graph, **settings)
         about = loaded.description
         network = TorchNetwork(loaded.assessor.to(device), about.decoding, device)
-        return cls(network, about.decoding, about.calibration, loaded.digest, **settings)
+        return cls(network, about.decoding, about.calibration, loaded.digest, _range(about.training), **settings)
 
     @classmethod
     def of_graph(cls, graph: "OnnxGraph", **settings: Any) -> Self:
@@ -98,7 +102,8 @@ class SceneJudge:
 
         about = graph.metadata.description
         calibration = Calibration.from_dict(about["calibration"])
-        return cls(OnnxNetwork(graph), about["decoding"], calibration, graph.digest, **settings)
+        gsd = _range(about.get("training", {}))
+        return cls(OnnxNetwork(graph), about["decoding"], calibration, graph.digest, gsd, **settings)
 
     @property
     def tags(self) -> dict[str, str]:
@@ -109,6 +114,26 @@ class SceneJudge:
             "SEGASSESS_DECODING": self.decoding,
         }
 
+    def doubt(self, grid: Grid) -> str | None:
+        """A sentence if an image's pixels are far from all that the assessor learned from; None if not, or unknown."""
+        area = grid.pixel_area_m2
+        if self.gsd_m is None or not area:
+            return None
+        (finest, coarsest), own = self.gsd_m, math.sqrt(area)
+        if finest / _FAR <= own <= coarsest * _FAR:
+            return None
+        learned = f"{finest:.2g}" if finest == coarsest else f"{finest:.2g} to {coarsest:.2g}"
+        return (
+            f"its pixels are {own:.2g} m, and the assessor learned from {learned} m; resample image and mask to that, or let it "
+            "learn from the layer (fit=layer)."
+        )
+
+
+def _range(training: Mapping[str, Any]) -> tuple[float, float] | None:
+    """What a training noted of the ground sampling distances of its tiles, in metres."""
+    gsd = training.get("gsd_m")
+    return None if gsd is None else (float(gsd[0]), float(gsd[1]))
+
 
 @dataclass(frozen=True)
 class SceneJob:
@@ -118,6 +143,11 @@ class SceneJob:
     judge: SceneJudge
     store: KeepsBands
     fits: Mapping[str, JoinsFit] = field(default_factory=dict)  # of the masks' layers, by source
+
+    @property
+    def doubt(self) -> str | None:
+        """See `SceneJudge.doubt`; None if networks have learned from all masks."""
+        return None if self.scene.masks.keys() <= self.fits.keys() else self.judge.doubt(self.scene.grid)
 
     @property
     def review(self) -> ReviewGrid:

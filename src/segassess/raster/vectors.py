@@ -106,7 +106,9 @@ def read_polygons(path: str, grid: Grid) -> tuple[NDArray[Any], NDArray[np.int64
     geometries = areas(list(stored), notes)
     there = ~shapely.is_missing(geometries)
     if len(stored) and not there.any():
-        raise InputError(f"{path} holds no polygons; a mask needs areas, so buffer its lines or points ({' '.join(notes)})")
+        raise InputError(
+            f"{path} holds no polygons; a mask needs areas, so buffer its lines or points ({' '.join(notes).rstrip('.')})."
+        )
     polygons = to_pixels(geometries[there], about["crs"], grid, path, notes)
     placed = ~shapely.is_missing(polygons)
     return polygons[placed], features[there][placed], notes

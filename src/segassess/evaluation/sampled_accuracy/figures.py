@@ -11,7 +11,15 @@ from segassess.errors import RequestError
 from segassess.evaluation.sampled_accuracy import clusters
 from segassess.evaluation.sampled_accuracy.clusters import SeenBlocks, estimate_blocks, estimate_true_objects
 from segassess.evaluation.sampled_accuracy.estimates import FIGURES, Estimate, Looks, estimate
-from segassess.evaluation.sampled_accuracy.sample_files import BLOCKS, OBJECTS, Sample, own_or, read_answers, read_counts
+from segassess.evaluation.sampled_accuracy.sample_files import (
+    BLOCKS,
+    GIVE_ANSWERS,
+    OBJECTS,
+    Sample,
+    own_or,
+    read_answers,
+    read_counts,
+)
 
 # Figures with the field's other names for them, those of ratios first.
 NAMES: Mapping[str, str] = {
@@ -90,6 +98,10 @@ def answered_sample(folder: Path, sample: Sample, answers: str | None) -> Answer
             seen.append(Looks(np.array([wrong for wrong, _ in rows], bool), np.array([error for _, error in rows], float)))
     found = AnsweredSample(sample, seen)
     bare = [stratum.name for stratum, looks in zip(sample.strata, seen, strict=True) if len(looks) < min(2, stratum.size)]
+    if not found.count:
+        raise RequestError(
+            f"0 of {len(sample.points)} {sample.units} have an answer in {', '.join(map(str, paths))}; {GIVE_ANSWERS}"
+        )
     if bare:
         raise RequestError(
             f"{found.count} of {len(sample.points)} {sample.units} have an answer, fewer than two of those called {bare[0]}; go "

@@ -242,6 +242,10 @@ def read_sample(folder: Path) -> Sample:
     )
 
 
+# What to do if nobody has answered there.
+GIVE_ANSWERS = "fill it in, or give the files with the answers as answers=FILE."
+
+
 def own_or(folder: Path, answers: str | None) -> list[Path]:
     """The files `answers`, with commas between them, else those of the sample itself."""
     own = [path for path in (folder / TABLE, folder / LAYER) if path.is_file()]
