@@ -14,6 +14,7 @@ _INTACT = ("dataset=all_real", "assessor=twin", "encoder=efficientnet_lite0", "s
 # Experiments that set keys of one choice of a group.
 ONLY = {
     "benchmark_fit": ("fit=layer",),
+    "benchmark_regions": ("dataset=shared_tiles",),
     "quick": ("dataset=synthetic",),
     "paper": ("callbacks=default",),
     "paper_segmenters": ("callbacks=default",),
