@@ -31,9 +31,7 @@ class Twin:
 
     name: Literal["twin"] = option("The composition that this file is for; another one is assessor=NAME.")
     outline_means: bool = option("Let a pixel of the mask hear its neighbours in the mask.")
-    colours: bool = option(
-        "Let the second encoder read the image's colours too; worse on ground that the assessor does not know."
-    )
+    colours: bool = option("Let the second encoder read the image's colours too, and not the mask alone.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Two encoders, one decoder: the mask meets the image from stride 4 on, at every stride, instead of once and late.
 
-A pretrained encoder reads the image once. A light second one reads the mask and its signed distance to the outline, and takes in
-the image's features at strides 4, 8 and 16. A U-Net decoder (arXiv 1505.04597) brings the result back to
-stride 2, from where four logits per pixel are shuffled to full resolution. Why: docs/decisions/0007.
+A pretrained encoder reads the image once. A light second one reads the mask, its signed distance to the outline and, unless told
+otherwise, the image's pixels, and takes in the image's features at strides 4, 8 and 16. A U-Net decoder (arXiv 1505.04597)
+brings the result back to stride 2, from where four logits per pixel are shuffled to full resolution. Why: docs/decisions/0007.
 """
 
 from collections.abc import Mapping
@@ -75,8 +75,7 @@ class TwinAssessor(Assessor):
     """An encoder of the image and a light one of the mask, joined at every stride.
 
     Of the image encoder the levels nearest to strides 4 and 8 are read, and its embedding. With `outline_means` a pixel of
-    the mask hears its neighbours there, see `OutlineMeans`. With `colours` the second encoder reads the image's pixels as well,
-    which serves it less far from the training regions.
+    the mask hears its neighbours there, see `OutlineMeans`. With `colours` the second encoder reads the image's pixels as well.
     """
 
     def __init__(self, encoder: ImageEncoder, *, outline_means: bool = False, colours: bool = True) -> None:
