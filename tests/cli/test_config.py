@@ -247,7 +247,10 @@ def test_help_and_config_answer_at_once(monkeypatch):
 
 def test_several_images_are_a_folder_a_glob_or_a_table(tmp_path):
     result = run_script("predict", "image=a.png,b.png", "mask=c.png", f"output_dir={tmp_path}", code=2)
-    assert "image=a.png,b.png has several values; give a folder, a glob, or a CSV" in error_of(result)
+    assert (
+        "image=a.png,b.png has several values; give a folder, a glob or a CSV, image=\"'a.png,b.png'\" for one value"
+        in error_of(result)
+    )
 
 
 @pytest.mark.parametrize(

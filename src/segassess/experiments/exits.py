@@ -37,11 +37,10 @@ def sentence(error: BaseException) -> str:
         return f"{error.override} cannot be parsed; to pass the value literally, such as a path, type {typed}."
     if lines and (match := re.match(r"Ambiguous value for argument '(.+)'$", lines[0])):
         key, _, value = match[1].partition("=")
-        if key == "image":
-            return f"{match[1]} has several values; give a folder, a glob, or a CSV with the columns image and mask."
+        several = "give a folder, a glob or a CSV" if key == "image" else f"type {key}=[{value}] for a list"
         return (
-            f"{match[1]} has several values; type {key}=[{value}] for a list, {_literal(match[1])} for one value that "
-            "contains commas, or add -m for one run per value."
+            f"{match[1]} has several values; {several}, {_literal(match[1])} for one value that contains commas, or add -m for "
+            "one run per value."
         )
     return f"{'; '.join(lines[:12])} (--cfg job lists all keys)."
 
