@@ -147,6 +147,7 @@ def test_a_census_gives_what_the_truth_says(predicted, truth, units, tmp_path, c
     sample = tmp_path / "sample"
     sample_tool.main([f"input={predicted}", f"source={SOURCE}", f"units={units}", "block=64", "looks=10000", f"output={sample}"])
     page, rows = (sample / "sample.html").read_text(), list(csv.DictReader((sample / "sample.csv").open()))
+    assert f"{len(rows)} {units} of the mask of {SOURCE}, which are all there are: " in capsys.readouterr().out
     assert page.count("data:image/jpeg") == len(rows) and "@@" not in page and f'data-units="{units}"' in page
     # Nothing says how a unit was judged.
     for shown in ("sample.csv", "sample.html"):

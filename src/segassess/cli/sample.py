@@ -73,4 +73,6 @@ def main(arguments: Sequence[str]) -> None:
     about["looks"] = len(points)
     written = write_sample(output, points, strata, area, images_of(record, keys["image"]), rendering_of(record), about, units)
     what = f"the mask of {source}" if len(masks) == 1 else f"{len(masks)} masks of {source}"
-    print(f"{len(points)} {units} of {what}: {', '.join(map(str, written))}")
+    whole = len(points) == sum(stratum.size for stratum in strata)
+    all_there_are = ", which are all there are" if whole else ""
+    print(f"{len(points)} {units} of {what}{all_there_are}: {', '.join(map(str, written))}")
