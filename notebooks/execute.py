@@ -28,8 +28,14 @@ def execute(path: Path, timeout: int = 300) -> float:
     """
     started = time.monotonic()
     notebook = nbformat.read(path, as_version=4)
+    # Where a slow kernel sends what a cell prints in several parts, they are one output all the same.
     client = NotebookClient(
-        notebook, timeout=timeout, kernel_name="python3", record_timing=False, resources={"metadata": {"path": str(path.parent)}}
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
     # What depends on the machine and not on the notebook: its metadata, and warnings that name paths of packages.
