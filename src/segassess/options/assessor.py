@@ -68,10 +68,12 @@ class AqsNet:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EfficientNetLite0:
-    """EfficientNet-Lite0."""
+class EfficientNetLite:
+    """EfficientNet-Lite."""
 
-    name: Literal["efficientnet_lite0"] = option("Fixed by this file; choose another encoder with encoder=NAME.")
+    name: Literal["efficientnet_lite0", "efficientnet_lite2"] = option(
+        "Fixed by this file; choose another encoder with encoder=NAME."
+    )
     pretrained: bool = option("Start from ImageNet weights.")
     embedding_dim: int = option("Channels of the embedding and width of the decoder.", multiple=16, low=16)
     freeze_norm: bool = option(
@@ -109,7 +111,7 @@ class Timm:
 
 
 AssessorOptions: TypeAlias = Compact | Twin | SegAssess | ConcatUnet | AqsNet
-EncoderOptions: TypeAlias = EfficientNetLite0 | SamVit | Timm
+EncoderOptions: TypeAlias = EfficientNetLite | SamVit | Timm
 
 
 @dataclass(frozen=True, kw_only=True)

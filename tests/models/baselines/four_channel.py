@@ -7,7 +7,7 @@ from torch import nn
 from segassess.errors import ConfigError
 from segassess.models.assessor.checkpoint import load_checkpoint
 from segassess.models.assessor.compositions import build_assessor
-from segassess.models.assessor.encoders.efficientnet_lite0 import EfficientNetLite0
+from segassess.models.assessor.encoders.efficientnet_lite import EfficientNetLite
 from segassess.models.assessor.trained_assessor import Description, load_assessor, save_assessor
 from segassess.training.losses import AssessorLoss, LossWeights
 from tests.models.assessor.models import CnnLikeEncoder
@@ -86,7 +86,7 @@ class TrainedBaseline:
         image, mask, _ = batch()
         model.eval()
         encoder = model.image_encoder
-        lite = isinstance(encoder, EfficientNetLite0)
+        lite = isinstance(encoder, EfficientNetLite)
         holder, name = (encoder.backbone, "conv_stem") if lite else (encoder.patch_embed, "proj")
         with torch.no_grad():
             nn.init.normal_(model.mask_stem.weight, std=0.1)

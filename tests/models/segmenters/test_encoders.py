@@ -5,13 +5,13 @@ import timm
 import torch
 
 from segassess.errors import ConfigError
-from segassess.models.assessor.encoders.efficientnet_lite0 import EfficientNetLite0
+from segassess.models.assessor.encoders.efficientnet_lite import EfficientNetLite
 from segassess.models.segmenters.encoders import FeaturePyramid, create
 from tests.models.segmenters.base import images
 
 
 def test_the_installed_weights_are_those_of_the_assessor_s_encoder():
-    pyramid, encoder = FeaturePyramid("efficientnet_lite0", pretrained=True).eval(), EfficientNetLite0().eval()
+    pyramid, encoder = FeaturePyramid("efficientnet_lite0", pretrained=True).eval(), EfficientNetLite("efficientnet_lite0").eval()
     assert pyramid.channels == encoder.level_dims and pyramid.mean == encoder.mean
     with torch.no_grad():
         for ours, theirs in zip(pyramid(images(1, 64, 64)), encoder.backbone(images(1, 64, 64)), strict=True):

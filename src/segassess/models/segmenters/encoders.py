@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from segassess.errors import ConfigError
-from segassess.models.assessor.encoders.efficientnet_lite0 import load_imagenet
+from segassess.models.assessor.encoders.efficientnet_lite import load_imagenet
 
 # The one encoder whose ImageNet weights are installed with the package; the assessors' configs use the same name.
 LITE = "efficientnet_lite0"

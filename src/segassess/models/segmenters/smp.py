@@ -9,7 +9,7 @@ import timm
 from torch import Tensor, nn
 
 from segassess.errors import ConfigError
-from segassess.models.assessor.encoders.efficientnet_lite0 import load_imagenet
+from segassess.models.assessor.encoders.efficientnet_lite import load_imagenet
 from segassess.models.named_parts import choose
 from segassess.models.segmenters.base import Segmenter, SegmenterOutput
 from segassess.models.segmenters.encoders import LITE, first_line, no_weights, scaling, timm_name

@@ -14,11 +14,11 @@ SIDE = 512
 # Encoders of this project, with the licence of the weights that exist for them.
 OWN: dict[str, tuple[Mapping[str, Any], str]] = {
     "efficientnet_lite0": ({"pretrained": False}, "Apache-2.0"),
+    "efficientnet_lite2": ({"pretrained": False}, "Apache-2.0"),
     "sam_vit_b": ({}, "Apache-2.0"),
 }
 MODELS = (
     "tf_efficientnet_lite1.in1k",
-    "tf_efficientnet_lite2.in1k",
     "convnext_tiny.dinov3_lvd1689m",
     "vit_small_patch16_dinov3.lvd1689m",
     "sam2_hiera_tiny.fb_r896_2pt1",

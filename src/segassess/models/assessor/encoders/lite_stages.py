@@ -1,10 +1,11 @@
-"""The network EfficientNet-Lite0 (arXiv 1905.11946, without squeeze-and-excitation and with ReLU6), up to its last stage.
+"""The networks EfficientNet-Lite (arXiv 1905.11946, without squeeze-and-excitation and with ReLU6), up to their last stage.
 
-It is timm's `tf_efficientnet_lite0` with `features_only=True`: the same modules, names of weights, random starting weights and
-numbers. timm itself imports all its networks and torchvision, which every prediction would have to wait for.
+They are timm's `tf_efficientnet_lite0` and so on with `features_only=True`: the same modules, names of weights, random starting
+weights and numbers. timm itself imports all its networks and torchvision, which every prediction would have to wait for.
 """
 
 import math
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -13,18 +14,27 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 _STEM = 32
-# Blocks, kernel size, stride of the first block, expansion and output channels of each stage.
-_STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-)
+# Kernel size, stride of the first block, and expansion of each stage.
+_STAGES = ((3, 1, 1), (3, 2, 6), (5, 2, 6), (3, 2, 6), (5, 1, 6), (5, 2, 6), (3, 1, 6))
 # Stages whose output is a level, at strides 4, 8, 16 and 32.
 _LEVELS = (1, 2, 4, 6)
+
+
+@dataclass(frozen=True)
+class LiteSize:
+    """What the sizes of EfficientNet-Lite differ in: blocks and output channels of each of the seven stages."""
+
+    blocks: tuple[int, ...]
+    channels: tuple[int, ...]
+
+    @property
+    def level_dims(self) -> tuple[int, ...]:
+        """Channels of the levels at strides 4, 8, 16 and 32."""
+        return tuple(self.channels[stage] for stage in _LEVELS)
+
+
+LITE0 = LiteSize((1, 2, 2, 3, 3, 4, 1), (16, 24, 40, 80, 112, 192, 320))
+LITE2 = LiteSize((1, 3, 3, 4, 4, 5, 1), (16, 24, 48, 88, 120, 208, 352))
 
 
 class _Convolution(nn.Conv2d):
@@ -87,7 +97,7 @@ class _Separable(nn.Module):
         return cast(Tensor, self.bn2(self.conv_pw(self.bn1(self.conv_dw(x)))))
 
     def fold_norms(self) -> None:
-        """See `Lite0Stages.fold_norms`."""
+        """See `LiteStages.fold_norms`."""
         self.bn1, self.bn2 = _folded(self.bn1, self.conv_dw), _folded(self.bn2, self.conv_pw)
 
 
@@ -111,15 +121,15 @@ class _InvertedResidual(nn.Module):
         return cast(Tensor, y + x if self.residual else y)
 
     def fold_norms(self) -> None:
-        """See `Lite0Stages.fold_norms`."""
+        """See `LiteStages.fold_norms`."""
         self.bn1, self.bn2 = _folded(self.bn1, self.conv_pw), _folded(self.bn2, self.conv_dw)
         self.bn3 = _folded(self.bn3, self.conv_pwl)
 
 
-class Lite0Stages(nn.Module):
-    """Stem and seven stages: an image (B, 3, H, W) gives levels of 24, 40, 112, 320 channels at strides 4, 8, 16, 32."""
+class LiteStages(nn.Module):
+    """Stem and seven stages: an image (B, 3, H, W) gives levels of `size.level_dims` channels at strides 4, 8, 16, 32."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: LiteSize) -> None:
         super().__init__()
         self.conv_stem = _convolution(3, _STEM, 3, 2)
         self.bn1 = _Norm(_STEM)
@@ -127,7 +137,7 @@ class Lite0Stages(nn.Module):
         for _ in range(2):
             nn.Conv2d(8, 8, 1)
         stages, inputs = [], _STEM
-        for count, kernel, stride, expansion, outputs in _STAGES:
+        for count, outputs, (kernel, stride, expansion) in zip(size.blocks, size.channels, _STAGES, strict=True):
             blocks: list[nn.Module] = []
             for index in range(count):
                 step = 1 if index else stride
@@ -156,7 +166,7 @@ class Lite0Stages(nn.Module):
     def fold_norms(self) -> None:
         """Let the stages' convolutions do the batch normalisation that follows them: for evaluation only, equal up to rounding.
 
-        That of the stem stays, because other planes may be added before it, see `EfficientNetLite0.extra_stem`.
+        That of the stem stays, because other planes may be added before it, see `EfficientNetLite.extra_stem`.
         """
         for module in self.blocks.modules():
             if isinstance(module, _Separable | _InvertedResidual):
