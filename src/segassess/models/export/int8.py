@@ -1,8 +1,8 @@
 """Makes the dense convolutions of an exported graph compute with 8 bits.
 
-Static quantisation of onnxruntime (affine, weights of 7 bits by channel), with the ranges of activations that generated scenes have. The
-image encoder, and convolutions of one pixel or of one channel, stay as they are: with 8 bits they lose far more decisions and
-save less time.
+Static quantisation of onnxruntime (affine, weights of 7 bits by channel), with the ranges of activations that generated scenes
+have. The image encoder, and convolutions of one pixel or of one channel, stay as they are: with 8 bits they lose far more
+decisions and save less time.
 """
 
 from collections.abc import Iterator
