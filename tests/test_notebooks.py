@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 
 import nbformat
 import pytest
@@ -36,6 +37,9 @@ def test_what_is_stored(path):
     found = outputs(notebook)
     assert found and not [output for output in found if output.output_type == "error" or output.get("name") == "stderr"]
     assert any("image/jpeg" in output.get("data", {}) for output in found), "it shows pictures"
+    streams = [[output.get("name") for output in cell.outputs] for cell in cells]
+    parted = [names for names in streams if any(a == b == "stdout" for a, b in pairwise(names))]
+    assert not parted, "what a cell prints is one output, see notebooks/execute.py"
     written = json.dumps([{**output, "data": {}} for output in found]) + json.dumps([cell.source for cell in notebook.cells])
     assert not re.search(r"/(home|root|tmp|work|Users|usr|opt)/|site-packages|\\u001b", written), "paths or control characters"
     assert set(notebook.metadata) == {"kernelspec", "language_info"} and notebook.metadata.kernelspec.name == "python3"
