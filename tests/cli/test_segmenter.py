@@ -3,10 +3,11 @@
 import shutil
 
 import pytest
+import torch
 
 from segassess.data.mask_records import MaskRecord, append_record, read_records
 from segassess.models.assessor.trained_assessor import load_assessor
-from segassess.models.segmenters.trained_segmenter import read_description
+from segassess.models.segmenters.trained_segmenter import load_segmenter, read_description
 from tests.cli.scripts import QUICK, error_of, run_script
 
 SMALL = ("segmenter/size=small", "segmenter.pretrained=false", "segmenter.width=24")
@@ -138,3 +139,21 @@ def test_a_training_goes_on_with_the_tiles_it_began_with(root, tmp_path):
     assert len(read_description(tmp_path / "networks" / "full.safetensors").trained_on) == 8
     error = error_of(run_script("train", *arguments, f"resume={run}/fold0", code=2))
     assert "fold0" in error and "resume" in error
+
+
+def test_a_segmenter_starts_the_encoder_of_an_assessor(tiny_folder, tmp_path):
+    here = ["dataset=folder", f"dataset.root={tiny_folder}"]
+    split = "sampling.selection_share=0.25"
+    run_script("train", "task=segmenter", *here, *SMALL, *FAST, split, f"networks={tmp_path}", f"hydra.run.dir={tmp_path}/seg")
+    file = tmp_path / "full.safetensors"
+    own = read_description(file)
+    assert own.trained_on and own.selected_on and not set(own.trained_on) & set(own.selected_on)
+    assert len(own.trained_on) + len(own.selected_on) == 8, "the validation split takes no part"
+    # Not one step: the backbone stays as it was taken.
+    options = [split, f"encoder.weights={file}", "trainer.max_epochs=0", "calibration.kind=none", "calibration.cuts=false"]
+    result = run_script("train", *here, *QUICK, *options, "evaluate=false", f"hydra.run.dir={tmp_path}/run")
+    assert f"the backbone of unetformer, which learned from {len(own.trained_on)} tiles" in result.stdout + result.stderr
+    taken = load_assessor(tmp_path / "run" / "assessor.safetensors").assessor.state_dict()
+    theirs = load_segmenter(file).segmenter.state_dict()
+    name = "backbone.blocks.6.0.conv_pw.weight"
+    assert torch.equal(taken[f"image_encoder.{name}"], theirs[f"encoder.{name}"])

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from segassess.cli import build, build_training
-from segassess.data.datamodule import SegmentationData
+from segassess.data.datamodule import SegmentationData, selection_tiles, training_tiles
 from segassess.data.folds import divide
 from segassess.data.tiles import Tile, TileSet
 from segassess.errors import ConfigError, RequestError, SomeInputsFailed
@@ -37,9 +37,9 @@ log = logging.getLogger(__name__)
 
 
 def train_segmenter(config: DictConfig) -> float:
-    """Train one network on all training tiles; returns its IoU on the validation tiles."""
-    tileset = build.tileset(config.dataset)
-    train, valid = tileset.learning_tiles("train"), tileset.learning_tiles("valid")
+    """Train one network on all training tiles; returns its IoU on those that select."""
+    tileset, share = build.tileset(config.dataset), config.sampling.selection_share
+    train, valid = training_tiles(tileset, share), selection_tiles(tileset, share)
     resume = None if config.resume is None else resume_path(Path(config.resume))
     file = Path(config.networks) / FULL
     folder = Path(HydraConfig.get().runtime.output_dir)

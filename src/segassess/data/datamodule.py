@@ -15,6 +15,30 @@ from segassess.errors import RequestError
 from segassess.options.sampling import SamplingSettings as SamplingSettings
 
 
+def training_tiles(tileset: TileSet, selection_share: float) -> list[Tile]:
+    """Tiles to learn from: the training split without what `selection_tiles` takes of it."""
+    selection = _selection_part(tileset, selection_share)
+    return [tile for tile in tileset.learning_tiles("train") if tile.name not in selection]
+
+
+def selection_tiles(tileset: TileSet, selection_share: float) -> list[Tile]:
+    """Tiles that select and calibrate a checkpoint: the validation split, or a share of the training split.
+
+    With a share, the validation split takes no part in training and may be reported.
+    """
+    selection = _selection_part(tileset, selection_share)
+    if not selection:
+        return tileset.learning_tiles("valid")
+    return [tile for tile in tileset.learning_tiles("train") if tile.name in selection]
+
+
+def _selection_part(tileset: TileSet, share: float) -> set[str]:
+    if not share:
+        return set()
+    # The division belongs to the data and is the same for all seeds, and for segmenters and assessors.
+    return {tile.name for tile in divide(tileset.selectable_tiles(), round(1 / share), seed=0)[0]}
+
+
 class TileData(L.LightningDataModule):
     """Draws views and deals batches to ranks, for both data modules; `num_workers=0` loads in the main process."""
 
@@ -132,26 +156,12 @@ class AssessmentData(TileData):
         return sources
 
     def training_tiles(self) -> list[Tile]:
-        """Tiles to learn from."""
-        tiles, selection = self.tileset.learning_tiles("train"), self._selection_part()
-        return [tile for tile in tiles if tile.name not in selection]
+        """See the function of this name."""
+        return training_tiles(self.tileset, self.sampling.selection_share)
 
     def selection_tiles(self) -> list[Tile]:
-        """Tiles that select and calibrate the checkpoint: the validation split, or a part of the training split.
-
-        With `sampling.selection_share` the validation split takes no part in training and may be reported.
-        """
-        selection = self._selection_part()
-        if not selection:
-            return self.tileset.learning_tiles("valid")
-        return [tile for tile in self.tileset.learning_tiles("train") if tile.name in selection]
-
-    def _selection_part(self) -> set[str]:
-        share = self.sampling.selection_share
-        if not share:
-            return set()
-        # The division belongs to the data and is the same for all seeds.
-        return {tile.name for tile in divide(self.tileset.selectable_tiles(), round(1 / share), seed=0)[0]}
+        """See the function of this name."""
+        return selection_tiles(self.tileset, self.sampling.selection_share)
 
     def train_dataset(self) -> AmsDataset:
         """Training views (built once); RequestError if `cross_fit` is on and a segmenter saw the image of its mask."""

@@ -84,6 +84,10 @@ class EfficientNetLite:
         low=0,
         high=7,
     )
+    weights: str | None = option(
+        "Segmenter (a file of train.py task=segmenter) whose backbone starts a training; null: ImageNet weights or random ones.",
+        path=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,7 +52,7 @@ class ImageEncoder(nn.Module, ABC):
         raise ConfigError(f"The encoder {type(self).__name__} reads only RGB images; choose another encoder=.")
 
     def load_public(self, path: Path) -> str | None:
-        """Start from public weights of this encoder alone, in a layout of its own; returns what they are.
+        """Start from weights of this encoder alone, in a layout of its own; returns what they are.
 
         None, and nothing done, for encoders whose weights `assessor.checkpoint` reads. Raises CheckpointError.
         """

