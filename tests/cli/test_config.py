@@ -150,7 +150,7 @@ def test_every_encoder_and_assessor_has_a_config():
 
 
 @pytest.mark.parametrize("assessor", ASSESSORS)
-@pytest.mark.parametrize("encoder", ["efficientnet_lite0", "efficientnet_lite2", "sam_vit_tiny"])
+@pytest.mark.parametrize("encoder", ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "sam_vit_tiny"])
 def test_every_composition_can_be_built_from_its_config(assessor, encoder):
     config = composed("train", f"assessor={assessor}", f"encoder={encoder}")
     assessor_spec, encoder_spec, weights = build.architecture(config)

@@ -71,7 +71,7 @@ class AqsNet:
 class EfficientNetLite:
     """EfficientNet-Lite."""
 
-    name: Literal["efficientnet_lite0", "efficientnet_lite2"] = option(
+    name: Literal["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"] = option(
         "Fixed by this file; choose another encoder with encoder=NAME."
     )
     pretrained: bool = option("Start from ImageNet weights.")

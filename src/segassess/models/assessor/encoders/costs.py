@@ -14,6 +14,7 @@ SIDE = 512
 # Encoders of this project, with the licence of the weights that exist for them.
 OWN: dict[str, tuple[Mapping[str, Any], str]] = {
     "efficientnet_lite0": ({"pretrained": False}, "Apache-2.0"),
+    "efficientnet_lite1": ({"pretrained": False}, "Apache-2.0"),
     "efficientnet_lite2": ({"pretrained": False}, "Apache-2.0"),
     "sam_vit_b": ({}, "Apache-2.0"),
 }

