@@ -123,6 +123,7 @@ def test_masks_of_seen_images_are_refused(root):
         (["segmenter=segformer"], "unetformer"),
         (["loss=compact"], "loss.weights"),
         (["task=segmentor"], "assessor, crossfit, segmenter"),
+        (["task=crossfit", "sampling.selection_share=0.1"], "sampling.selection_share must be 0"),
     ],
 )
 def test_a_wrong_request_is_one_sentence(tiny_folder, tmp_path, arguments, words):

@@ -148,11 +148,13 @@ def test_weights_that_learned_from_a_held_out_source_are_no_start(start, trained
     [
         ("[{0},nothing.safetensors]", "nothing.safetensors does not exist"),
         ("{0}", "has assessor=twin, not compact; choose that"),
+        ("{0} encoder.weights=full.safetensors", "encoder.weights=full.safetensors would not be used; give only one"),
     ],
 )
 def test_weights_to_start_from_are_looked_at_before_data(start, words, tmp_path):
     bundled = ROOT / "checkpoints" / "twin_lite0.safetensors"
-    given = f"checkpoint={start.format(bundled)}", f"paths.data_dir={tmp_path / 'data'}", f"hydra.run.dir={tmp_path}"
+    starts = f"checkpoint={start.format(bundled)}".split()
+    given = *starts, f"paths.data_dir={tmp_path / 'data'}", f"hydra.run.dir={tmp_path}"
     composition = ("assessor=twin",) if "nothing" in start else ()
     assert words in error_of(run_script("train", *given, *composition, code=2))
     assert not (tmp_path / "data").exists()

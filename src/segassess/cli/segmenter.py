@@ -61,6 +61,8 @@ def crossfit(config: DictConfig) -> float:
     """
     if config.resume is not None:
         raise RequestError("task=crossfit resumes by itself; repeat the same command without resume=.")
+    if config.sampling.selection_share:
+        raise ConfigError("task=crossfit selects its networks on the validation split; sampling.selection_share must be 0.")
     tileset = build.tileset(config.dataset)
     train, valid = tileset.learning_tiles("train"), tileset.learning_tiles("valid")
     splits = build.as_list(config.splits)

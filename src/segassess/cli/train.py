@@ -121,8 +121,11 @@ def _settings(config: DictConfig) -> dict[str, Any]:
 
 
 def _require_starts(config: DictConfig) -> None:
-    """Fail before data are read if weights to start from are missing, or of another composition than the config's."""
-    for file in map(checkpoint_file, build.as_list(config.checkpoint)):
+    """Fail before data are read if weights to start from are missing, given twice, or of another composition than the config's."""
+    files = [checkpoint_file(file) for file in build.as_list(config.checkpoint)]
+    if files and (weights := build.architecture(config)[2]) is not None:
+        raise RequestError(f"{files[0]} has an encoder of its own, so encoder.weights={weights} would not be used; give only one.")
+    for file in files:
         own = read_description(file)
         for group, its in (("assessor", own.assessor), ("encoder", own.encoder)) if own else ():
             if (chosen := config.get(group)) is not None and chosen.name != its["name"]:
