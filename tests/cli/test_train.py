@@ -11,6 +11,7 @@ import time
 import pytest
 import torch
 
+from segassess.files import only_one
 from segassess.models.assessor.checkpoint import read_tensors
 from segassess.models.assessor.trained_assessor import load_assessor
 from tests.cli.scripts import QUICK, error_of, run_fresh, run_script
@@ -158,6 +159,15 @@ def test_weights_to_start_from_are_looked_at_before_data(start, words, tmp_path)
     composition = ("assessor=twin",) if "nothing" in start else ()
     assert words in error_of(run_script("train", *given, *composition, code=2))
     assert not (tmp_path / "data").exists()
+
+
+def test_two_trainings_do_not_write_one_folder(tiny_folder, tmp_path):
+    """As when a benchmark was killed but not its training, and is run again."""
+    data = "dataset=folder", f"dataset.root={tiny_folder}", *QUICK, f"hydra.run.dir={tmp_path}"
+    with only_one(tmp_path):
+        error = error_of(run_script("train", *data, code=2))
+    assert "is being written by another process" in error and "choose another hydra.run.dir" in error
+    assert not (tmp_path / "training").exists()
 
 
 def test_nothing_to_resume(tmp_path):

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 from rich.progress import track
 
@@ -24,6 +26,7 @@ from segassess.errors import ConfigError, RequestError
 from segassess.evaluation.methods import Candidate
 from segassess.experiments.dashboard.board import Board
 from segassess.experiments.dashboard.sheet import write_sheet
+from segassess.files import only_one
 from segassess.metrics.evaluation_metrics import ALL
 from segassess.models.assessor.base import Assessor
 from segassess.models.assessor.trained_assessor import (
@@ -46,13 +49,17 @@ log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig) -> float | None:
-    """Run the task; returns the objective of sweeps (higher is better)."""
+    """Run the task, alone in its folder; returns the objective of sweeps (higher is better)."""
     tasks: dict[str, Callable[[DictConfig], float | None]] = {
         "assessor": train_assessor,
         "segmenter": train_segmenter,
         "crossfit": crossfit,
     }
-    return tasks[config.task](config)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    # The other processes of a distributed training share the folder of the first.
+    alone = only_one(folder, instead="hydra.run.dir") if rank_zero_only.rank == 0 else nullcontext()
+    with alone:
+        return tasks[config.task](config)
 
 
 @build_training.closing_loggers()
@@ -121,10 +128,10 @@ def _settings(config: DictConfig) -> dict[str, Any]:
 
 
 def _require_starts(config: DictConfig) -> None:
-    """Fail before data are read if weights to start from are missing, given twice, or of another composition than the config's."""
+    """Fail before data are read if starting weights are missing, of another composition than the config's, or given twice."""
     files = [checkpoint_file(file) for file in build.as_list(config.checkpoint)]
     if files and (weights := build.architecture(config)[2]) is not None:
-        raise RequestError(f"{files[0]} has an encoder of its own, so encoder.weights={weights} would not be used; give only one.")
+        raise RequestError(f"{files[0]} holds an encoder, so encoder.weights={weights} would not be used; give only one.")
     for file in files:
         own = read_description(file)
         for group, its in (("assessor", own.assessor), ("encoder", own.encoder)) if own else ():
