@@ -57,8 +57,8 @@ def run(config: DictConfig) -> float | None:
     }
     folder = Path(HydraConfig.get().runtime.output_dir)
     # The other processes of a distributed training share the folder of the first.
-    alone = only_one(folder, instead="hydra.run.dir") if rank_zero_only.rank == 0 else nullcontext()
-    with alone:
+    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
+    with only_one(folder, instead="hydra.run.dir") if first else nullcontext():
         return tasks[config.task](config)
 
 
